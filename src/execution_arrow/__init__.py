@@ -1,0 +1,1 @@
+"""Run a generation from request to settled result."""
