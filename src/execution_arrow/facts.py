@@ -1,0 +1,352 @@
+"""What a generation can be told.
+
+A fact is something that happened outside the machine: a provider's answer to a submit, a poll, a lookup
+or a cancel, the ledger's answer, a file that was stored, a user's wish. Facts are values; anyone may
+append one at any time, and they are never rejected because of who brings them. Only the owner of a
+generation folds them into state (`machine.step`).
+
+Every fact can be written as JSON (`encode`) and read again (`decode`), because a fact that arrives while
+nobody owns the generation waits in the store.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+
+class Fault(StrEnum):
+    """Whose fault a failure is. It decides who is asked next: another provider, an operator or the caller."""
+
+    PROVIDER = "provider"  # the provider could not; another one may
+    ACCOUNT = "account"  # our account there: key, balance, quota; another provider may, this account cannot
+    CALLER = "caller"  # the request itself; nobody else is asked
+    HERE = "here"  # the same provider asks us to come back (429 with Retry-After, capacity)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Output:
+    """One result a provider announced. `url` is None when the bytes are inside the (spooled) submit reply."""
+
+    index: int
+    url: str | None = None
+    media_type: str | None = None  # as announced; the artifact store sniffs the truth
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stored:
+    """One output that is ours now: where it lies and what it really is."""
+
+    index: int
+    key: str  # content address, `sha256/<hex>.<ext>`
+    sha256: str
+    size: int  # bytes
+    media_type: str  # sniffed, never the announced one
+    width: int | None = None
+    height: int | None = None
+    seconds: float | None = None  # length of a clip, where its header says
+
+
+# --- answers to a submit (certainty: see `providers.base`) ----------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotSent:
+    """Certainly nothing left: name resolution, connect, TLS, no free connection."""
+
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refused:
+    """The provider declared that it did not take the job; `fault` says what to do about it."""
+
+    fault: Fault
+    code: str  # the provider's own word, or `http_<status>`
+    message: str = ""
+    status: int | None = None
+    retry_after: float | None = None  # seconds; never shortened
+    moderation: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Accepted:
+    """The provider took the job. `urls` are those it told us to use (`poll`, `result`, `cancel`)."""
+
+    job: str
+    urls: Mapping[str, str] = dataclasses.field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Completed:
+    """A synchronous provider answered with the results themselves."""
+
+    outputs: tuple[Output, ...]
+    job: str | None = None
+    cost: int | None = None  # micro-credits, where the provider reports it
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ambiguous:
+    """The request may have been accepted: read timeout, reset after the first byte, undeclared 5xx."""
+
+    message: str = ""
+    status: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OwnerLost:
+    """The owner of a `sending` attempt is gone and left no answer (an older epoch, found at a claim)."""
+
+
+# --- answers to a poll, a webhook or a lookup -------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Running:
+    """Queued or working. Changes nothing, so nothing is written."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Succeeded:
+    """The provider says it is done. No outputs at all is a case of its own (transition row 19)."""
+
+    outputs: tuple[Output, ...]
+    cost: int | None = None  # micro-credits
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failed:
+    """The job was accepted and failed."""
+
+    fault: Fault
+    code: str
+    message: str = ""
+    moderation: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Canceled:
+    """The provider says the job was canceled, by us or by somebody else."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Expired:
+    """The provider dropped the job by a deadline of its own (aborted, expired)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Missing:
+    """The provider does not know the job (404). Three within five minutes are believed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnknownStatus:
+    """A status text that is in no table: alert, and keep polling to the deadline."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PollFailed:
+    """The poll itself did not get an answer worth believing (transport, 5xx, HTML with 200, bad JSON)."""
+
+    message: str = ""
+    retry_after: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LookupFound:
+    """A lookup found exactly one job that can only be this attempt's."""
+
+    job: str
+    urls: Mapping[str, str] = dataclasses.field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LookupNone:
+    """A lookup found nothing. `conclusive` where the provider's table says that this proves absence."""
+
+    conclusive: bool
+
+
+# --- answers to a cancel --------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CancelAcknowledged:
+    """The provider took note. Not a verdict: only a status is. `erases`: a DELETE that removes records."""
+
+    erases: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CancelRefused:
+    """The provider refused, had finished already, or the answer was lost. Polling decides."""
+
+    message: str = ""
+    final: bool = False  # the provider says the job has ended: never cancel again
+
+
+# --- our own world ----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UserCancel:
+    """The customer does not want it any more."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HoldOpened:
+    """The ledger holds the credits."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HoldRefused:
+    """The ledger refused the hold; `reason` is its own word (`insufficient`, `frozen`, ...)."""
+
+    reason: str
+    needed: int = 0  # micro-credits
+    available: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Planned:
+    """The router chose who is asked next. `id` and `token` were drawn by the shell."""
+
+    provider: str
+    id: str
+    token: str
+    credentials: str = ""  # a reference, never a secret
+    hedge: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ArtifactStored:
+    """One announced output lies in our store."""
+
+    file: Stored
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ArtifactLost:
+    """One announced output cannot be had any more (gone, refused, not a picture)."""
+
+    index: int
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ArtifactFailed:
+    """A copy failed for now; it is tried again until the attempt's collecting deadline."""
+
+    index: int
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settled:
+    """The ledger moved (or had moved) what was owed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SettleRefused:
+    """The ledger refused a settlement: the generation is stuck until a human looks."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EffectFailed:
+    """An effect outside the providers did not get an answer (ledger or store unavailable): repeat it."""
+
+    effect: str
+    message: str = ""
+
+
+Fact = (
+    NotSent
+    | Refused
+    | Accepted
+    | Completed
+    | Ambiguous
+    | OwnerLost
+    | Running
+    | Succeeded
+    | Failed
+    | Canceled
+    | Expired
+    | Missing
+    | UnknownStatus
+    | PollFailed
+    | LookupFound
+    | LookupNone
+    | CancelAcknowledged
+    | CancelRefused
+    | UserCancel
+    | HoldOpened
+    | HoldRefused
+    | Planned
+    | ArtifactStored
+    | ArtifactLost
+    | ArtifactFailed
+    | Settled
+    | SettleRefused
+    | EffectFailed
+)
+
+SubmitFact = NotSent | Refused | Accepted | Completed | Ambiguous
+StatusFact = Running | Succeeded | Failed | Canceled | Expired | Missing | UnknownStatus | PollFailed
+CancelFact = CancelAcknowledged | CancelRefused
+LookupFact = LookupFound | LookupNone | PollFailed
+
+_KINDS: dict[str, type[Any]] = {cls.__name__: cls for cls in Fact.__args__}
+
+
+def encode(fact: Fact) -> dict[str, Any]:
+    """Write a fact as a JSON object with its `kind`; fields at their default are left out."""
+    body: dict[str, Any] = {"kind": type(fact).__name__}
+    for field in dataclasses.fields(fact):
+        value = getattr(fact, field.name)
+        if value == _default(field):
+            continue
+        body[field.name] = _plain(value)
+    return body
+
+
+def decode(body: Mapping[str, Any]) -> Fact:
+    """Read what `encode` wrote. Raises `ValueError` for a kind that this version does not know."""
+    cls = _KINDS.get(body["kind"])
+    if cls is None:
+        raise ValueError(f"unknown fact {body['kind']!r}: it was written by a newer version; upgrade this one")
+    values = {name: _rebuild(name, value) for name, value in body.items() if name != "kind"}
+    if "fault" in values:
+        values["fault"] = Fault(values["fault"])
+    return cls(**values)  # type: ignore[no-any-return]
+
+
+def _default(field: dataclasses.Field[Any]) -> Any:
+    if field.default_factory is not dataclasses.MISSING:
+        return field.default_factory()
+    return field.default
+
+
+def _plain(value: Any) -> Any:
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {f.name: v for f in dataclasses.fields(value) if (v := getattr(value, f.name)) is not None}
+    if isinstance(value, tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, Mapping):
+        return dict(value)
+    return value
+
+
+def _rebuild(name: str, value: Any) -> Any:
+    if name == "outputs":
+        return tuple(Output(**item) for item in value)
+    if name == "file":
+        return Stored(**value)
+    return value

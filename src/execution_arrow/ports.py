@@ -1,0 +1,206 @@
+"""What the orchestrator needs from others, in its own words.
+
+Nothing here imports a database, a socket, or one of the three lower packages: `wiring` adapts those, a
+user may adapt something else, and tests put fakes here. Ports that wait are async; ports that answer from
+memory are plain calls. Amounts are integer micro-credits (1 credit = 1,000,000).
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from execution_arrow.facts import HoldOpened, HoldRefused, Settled, SettleRefused, Stored
+    from execution_arrow.providers.base import Call, Reply
+
+
+class Secret:
+    """A credential that does not print, does not pickle and compares to nothing but itself."""
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: str) -> None:
+        self._value = value
+
+    def reveal(self) -> str:
+        """The text itself, for the one header that needs it."""
+        return self._value
+
+    def __repr__(self) -> str:
+        return "Secret(***)"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        raise TypeError("a Secret is not pickled; pass the reference it was read by")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Payload:
+    """One provider's native request, frozen into the generation before anything is dispatched.
+
+    `body` is JSON. `fetches` names input URLs whose bytes must be put where `{"$fetch": url, "as": ...}`
+    stands in the body. No credentials, no host.
+    """
+
+    provider: str
+    route: str
+    method: str
+    path: str
+    model: str
+    encoding: str  # "json" or "multipart"
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: Any = None
+    fetches: tuple[str, ...] = ()
+    dropped: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Quote:
+    """What one eligible provider would be sent, what it would bill us, and what the account would pay."""
+
+    payload: Payload
+    cost: int | None  # the provider's bill, None = unknown
+    price: int  # the account's price
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepared:
+    """A normalised request with everything that is frozen before dispatch.
+
+    `quotes` are in the caller's fallback order; `order` is the wish (`fastest` or provider names).
+    """
+
+    model: str
+    kind: str  # "image" or "video"
+    values: Mapping[str, Any]
+    order: str | tuple[str, ...]
+    work: str
+    asked: int  # number of outputs
+    quotes: tuple[Quote, ...]
+    catalog_digest: str
+
+
+class Normalizer(Protocol):
+    """Requests to payloads. Raises `errors.RequestRejected` with every issue, or `errors.NoPrice`."""
+
+    def prepare(self, model: str, request: Mapping[str, Any]) -> Prepared: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ranked:
+    """An order with its reason; always a permutation of what was allowed (or of the explicit wish)."""
+
+    providers: tuple[str, ...]
+    source: str
+    reason: str
+    dropped: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """The end of one attempt, as the router learns it. `outcome` as in `machine.Outcome`."""
+
+    id: str
+    model: str
+    provider: str
+    region: str
+    account: str  # the credentials' reference
+    work: str
+    outcome: str
+    fault: str  # "provider", "caller", "account" or "none"
+    seconds: float
+    cost: int | None
+    at: float
+    retry_after: float | None = None
+
+
+class Router(Protocol):
+    """Who is asked, in which order. Never raises and never blocks: intelligence fails open."""
+
+    def rank(
+        self,
+        model: str,
+        allowed: Sequence[str],
+        *,
+        order: str | Sequence[str],
+        region: str,
+        costs: Mapping[str, int],
+        work: str,
+        sticky: str | None,
+    ) -> Ranked: ...
+
+    def admit(self, model: str, provider: str, *, region: str, account: str, work: str, attempt: str) -> bool:
+        """Count an attempt from now on; False when its breaker is open or its probe is taken."""
+        ...
+
+    def record(self, verdict: Verdict) -> None: ...
+
+
+class LedgerPort(Protocol):
+    """Holds and settlements, keyed by generation. Raises `errors.StoreUnavailable` when there is no answer."""
+
+    async def hold(self, account: str, key: str, amount: int, timeout: float) -> HoldOpened | HoldRefused: ...
+
+    async def settle(self, account: str, key: str, verb: str, amount: int) -> Settled | SettleRefused:
+        """`verb` is `charge` (amount) or `release`. Repeating it changes nothing."""
+        ...
+
+
+class Transport(Protocol):
+    """Sends one `Call`. Raises `errors.NotSentError` or `errors.MaybeSentError`, nothing else."""
+
+    async def send(self, call: Call, *, spool: Path | None = None) -> Reply:
+        """`spool`: the whole reply is on disk under this name before it is returned."""
+        ...
+
+    async def aclose(self) -> None: ...
+
+
+class ArtifactStore(Protocol):
+    """Copies results to where they stay. Content-addressed: the same bytes are one file."""
+
+    async def copy(self, url: str, *, index: int, kind: str) -> Stored:
+        """Stream, hash, sniff and keep. Raises `errors.ArtifactGone` (for good) or `errors.ArtifactRetry`."""
+        ...
+
+    async def put(self, data: bytes, *, index: int, kind: str) -> Stored: ...
+
+    def path(self, key: str) -> Path | None:
+        """Where a stored file can be opened, or None when it is not on this machine."""
+        ...
+
+    def read(self, key: str) -> AsyncIterator[bytes]: ...
+
+
+class Credentials(Protocol):
+    """Keys by reference, read at each use so that a rotated key is used at once."""
+
+    def reference(self, provider: str, account: str) -> str:
+        """The name under which the key for this customer and provider is kept; written to the attempt."""
+        ...
+
+    def get(self, provider: str, reference: str) -> Secret:
+        """Raises `errors.MissingCredentials` with the variable it looked for."""
+        ...
+
+    def settings(self, provider: str, reference: str) -> Mapping[str, str]: ...
+
+
+class Clock(Protocol):
+    """Wall time for records and a monotonic clock for leases."""
+
+    def now(self) -> float: ...
+
+    def monotonic(self) -> float: ...
+
+
+class Names(Protocol):
+    """Where ids and unguessable tokens come from."""
+
+    def generation(self) -> str: ...
+
+    def attempt(self) -> str: ...
+
+    def token(self) -> str: ...

@@ -1,0 +1,147 @@
+"""What a provider is: a module of pure functions and two tables.
+
+A provider module never opens a socket. It says which HTTP call to make and reads the answer into a fact;
+the driver makes the call. Every function takes and returns values, so that a recorded exchange, a fuzzer
+and the simulator can stand where the network is.
+
+Certainty of a submit is the one thing that costs money when it is wrong, so it is a rule of this module
+and not of each provider: a transport failure before the first byte is `NotSent`; a status that the
+provider's error table *declares* to be definitive is `Refused`; an accepted job is `Accepted` (or
+`Completed`); everything else, above all a 5xx that no table declares, is `Ambiguous`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+from execution_arrow.facts import CancelFact, LookupFact, StatusFact, SubmitFact
+from execution_arrow.ports import Payload, Secret
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """One HTTP request, complete: the transport adds nothing but the connection.
+
+    `json` and `content` exclude each other. `timeout` is in seconds, for the wait after the request was sent.
+    """
+
+    method: str
+    url: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+    json: Any = None
+    content: bytes | None = None
+    timeout: float = 30.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reply:
+    """One HTTP answer with its whole body. Header names are lower case."""
+
+    status: int
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes = b""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Context:
+    """What a provider module may know beside the payload: where, with which key, on whose behalf."""
+
+    base_url: str  # without a trailing slash; default in `Semantics.base_url`
+    secret: Secret
+    attempt: str  # attempt id; sent as `X-Client-Request-Id` so that both sides' logs agree
+    callback_url: str | None = None  # holds the attempt's token; None = poll only
+    deadline: float | None = None  # seconds the provider is given, for deadline headers
+    settings: Mapping[str, str] = field(default_factory=dict)  # e.g. Cloudflare's account id
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """An accepted job: its id, the URLs the provider told us to use, and what was submitted."""
+
+    id: str
+    urls: Mapping[str, str] = field(default_factory=dict)
+    payload: Payload
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Follow:
+    """A poll answer that is not yet a verdict: make this call too, then `read_result` (fal's result)."""
+
+    call: Call
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Semantics:
+    """Declared behaviour, the source of the documentation's table and of the machine's decisions.
+
+    `billed` names the ends that the provider bills: a subset of `failed`, `moderation`, `canceled`, `expired`
+    (success is always billed). Times are seconds. Sources stand beside the values in each module.
+    """
+
+    name: str
+    base_url: str
+    key_variable: str  # the documented environment variable of the API key
+    poll_every: float | None  # minimum interval; None where there is nothing to poll
+    webhook: Literal["signed", "unsigned"] | None
+    cancel: Literal["any", "queued"] | None  # in which states a cancel can work
+    cancel_free: bool = False  # a canceled job costs nothing
+    cancel_erases: bool = False  # the same DELETE removes the record of a finished job
+    lookup: Literal["conclusive", "suggestive"] | None = None
+    billed: frozenset[str] = frozenset()
+    artifact_life: float | None = None  # how long result URLs live
+    settings: tuple[str, ...] = ()  # names of required `Context.settings`
+    image_deadline: float = 300.0
+    video_deadline: float = 1800.0
+
+
+class Provider(Protocol):
+    """One inference provider. Implementations hold no state and do no I/O.
+
+    `read_*` never raise for anything a server may send: what cannot be read is `Ambiguous` after a submit
+    and `PollFailed` after a poll, never a success.
+    """
+
+    semantics: Semantics
+
+    def is_sync(self, payload: Payload) -> bool:
+        """Whether the answer to this submit holds the results themselves."""
+        ...
+
+    def build_submit(self, payload: Payload, context: Context) -> Call:
+        """The paid call. The driver sends it at most once per attempt."""
+        ...
+
+    def read_submit(self, payload: Payload, reply: Reply) -> SubmitFact: ...
+
+    def inline_output(self, reply: Reply, index: int) -> bytes:
+        """The bytes of output `index` of a synchronous reply. Raises `ValueError` when they are unreadable."""
+        ...
+
+    def build_poll(self, job: Job, context: Context) -> Call: ...
+
+    def read_poll(self, job: Job, reply: Reply, context: Context) -> StatusFact | Follow: ...
+
+    def read_result(self, job: Job, reply: Reply) -> StatusFact:
+        """Read the answer to a `Follow`."""
+        ...
+
+    def build_cancel(self, job: Job, context: Context) -> Call | None:
+        """None where the provider has no cancel for this job."""
+        ...
+
+    def read_cancel(self, job: Job, reply: Reply) -> CancelFact: ...
+
+    def build_lookup(self, payload: Payload, context: Context) -> Call | None:
+        """Ask for jobs that could be the one whose submit answer was lost; None where it cannot be asked."""
+        ...
+
+    def read_lookup(
+        self, payload: Payload, reply: Reply, *, sent_at: float, bound: Callable[[str], bool]
+    ) -> LookupFact:
+        """Find the one job that matches. `bound(job)` says that a job already belongs to another attempt."""
+        ...
+
+
+Providers = Mapping[str, Provider]
