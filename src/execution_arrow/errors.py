@@ -1,0 +1,199 @@
+"""Everything `execution_arrow` raises.
+
+One base, `ArrowError`, with `code` (BabySea's error code where one fits), `retryable`, `retry_after`
+(seconds) and `http_status`, the status a web service would answer with. Below it two families: what the
+caller of `Arrow` may meet, and what ports raise to the driver, which turns them into facts. The codes and
+their meaning follow BabySea's public error table (docs.babysea.ai/setup/errors).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, ClassVar
+
+if TYPE_CHECKING:
+    from execution_arrow.documents import Generation
+
+
+class ArrowError(Exception):
+    """Base of every error of this package."""
+
+    code: ClassVar[str] = "BSE5000"
+    http_status: ClassVar[int] = 500
+    retryable: ClassVar[bool] = False
+    retry_after: float | None = None
+
+
+# --- the caller's ---------------------------------------------------------------------------------------
+
+
+class RequestRejected(ArrowError):
+    """The request cannot run as it stands. `issues` holds all of them, each with field, code and message."""
+
+    code = "BSE2001"
+    http_status = 400
+
+    def __init__(self, issues: Iterable[Any]) -> None:
+        self.issues: tuple[Any, ...] = tuple(issues)
+        lines = "\n".join(f"  - {issue}" for issue in self.issues)
+        super().__init__(f"the request was rejected with {len(self.issues)} issue(s), nothing was charged:\n{lines}")
+
+
+class NoPrice(ArrowError):
+    """No price is known for this request, so it is not dispatched. Give the tariff a price for the model."""
+
+    code = "BSE2001"
+    http_status = 422
+
+
+class InsufficientCredits(ArrowError):
+    """The balance cannot cover the request. Nothing was dispatched; top up and send it again."""
+
+    code = "BSE1004"
+    http_status = 402
+
+    def __init__(self, account: str, needed: int, available: int) -> None:
+        self.account, self.needed, self.available = account, needed, available
+        super().__init__(
+            f"account {account!r} has {available / 1e6:.6f} credits and this generation needs up to "
+            f"{needed / 1e6:.6f}; grant credits and send it again"
+        )
+
+
+class LedgerRefused(ArrowError):
+    """The ledger refused the hold for another reason than the balance; `reason` is its own word."""
+
+    code = "BSE1003"
+    http_status = 403
+
+    def __init__(self, account: str, reason: str) -> None:
+        self.account, self.reason = account, reason
+        super().__init__(f"the ledger refused a hold for account {account!r}: {reason}; nothing was dispatched")
+
+
+class IdempotencyConflict(ArrowError):
+    """The same idempotency key came with another request (BSE2015)."""
+
+    code = "BSE2015"
+    http_status = 409
+
+    def __init__(self, key: str, generation_id: str) -> None:
+        self.key, self.generation_id = key, generation_id
+        super().__init__(
+            f"idempotency key {key!r} belongs to generation {generation_id} with another request; "
+            "use a new key for a new request"
+        )
+
+
+class UnknownGeneration(ArrowError, LookupError):
+    """No generation has this id here."""
+
+    code = "BSE4001"
+    http_status = 404
+
+    def __init__(self, generation_id: str) -> None:
+        self.generation_id = generation_id
+        super().__init__(f"no generation {generation_id!r} in this store; check the id and the store's address")
+
+
+class GenerationFailed(ArrowError):
+    """The generation ended as `failed` or `canceled`; nothing was charged unless its record says so."""
+
+    code = "BSE3003"
+    http_status = 502
+
+    def __init__(self, generation: Generation) -> None:
+        self.generation = generation
+        super().__init__(
+            f"generation {generation.id} {generation.status}: {generation.error or 'no provider could do it'}"
+        )
+
+
+class WaitTimeout(ArrowError, TimeoutError):
+    """The wait ended, the generation did not. It goes on; `get` or `wait` again with its id."""
+
+    code = "BSE3002"
+    http_status = 504
+    retryable = True
+
+    def __init__(self, generation_id: str, seconds: float) -> None:
+        self.generation_id = generation_id
+        super().__init__(
+            f"generation {generation_id} did not end within {seconds:g} s; it goes on: wait for the same id again"
+        )
+
+
+class CancelTooLate(ArrowError):
+    """The generation has ended, or its results are being stored; there is nothing left to cancel."""
+
+    code = "BSE4002"
+    http_status = 409
+
+
+class MissingCredentials(ArrowError):
+    """No API key was found for a provider."""
+
+    code = "BSE3004"
+    http_status = 503
+
+    def __init__(self, provider: str, variable: str) -> None:
+        self.provider, self.variable = provider, variable
+        super().__init__(f"no API key for {provider!r}: set the environment variable {variable}")
+
+
+class MissingExtra(ArrowError, ImportError):
+    """A feature needs a package that is not installed."""
+
+    def __init__(self, feature: str, extra: str) -> None:
+        self.extra = extra
+        super().__init__(f"{feature} needs an extra: pip install 'babysea-primitives[{extra}]'")
+
+
+class StoreUnavailable(ArrowError):
+    """The store did not answer. When `maybe_applied`, the change may have happened: repeat with the same key."""
+
+    code = "BSE5001"
+    http_status = 503
+    retryable = True
+
+    def __init__(self, message: str, *, maybe_applied: bool) -> None:
+        self.maybe_applied = maybe_applied
+        hint = "it may have been applied; repeat it with the same key" if maybe_applied else "nothing was changed"
+        super().__init__(f"{message} ({hint})")
+
+
+class SchemaOutdated(ArrowError):
+    """The store was written by another version; the message names the command that migrates it."""
+
+
+class WrongLoop(ArrowError, RuntimeError):
+    """A blocking verb was called where it would stop an event loop, or after a fork."""
+
+
+# --- what ports raise to the driver ---------------------------------------------------------------------
+
+
+class NotSentError(ArrowError):
+    """Certainly nothing left this machine: name resolution, connect, TLS, no free connection."""
+
+    retryable = True
+
+
+class MaybeSentError(ArrowError):
+    """The request may have been received: read timeout, reset after the first byte."""
+
+
+class EgressRefused(NotSentError):
+    """The address is not one that a user or provider may send us to (private, loopback, wrong scheme)."""
+
+    retryable = False
+
+
+class ArtifactGone(ArrowError):
+    """A result cannot be had any more: 404 or 410, refused address, not a picture or clip, too large."""
+
+
+class ArtifactRetry(ArrowError):
+    """A copy failed for now: timeout, 5xx, disk full."""
+
+    retryable = True
