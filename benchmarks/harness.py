@@ -1,12 +1,13 @@
 """Timing that survives a busy machine, and the one format in which benchmarks report.
 
-Two candidates timed one after the other measure the machine's mood as much as the code. Here every round runs each
-candidate once, in turn and in a rotating order, so that a slow second hits all of them alike; what is compared is
-the ratio of the medians, and the worst single round stands beside it so that nothing hides behind a median.
+Two candidates timed one after the other measure the machine's mood as much as the code. Here every round
+runs each candidate once, in a rotating order, so that a slow second hits all of them alike; what is compared
+is the ratio of the medians; the worst single round stands beside it, so that nothing hides behind a median.
 
-A report is one JSON object per line. `holds` is true or false for a figure with a target and null for a figure that
-is only context (an absolute time says more about the machine than about us). `Report.finish()` exits non-zero when
-a target does not hold, and also when nothing was measured, because an empty run proves nothing.
+A report is one JSON object per line. `holds` is true or false for a figure with a target and null for a
+figure that is only context (an absolute time says more about the machine than about the code).
+`Report.finish()` exits non-zero when a target does not hold, and when nothing was measured, because an empty
+run proves nothing.
 """
 
 import gc
@@ -23,7 +24,7 @@ __all__ = ["Comparison", "Report", "Rounds", "interleave"]
 
 @dataclass(frozen=True, slots=True)
 class Rounds:
-    """Seconds per operation of each candidate, one figure per round; round i of all candidates ran side by side."""
+    """Seconds per operation of each candidate, one figure per round, run side by side."""
 
     seconds: Mapping[str, tuple[float, ...]]
 
@@ -64,9 +65,9 @@ def interleave(
 ) -> Rounds:
     """Run every candidate once per round, in a rotating order, and return seconds per operation.
 
-    A candidate is a callable without arguments that performs `operations` operations (one number for all, or one
-    per candidate) on data prepared beforehand. The collector is off while a candidate runs and is run in between,
-    so that nobody pays for another's garbage. Raises `ValueError` on no candidates or no rounds.
+    A candidate is a callable without arguments that performs `operations` operations (one number for all, or
+    one per candidate) on data prepared beforehand. The collector is off while a candidate runs and is run in
+    between, so that nobody pays for another's garbage. Raises `ValueError` on no candidates or no rounds.
     """
     if not candidates or rounds < 1:
         raise ValueError("interleave needs at least one candidate and one round")
@@ -109,16 +110,16 @@ class Report:
         self, metric: str, value: float, target: float, *, peer: str | None, unit: str, **more: object
     ) -> None:
         """Print a figure that must be `target` or more."""
-        self._line(metric, value, f">= {target:g}", value >= target, peer, unit, more)
+        self._line(metric, value, ("at least", target), value >= target, peer, unit, more)
 
     def at_most(
         self, metric: str, value: float, target: float, *, peer: str | None, unit: str, **more: object
     ) -> None:
         """Print a figure that must be `target` or less."""
-        self._line(metric, value, f"<= {target:g}", value <= target, peer, unit, more)
+        self._line(metric, value, ("at most", target), value <= target, peer, unit, more)
 
     def faster(self, metric: str, comparison: Comparison, target: float, **more: object) -> None:
-        """Print how many times faster than its peer something is, with the lowest round; at least `target`."""
+        """Print how many times faster than its peer something is, which must be at least `target`."""
         facts = {"lowest_round": _rounded(comparison.lowest), "rounds": comparison.rounds, **more}
         self.at_least(metric, comparison.speedup, target, peer=comparison.peer, unit="x", **facts)
 
@@ -129,7 +130,7 @@ class Report:
         self._line(metric, value, None, None, peer, unit, more)
 
     def finish(self) -> NoReturn:
-        """Exit with 0 when something was measured and every target held, else with 1 and the names on stderr."""
+        """Exit with 0 when every target held, else with 1 and the missed metrics on stderr."""
         if self.failed or not self.lines:
             reason = ", ".join(self.failed) or "nothing was measured"
             print(f"{self.benchmark}: missed: {reason}", file=sys.stderr)
@@ -140,7 +141,7 @@ class Report:
         self,
         metric: str,
         value: float,
-        target: str | None,
+        target: tuple[str, float] | None,
         holds: bool | None,
         peer: str | None,
         unit: str,
@@ -149,8 +150,9 @@ class Report:
         self.lines += 1
         if holds is False:
             self.failed.append(metric)
+        bound, limit = target or (None, None)
         line = {"benchmark": self.benchmark, "metric": metric, "value": _rounded(value), "unit": unit}
-        line |= {"target": target, "holds": holds, "peer": peer, **more}
+        line |= {"target": limit, "bound": bound, "holds": holds, "peer": peer, **more}
         print(json.dumps(line), file=self.out or sys.stdout, flush=True)
 
 
