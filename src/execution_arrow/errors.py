@@ -36,7 +36,9 @@ class RequestRejected(ArrowError):
     def __init__(self, issues: Iterable[Any]) -> None:
         self.issues: tuple[Any, ...] = tuple(issues)
         lines = "\n".join(f"  - {issue}" for issue in self.issues)
-        super().__init__(f"the request was rejected with {len(self.issues)} issue(s), nothing was charged:\n{lines}")
+        super().__init__(
+            f"the request was rejected with {len(self.issues)} issue(s), nothing was charged:\n{lines}"
+        )
 
 
 class NoPrice(ArrowError):
@@ -68,7 +70,9 @@ class LedgerRefused(ArrowError):
 
     def __init__(self, account: str, reason: str) -> None:
         self.account, self.reason = account, reason
-        super().__init__(f"the ledger refused a hold for account {account!r}: {reason}; nothing was dispatched")
+        super().__init__(
+            f"the ledger refused a hold for account {account!r}: {reason}; nothing was dispatched"
+        )
 
 
 class IdempotencyConflict(ArrowError):
@@ -93,7 +97,9 @@ class UnknownGeneration(ArrowError, LookupError):
 
     def __init__(self, generation_id: str) -> None:
         self.generation_id = generation_id
-        super().__init__(f"no generation {generation_id!r} in this store; check the id and the store's address")
+        super().__init__(
+            f"no generation {generation_id!r} in this store; check the id and the store's address"
+        )
 
 
 class GenerationFailed(ArrowError):
@@ -119,7 +125,7 @@ class WaitTimeout(ArrowError, TimeoutError):
     def __init__(self, generation_id: str, seconds: float) -> None:
         self.generation_id = generation_id
         super().__init__(
-            f"generation {generation_id} did not end within {seconds:g} s; it goes on: wait for the same id again"
+            f"generation {generation_id} did not end within {seconds:g} s; it goes on: wait for its id again"
         )
 
 
@@ -150,7 +156,7 @@ class MissingExtra(ArrowError, ImportError):
 
 
 class StoreUnavailable(ArrowError):
-    """The store did not answer. When `maybe_applied`, the change may have happened: repeat with the same key."""
+    """The store did not answer. When `maybe_applied`, repeat with the same key: the change may have happened."""
 
     code = "BSE5001"
     http_status = 503
@@ -158,7 +164,11 @@ class StoreUnavailable(ArrowError):
 
     def __init__(self, message: str, *, maybe_applied: bool) -> None:
         self.maybe_applied = maybe_applied
-        hint = "it may have been applied; repeat it with the same key" if maybe_applied else "nothing was changed"
+        hint = (
+            "it may have been applied; repeat it with the same key"
+            if maybe_applied
+            else "nothing was changed"
+        )
         super().__init__(f"{message} ({hint})")
 
 
@@ -187,6 +197,16 @@ class EgressRefused(NotSentError):
     """The address is not one that a user or provider may send us to (private, loopback, wrong scheme)."""
 
     retryable = False
+
+
+class PayloadUnsupported(NotSentError):
+    """A provider module cannot send such a payload (multipart, files to fetch first). Nothing left."""
+
+    retryable = False
+
+    def __init__(self, provider: str, what: str) -> None:
+        self.provider = provider
+        super().__init__(f"the {provider} module cannot send {what}; take this route out of the mapping")
 
 
 class ArtifactGone(ArrowError):

@@ -78,6 +78,7 @@ class Accepted:
 
     job: str
     urls: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    taken: bool = False  # the store knows this job as another attempt's
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,6 +165,7 @@ class LookupFound:
 
     job: str
     urls: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    taken: bool = False  # the store knows this job as another attempt's
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -221,7 +223,7 @@ class Planned:
     id: str
     token: str
     credentials: str = ""  # a reference, never a secret
-    hedge: bool = False
+    epoch: int  # of the owner who may send it, once
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -257,6 +259,26 @@ class SettleRefused:
     """The ledger refused a settlement: the generation is stuck until a human looks."""
 
     reason: str
+
+
+class Timer(StrEnum):
+    """The clocks of a generation. Each is derived from the state, so that none can be lost."""
+
+    PATIENCE = "patience"  # how long an unknown submit may keep the others waiting
+    DEADLINE = "deadline"  # how long an accepted job may run
+    CANCEL = "cancel"  # how long a cancel's answer may keep the successor waiting
+    EMPTY = "empty"  # how long a success may come without outputs
+    COLLECT = "collect"  # how long results may take to be copied
+    WRITE_OFF = "write_off"  # when an unresolved attempt is given up
+    GENERATION = "generation"  # when the customer is told that it failed
+    ANNOUNCE = "announce"  # how long the terminal event waits for the settlement
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TimeUp:
+    """A timer of the agenda has run out."""
+
+    timer: Timer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -295,6 +317,7 @@ Fact = (
     | ArtifactFailed
     | Settled
     | SettleRefused
+    | TimeUp
     | EffectFailed
 )
 
@@ -321,10 +344,14 @@ def decode(body: Mapping[str, Any]) -> Fact:
     """Read what `encode` wrote. Raises `ValueError` for a kind that this version does not know."""
     cls = _KINDS.get(body["kind"])
     if cls is None:
-        raise ValueError(f"unknown fact {body['kind']!r}: it was written by a newer version; upgrade this one")
+        raise ValueError(
+            f"unknown fact {body['kind']!r}: it was written by a newer version; upgrade this one"
+        )
     values = {name: _rebuild(name, value) for name, value in body.items() if name != "kind"}
     if "fault" in values:
         values["fault"] = Fault(values["fault"])
+    if "timer" in values:
+        values["timer"] = Timer(values["timer"])
     return cls(**values)  # type: ignore[no-any-return]
 
 

@@ -139,7 +139,7 @@ class Router(Protocol):
 
 
 class LedgerPort(Protocol):
-    """Holds and settlements, keyed by generation. Raises `errors.StoreUnavailable` when there is no answer."""
+    """Holds and settlements, keyed by generation. Raises `errors.StoreUnavailable` without an answer."""
 
     async def hold(self, account: str, key: str, amount: int, timeout: float) -> HoldOpened | HoldRefused: ...
 

@@ -1,0 +1,73 @@
+"""What a generation needs done in the outside world.
+
+Effects are values derived from the durable state (`machine.agenda`); nothing remembers that one was
+"sent". Performing any of them twice is harmless, except `Submit`: that one is guarded by the epoch of the
+attempt's row, so only the owner who wrote the row may send it, once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from execution_arrow.facts import Timer
+
+
+@dataclass(frozen=True, slots=True)
+class OpenHold:
+    """Reserve the dearest quote, keyed by the generation."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Choose who is asked next, out of these, in this order."""
+
+    candidates: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Submit:
+    """Send the attempt's one paid call."""
+
+    attempt: str
+
+
+@dataclass(frozen=True, slots=True)
+class Poll:
+    attempt: str
+
+
+@dataclass(frozen=True, slots=True)
+class Lookup:
+    """Look for the job of a submit whose answer was lost."""
+
+    attempt: str
+
+
+@dataclass(frozen=True, slots=True)
+class Cancel:
+    attempt: str
+
+
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """Make one announced output ours."""
+
+    attempt: str
+    index: int
+
+
+@dataclass(frozen=True, slots=True)
+class Settle:
+    verb: str
+    amount: int
+
+
+@dataclass(frozen=True, slots=True)
+class Ring:
+    """A timer runs out: fold `TimeUp`. Performed by the driver itself, no I/O."""
+
+    timer: Timer
+    attempt: str | None = None
+
+
+Effect = OpenHold | Plan | Submit | Poll | Lookup | Cancel | Copy | Settle | Ring

@@ -1,0 +1,165 @@
+"""When a generation needs what.
+
+`agenda` reads the state and lists every effect with the time from which it is due. It is the only place
+that knows about waiting, and it remembers nothing: the same row gives the same agenda on every machine,
+after every crash. `due` is its part up to now, `next_at` its earliest time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from execution_arrow.effects import Cancel, Copy, Effect, Lookup, OpenHold, Plan, Poll, Ring, Settle, Submit
+from execution_arrow.facts import Fault, Timer
+from execution_arrow.machine.state import Attempt, Phase, Run, State, Stop
+
+ANNOUNCE_PATIENCE = 30.0  # the terminal event waits this long for the settlement
+CANCEL_TRIES = 5
+
+Entry = tuple[float, Effect]
+
+
+def due(run: Run, now: float, epoch: int) -> tuple[Effect, ...]:
+    """The effects to perform now. A submit is due only under the epoch that planned it."""
+    return tuple(effect for at, effect in agenda(run, epoch) if at <= now)
+
+
+def next_at(run: Run, epoch: int) -> float | None:
+    """When the generation needs somebody again; None when it never does."""
+    return min((at for at, _ in agenda(run, epoch)), default=None)
+
+
+def agenda(run: Run, epoch: int) -> Iterator[Entry]:
+    """Every effect with the time (unix seconds) from which it is due."""
+    if run.phase is Phase.NEW:
+        yield run.retry_at, OpenHold()
+    elif run.phase is Phase.RUNNING:
+        if not run.overdue:
+            yield run.spec.deadline_at, Ring(Timer.GENERATION)
+        if (plan := next_plan(run)) is not None:
+            yield plan
+    elif run.phase is Phase.SETTLING:
+        assert run.settlement is not None
+        assert run.decided_at is not None
+        yield run.retry_at, Settle(run.settlement.verb, run.settlement.amount)
+        if not run.announced:
+            yield run.decided_at + ANNOUNCE_PATIENCE, Ring(Timer.ANNOUNCE)
+    for attempt in run.attempts:
+        if not attempt.final:
+            yield from _AGENDAS[attempt.state](run, attempt, epoch)
+
+
+def _sending(run: Run, attempt: Attempt, epoch: int) -> Iterator[Entry]:
+    if attempt.epoch == epoch:
+        yield attempt.sent_at, Submit(attempt.id)
+
+
+def _unknown(run: Run, attempt: Attempt, epoch: int) -> Iterator[Entry]:
+    assert attempt.unknown_at is not None
+    terms, policy = run.route(attempt).terms, run.spec.policy
+    if attempt.job is not None:
+        yield attempt.next_at, Poll(attempt.id)
+    elif terms.lookup:
+        yield attempt.next_at, Lookup(attempt.id)
+    if not attempt.lapsed and policy.on_unknown != "wait":
+        yield attempt.unknown_at + terms.patience, Ring(Timer.PATIENCE, attempt.id)
+    yield attempt.unknown_at + policy.write_off_after, Ring(Timer.WRITE_OFF, attempt.id)
+
+
+def _live(run: Run, attempt: Attempt, epoch: int) -> Iterator[Entry]:
+    yield attempt.next_at, Poll(attempt.id)
+    assert attempt.accepted_at is not None
+    yield attempt.accepted_at + run.route(attempt).terms.deadline, Ring(Timer.DEADLINE, attempt.id)
+    yield from _empty(run, attempt)
+
+
+def _closing(run: Run, attempt: Attempt, epoch: int) -> Iterator[Entry]:
+    assert attempt.closing_at is not None
+    policy = run.spec.policy
+    if cancel_wanted(run, attempt):
+        yield attempt.cancel_at or attempt.closing_at, Cancel(attempt.id)
+    yield attempt.next_at, Poll(attempt.id)
+    if attempt.stop is Stop.OVERDUE and not attempt.lapsed and policy.on_overdue == "failover":
+        yield attempt.closing_at + policy.cancel_patience, Ring(Timer.CANCEL, attempt.id)
+    yield attempt.closing_at + policy.write_off_after, Ring(Timer.WRITE_OFF, attempt.id)
+    yield from _empty(run, attempt)
+
+
+def _collecting(run: Run, attempt: Attempt, epoch: int) -> Iterator[Entry]:
+    assert attempt.collecting_at is not None
+    have = {file.index for file in attempt.files} | set(attempt.lost)
+    for output in attempt.outputs:
+        if output.index not in have:
+            yield attempt.next_at, Copy(attempt.id, output.index)
+    yield attempt.collecting_at + run.spec.policy.collect_deadline, Ring(Timer.COLLECT, attempt.id)
+
+
+def _empty(run: Run, attempt: Attempt) -> Iterator[Entry]:
+    if attempt.empty_at is not None:
+        yield attempt.empty_at + run.spec.policy.empty_patience, Ring(Timer.EMPTY, attempt.id)
+
+
+_AGENDAS = {
+    State.SENDING: _sending,
+    State.UNKNOWN: _unknown,
+    State.LIVE: _live,
+    State.CLOSING: _closing,
+    State.COLLECTING: _collecting,
+}
+
+
+def cancel_wanted(run: Run, attempt: Attempt) -> bool:
+    """Whether a (further) cancel makes sense: supported, unanswered, and not over."""
+    return (
+        run.route(attempt).terms.cancel
+        and not attempt.cancel_answered
+        and not attempt.cancel_final
+        and attempt.cancel_tries < CANCEL_TRIES
+    )
+
+
+def blocks(attempt: Attempt) -> bool:
+    """Whether this attempt keeps the next provider waiting."""
+    if attempt.state in (State.UNKNOWN, State.CLOSING):
+        return not attempt.lapsed and attempt.stop is not Stop.LOST_RACE
+    return attempt.state in (State.SENDING, State.LIVE, State.COLLECTING)
+
+
+def hopeful(run: Run, attempt: Attempt) -> bool:
+    """Whether this attempt may still bring a result, or certainty that it never will."""
+    if attempt.state is State.UNKNOWN:
+        terms = run.route(attempt).terms
+        return not attempt.lapsed or attempt.job is not None or terms.lookup or terms.webhook
+    return not attempt.final
+
+
+def next_plan(run: Run) -> tuple[float, Plan] | None:
+    """Who may be asked next and from when; None while somebody is being waited for, or when nobody is left.
+
+    Fresh providers come first, in the frozen order. A provider that said "come back in a moment" goes
+    before them when the moment is short (`retry_here_within`); one that could not be reached comes last.
+    """
+    policy = run.spec.policy
+    if run.cancel or run.overdue or run.winner is not None or any(blocks(a) for a in run.attempts):
+        return None
+    if sum(a.state is State.UNKNOWN for a in run.attempts) > policy.max_unknown_per_generation:
+        return None
+    tries = {provider: [a for a in run.attempts if a.provider == provider] for provider in run.spec.chain}
+    again = {
+        provider: last.retry_at
+        for provider, made in tries.items()
+        if made and (last := made[-1]).state is State.REJECTED and last.retry_at is not None
+        if len(made) <= policy.retries_here
+    }
+    if run.attempts and (last := run.attempts[-1]).provider in again and last.fault is Fault.HERE:
+        assert last.retry_at is not None
+        assert last.ended_at is not None
+        if last.retry_at - last.ended_at <= policy.retry_here_within:
+            return last.retry_at, Plan((last.provider,))
+    fresh = tuple(provider for provider, made in tries.items() if not made)
+    if fresh:
+        return 0.0, Plan(fresh)
+    if again:
+        provider = min(again, key=lambda name: again[name])
+        return again[provider], Plan((provider,))
+    return None

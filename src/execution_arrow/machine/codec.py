@@ -1,0 +1,136 @@
+"""Writing a run as JSON and reading it again.
+
+A row has two documents: the spec, written once, and the state, written with every change. Values at
+their default are left out, so that most states are a few hundred bytes. Both carry a schema number;
+`UPCASTERS` hold, per number, the function that turns such a document into the next one, so that a row
+written by an older version can be read by this one.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable, Mapping
+from enum import Enum
+from typing import Any
+
+from execution_arrow.facts import Fault, Output, Stored
+from execution_arrow.machine.state import (
+    Attempt,
+    Phase,
+    Route,
+    Run,
+    Settlement,
+    Spec,
+    State,
+    Status,
+    Stop,
+    Terms,
+)
+from execution_arrow.policy import Policy
+from execution_arrow.ports import Payload
+
+SCHEMA = 1
+UPCASTERS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}
+
+
+def dump_spec(spec: Spec) -> str:
+    """The frozen part, as compact JSON."""
+    return _json({"v": SCHEMA, **_fields(spec)})
+
+
+def dump_state(run: Run) -> str:
+    """Everything but the spec, as compact JSON."""
+    return _json({"v": SCHEMA, **_fields(run, skip="spec")})
+
+
+def load_spec(text: str) -> Spec:
+    body = _read(text)
+    body["routes"] = {name: _route(route) for name, route in body["routes"].items()}
+    body["policy"] = Policy(**body.get("policy", {}))
+    body["chain"] = tuple(body["chain"])
+    if isinstance(body["order"], list):
+        body["order"] = tuple(body["order"])
+    return Spec(**body)
+
+
+def load_run(spec: Spec, text: str) -> Run:
+    body = _read(text)
+    if "phase" in body:
+        body["phase"] = Phase(body["phase"])
+    if "verdict" in body:
+        body["verdict"] = Status(body["verdict"])
+    if "settlement" in body:
+        body["settlement"] = Settlement(**body["settlement"])
+    body["attempts"] = tuple(_attempt(attempt) for attempt in body.get("attempts", ()))
+    return Run(spec=spec, **body)
+
+
+def _attempt(body: dict[str, Any]) -> Attempt:
+    for name, cls in (("state", State), ("stop", Stop), ("fault", Fault)):
+        if name in body:
+            body[name] = cls(body[name])
+    body["outputs"] = tuple(Output(**output) for output in body.get("outputs", ()))
+    body["files"] = tuple(Stored(**file) for file in body.get("files", ()))
+    body["missing"] = tuple(body.get("missing", ()))
+    body["lost"] = tuple(body.get("lost", ()))
+    return Attempt(**body)
+
+
+def _route(body: dict[str, Any]) -> Route:
+    terms = body.get("terms", {})
+    if "billed" in terms:
+        terms["billed"] = frozenset(terms["billed"])
+    payload = body["payload"]
+    for name in ("fetches", "dropped"):
+        payload[name] = tuple(payload.get(name, ()))
+    return Route(payload=Payload(**payload), cost=body.get("cost"), price=body["price"], terms=Terms(**terms))
+
+
+def _read(text: str) -> dict[str, Any]:
+    body: dict[str, Any] = json.loads(text)
+    version = body.pop("v")
+    while version < SCHEMA:
+        body = UPCASTERS[version](body)
+        version += 1
+    if version > SCHEMA:
+        raise ValueError(f"this row has schema {version}, written by a newer version: upgrade this one")
+    return body
+
+
+def _fields(value: Any, skip: str = "") -> dict[str, Any]:
+    """The fields of a dataclass that differ from their default."""
+    body = {}
+    for name, default in _defaults(type(value)):
+        if name != skip and (item := getattr(value, name)) != default:
+            body[name] = _plain(item)
+    return body
+
+
+_DEFAULTS: dict[type[Any], tuple[tuple[str, Any], ...]] = {}
+
+
+def _defaults(cls: type[Any]) -> tuple[tuple[str, Any], ...]:
+    known = _DEFAULTS.get(cls)
+    if known is None:
+        known = _DEFAULTS[cls] = tuple(
+            (f.name, f.default_factory() if f.default_factory is not dataclasses.MISSING else f.default)
+            for f in dataclasses.fields(cls)
+        )
+    return known
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, (str, int, float)) or value is None:
+        return value.value if isinstance(value, Enum) else value
+    if dataclasses.is_dataclass(value):
+        return _fields(value)
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, frozenset):
+        return sorted(value)
+    return [_plain(item) for item in value]
+
+
+def _json(body: dict[str, Any]) -> str:
+    return json.dumps(body, separators=(",", ":"), ensure_ascii=False)

@@ -1,0 +1,101 @@
+"""Results: the first usable success wins, everything after it is discarded and accounted."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from execution_arrow import facts as f
+from execution_arrow.facts import Fault
+from execution_arrow.machine.common import backoff, bill, poll_pause, put
+from execution_arrow.machine.state import Attempt, Phase, Run, State, Stop
+from execution_arrow.machine.verdicts import decide_succeeded
+
+
+def win(run: Run, attempt: Attempt, fact: f.Succeeded | f.Completed, now: float) -> Run:
+    """The first usable success. Everybody else is stopped; their results will be discarded."""
+    rivals = []
+    for other in run.attempts:
+        if other.id == attempt.id or other.final:
+            rivals.append(other)
+        elif other.state is State.LIVE:
+            rivals.append(
+                replace(other, state=State.CLOSING, stop=Stop.LOST_RACE, closing_at=now, lapsed=True)
+            )
+        else:
+            rivals.append(replace(other, stop=other.stop or Stop.LOST_RACE))
+    run = replace(run, attempts=tuple(rivals), winner=attempt.id, phase=Phase.COLLECTING)
+    return put(
+        run,
+        attempt,
+        state=State.COLLECTING,
+        stop=None,
+        outputs=fact.outputs,
+        files=(),
+        lost=(),
+        collecting_at=now,
+        next_at=now,
+        errors=0,
+        job=attempt.job or getattr(fact, "job", None),
+        **bill(run, attempt, fact.cost),
+    )
+
+
+def discard(run: Run, attempt: Attempt, fact: f.Succeeded | f.Completed, now: float) -> Run:
+    """A success nobody waits for any more: billed to us, never to the customer."""
+    return put(
+        run, attempt, state=State.STORED, ended_at=now, outputs=fact.outputs, **bill(run, attempt, fact.cost)
+    )
+
+
+def empty(run: Run, attempt: Attempt, _: f.Fact, now: float) -> Run:
+    return put(run, attempt, empty_at=attempt.empty_at or now, next_at=now + poll_pause(run, attempt, now))
+
+
+def empty_for_good(run: Run, attempt: Attempt, fact: f.Fact, now: float) -> Run:
+    return put(
+        run,
+        attempt,
+        state=State.FAILED,
+        ended_at=now,
+        fault=Fault.PROVIDER,
+        code="empty",
+        message="the provider reported success without any output",
+        **bill(run, attempt, getattr(fact, "cost", None), source="unknown"),
+    )
+
+
+def store(run: Run, attempt: Attempt, fact: f.ArtifactStored, now: float) -> Run:
+    if any(file.index == fact.file.index for file in attempt.files):
+        return run
+    files = tuple(sorted((*attempt.files, fact.file), key=lambda file: file.index))
+    return _collected(put(run, attempt, files=files, errors=0), attempt.id, now)
+
+
+def lose(run: Run, attempt: Attempt, fact: f.ArtifactLost, now: float) -> Run:
+    lost = tuple(sorted({*attempt.lost, fact.index}))
+    return _collected(put(run, attempt, lost=lost, message=fact.message), attempt.id, now)
+
+
+def copy_later(run: Run, attempt: Attempt, fact: f.ArtifactFailed, now: float) -> Run:
+    return put(
+        run, attempt, next_at=now + backoff(attempt.errors), errors=attempt.errors + 1, message=fact.message
+    )
+
+
+def collect_over(run: Run, attempt: Attempt, _: f.TimeUp, now: float) -> Run:
+    have = {file.index for file in attempt.files}
+    lost = tuple(output.index for output in attempt.outputs if output.index not in have)
+    return _collected(put(run, attempt, lost=lost), attempt.id, now)
+
+
+def _collected(run: Run, attempt_id: str, now: float) -> Run:
+    """Close the collecting when every announced output is ours or lost."""
+    attempt = run.attempt(attempt_id)
+    assert attempt is not None
+    if len(attempt.files) + len(attempt.lost) < len(attempt.outputs):
+        return run
+    if attempt.files:
+        run = put(run, attempt, state=State.STORED, ended_at=now)
+        return decide_succeeded(run, attempt, len(attempt.files), now)
+    run = put(run, attempt, state=State.LOST, ended_at=now, fault=Fault.PROVIDER, code="outputs_lost")
+    return replace(run, winner=None, phase=Phase.RUNNING)

@@ -1,0 +1,143 @@
+"""Verdicts: holds, what is owed, and the one consequence that no single fact has.
+
+`decide` freezes the amount; nothing ever computes it again. `conclude` ends a running generation that
+nobody works on and that nobody is left to be asked for.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from execution_arrow import facts as f
+from execution_arrow.machine.agenda import blocks, hopeful, next_plan
+from execution_arrow.machine.common import backoff
+from execution_arrow.machine.state import Attempt, Phase, Run, Settlement, State, Status, Stop
+
+
+def stop_all(run: Run, why: Stop, now: float) -> Run:
+    """Tell every attempt that can still be told. A POST on its way cannot be recalled, only flagged."""
+    stopped = []
+    for attempt in run.attempts:
+        if attempt.state is State.LIVE:
+            attempt = replace(attempt, state=State.CLOSING, stop=why, closing_at=now, lapsed=True)
+        elif attempt.state in (State.SENDING, State.UNKNOWN):
+            attempt = replace(attempt, stop=attempt.stop or why)
+        stopped.append(attempt)
+    return replace(run, attempts=tuple(stopped))
+
+
+def cancel_new(run: Run, _: Attempt | None, fact: f.UserCancel, now: float) -> Run:
+    return replace(run, cancel=True)
+
+
+def cancel_running(run: Run, _: Attempt | None, fact: f.UserCancel, now: float) -> Run:
+    accepted = [a for a in run.attempts if not a.final and a.job is not None]
+    run = stop_all(replace(run, cancel=True), Stop.USER, now)
+    charged = accepted[-1] if accepted and run.spec.policy.charge_on_cancel else None
+    return decide(run, Status.CANCELED, now, "", "canceled by the customer", charged)
+
+
+def hold_opened(run: Run, _: Attempt | None, fact: f.HoldOpened, now: float) -> Run:
+    run = replace(run, phase=Phase.RUNNING, started_at=now, errors=0, retry_at=0.0)
+    return decide(run, Status.CANCELED, now, "", "canceled by the customer") if run.cancel else run
+
+
+def hold_refused(run: Run, _: Attempt | None, fact: f.HoldRefused, now: float) -> Run:
+    """Nothing was held, so nothing is owed. The idempotency key is given back by the store."""
+    code = "BSE1004" if fact.reason == "insufficient" else "BSE1003"
+    return replace(
+        run,
+        phase=Phase.CLOSED,
+        verdict=Status.FAILED,
+        error_code=code,
+        error=f"the ledger refused the hold: {fact.reason}",
+        decided_at=now,
+        closed_at=now,
+    )
+
+
+def deadline(run: Run, _: Attempt | None, fact: f.TimeUp, now: float) -> Run:
+    return replace(run, overdue=True)
+
+
+def decide(
+    run: Run,
+    verdict: Status,
+    now: float,
+    code: str,
+    message: str,
+    charged: Attempt | None = None,
+    share: int = 0,
+) -> Run:
+    """Fix the verdict and what is owed for it. The amount is frozen here and never computed again."""
+    owed = Settlement(verb="release", amount=0)
+    if charged is not None:
+        price = run.route(charged).price
+        part = price * share // run.spec.asked if share else price
+        amount = min(run.spec.hold, max(1, part)) if price else 0
+        if amount:
+            owed = Settlement(verb="charge", amount=amount)
+    return replace(
+        run,
+        phase=Phase.SETTLING,
+        verdict=verdict,
+        error_code=code,
+        error=message,
+        decided_at=now,
+        settlement=owed,
+        retry_at=now,
+        errors=0,
+    )
+
+
+def decide_failed(run: Run, now: float, code: str, message: str, charged: Attempt | None = None) -> Run:
+    return decide(stop_all(run, Stop.OVERDUE, now), Status.FAILED, now, code, message, charged)
+
+
+def decide_succeeded(run: Run, winner: Attempt, stored: int, now: float) -> Run:
+    return decide(run, Status.SUCCEEDED, now, "", "", winner, min(stored, run.spec.asked))
+
+
+def settled(run: Run, _: Attempt | None, fact: f.Settled, now: float) -> Run:
+    assert run.settlement is not None
+    return replace(run, phase=Phase.CLOSED, closed_at=now, settlement=replace(run.settlement, done=True))
+
+
+def stuck(run: Run, _: Attempt | None, fact: f.SettleRefused, now: float) -> Run:
+    """The ledger said no. The result is not withheld; a human looks (`reconcile`)."""
+    assert run.settlement is not None
+    return replace(
+        run, phase=Phase.CLOSED, closed_at=now, settlement=replace(run.settlement, stuck=fact.reason)
+    )
+
+
+def announce(run: Run, _: Attempt | None, fact: f.TimeUp, now: float) -> Run:
+    return replace(run, announced=True)
+
+
+def try_later(run: Run, _: Attempt | None, fact: f.EffectFailed, now: float) -> Run:
+    return replace(run, retry_at=now + backoff(run.errors), errors=run.errors + 1)
+
+
+def conclude(run: Run, now: float) -> Run:
+    """A running generation that nobody works on, and nobody is left to be asked for, has failed."""
+    if run.phase is not Phase.RUNNING:
+        return run
+    if not run.overdue:
+        if next_plan(run) is not None or any(blocks(a) for a in run.attempts):
+            return run
+        if any(hopeful(run, attempt) for attempt in run.attempts):
+            return run
+    code, message = _explain_failure(run)
+    return decide_failed(run, now, code, message)
+
+
+def _explain_failure(run: Run) -> tuple[str, str]:
+    if run.overdue:
+        return "BSE3002", "no provider finished before the generation's deadline"
+    tried = "; ".join(f"{a.provider}: {a.code or a.state}" for a in run.attempts)
+    return "BSE3003", f"all providers failed ({tried})" if tried else "no provider could be asked"
+
+
+def caller_code(fact: f.Refused | f.Failed) -> str:
+    return "BSE2006" if fact.moderation else "BSE2001"
