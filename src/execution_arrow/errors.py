@@ -156,7 +156,7 @@ class MissingExtra(ArrowError, ImportError):
 
 
 class StoreUnavailable(ArrowError):
-    """The store did not answer. When `maybe_applied`, repeat with the same key: the change may have happened."""
+    """The store did not answer. `maybe_applied`: it may have happened, repeat it with the same key."""
 
     code = "BSE5001"
     http_status = 503

@@ -118,7 +118,8 @@ _ENDED = tuple(sorted(FINAL - {State.STORED, State.LOST}))
 _DONE = (*sorted(FINAL), _COL)
 _STATUS_FACTS = (
     f.Failed, f.Canceled, f.Expired, f.Missing, f.PollFailed, f.UnknownStatus, f.NotSent, f.Refused,
-    f.Ambiguous, f.OwnerLost, f.LookupNone, f.CancelAcknowledged, f.CancelRefused, f.Succeeded, f.Completed, f.TimeUp,
+    f.Ambiguous, f.OwnerLost, f.LookupNone, f.CancelAcknowledged, f.CancelRefused, f.Succeeded, f.Completed,
+    f.TimeUp,
 )  # fmt: skip
 
 ROWS: tuple[Row, ...] = (

@@ -1,0 +1,195 @@
+"""What a job store must do, and the values it speaks in.
+
+A store keeps rows and decides nothing: it checks who owns a row (`owner`, `epoch`), at which version it
+is, and writes all of a change or none of it. Every rule about generations lives in `machine`. All changes
+are `Op` values given to `apply` in batches, so that one commit can serve many callers; the results come
+back in the same order. A fenced commit is an answer, not an error.
+
+Facts are never fenced: `Append` works for anybody, at any time. What it wrote waits in the inbox until
+the owner folds it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from execution_arrow.machine.state import Event
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inboxed:
+    """A fact somebody heard. `dedup` makes a repeated one a single row per attempt."""
+
+    generation: str
+    attempt: str  # "" for a fact about the generation
+    dedup: str
+    body: Mapping[str, Any]
+    at: float
+    seq: int = 0  # set by the store
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Create:
+    """A new generation. With an owner it is claimed in the same write."""
+
+    id: str
+    account: str
+    model: str
+    status: str
+    spec: str
+    state: str
+    created_at: float
+    next_at: float | None
+    key: str | None = None
+    fingerprint: str = ""
+    owner: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Commit:
+    """The next version of a row, written only while `owner` holds it under `epoch`."""
+
+    id: str
+    owner: str
+    epoch: int
+    version: int  # the version this change was made from
+    state: str
+    status: str
+    next_at: float | None  # None = needs nobody any more
+    at: float
+    heard: Sequence[Inboxed] = ()  # facts folded now that were never in the inbox
+    folded: Sequence[int] = ()  # inbox rows that are folded with this change
+    events: Sequence[Event] = ()
+    jobs: Sequence[tuple[str, str, str, str]] = ()  # (provider, credentials, job, attempt) newly bound
+    free_key: bool = False
+    sync: bool = True  # False: may ride on the next durable commit
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Append:
+    """Put a fact into the inbox; no lease is needed."""
+
+    fact: Inboxed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """Take rows that nobody alive owns and that are due (or are named in `ids`)."""
+
+    owner: str
+    now: float
+    limit: int = 1
+    ids: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Release:
+    """Hand rows back with the time when they need somebody again."""
+
+    owner: str
+    rows: Sequence[tuple[str, float | None]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Beat:
+    """Extend a worker's lease. `until` in the store's time; a past time gives the lease back."""
+
+    owner: str
+    now: float
+    until: float
+
+
+Op = Create | Commit | Append | Claim | Release | Beat
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One generation as stored, with the inbox that nobody folded yet."""
+
+    id: str
+    account: str
+    key: str | None
+    spec: str
+    state: str
+    version: int
+    epoch: int
+    owner: str | None
+    owner_until: float | None  # the end of the owner's lease
+    next_at: float | None
+    inbox: tuple[Inboxed, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Created:
+    """`epoch` is 1 when the row was created with an owner."""
+
+
+@dataclass(frozen=True, slots=True)
+class Existing:
+    """The idempotency key is taken by this generation."""
+
+    id: str
+    fingerprint: str
+
+
+@dataclass(frozen=True, slots=True)
+class Committed:
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
+class Fenced:
+    """Somebody else owns the row now, or it is at another version. Nothing was written."""
+
+
+@dataclass(frozen=True, slots=True)
+class JobTaken:
+    """A job id of this commit belongs to another attempt. Nothing was written."""
+
+    attempt: str
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """Appended (`new` says whether the fact was unknown before), released, or extended."""
+
+    new: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    rows: tuple[Row, ...]
+
+
+Result = Created | Existing | Committed | Fenced | JobTaken | Done | Claimed
+
+
+class JobStore(Protocol):
+    """Blocking and thread-confined: the grouping writer (`stores.writer`) is its only caller for `apply`.
+
+    Raises `errors.StoreUnavailable` when a batch has no answer; everything else is a result.
+    """
+
+    def apply(self, ops: Sequence[Op]) -> list[Result]:
+        """Perform the batch in one transaction, in order. Durable before it returns if any op says `sync`."""
+        ...
+
+    def load(self, generation_id: str) -> Row | None: ...
+
+    def by_key(self, account: str, key: str) -> tuple[str, str] | None:
+        """(id, fingerprint) of the generation that holds an idempotency key."""
+        ...
+
+    def page(self, account: str | None, status: str | None, before: str | None, limit: int) -> list[Row]:
+        """Newest first; `before` is the id to continue from."""
+        ...
+
+    def events(self, generation_id: str) -> list[Event]: ...
+
+    def inbox(self, owner: str) -> list[Inboxed]:
+        """Facts that wait for generations this worker owns."""
+        ...
+
+    def close(self) -> None: ...

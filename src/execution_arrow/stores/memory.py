@@ -1,0 +1,172 @@
+"""The reference store: dictionaries. For tests, simulations and generations that need not survive."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+from execution_arrow.machine.state import Event
+from execution_arrow.stores.base import (
+    Append,
+    Beat,
+    Claim,
+    Claimed,
+    Commit,
+    Committed,
+    Create,
+    Created,
+    Done,
+    Existing,
+    Fenced,
+    Inboxed,
+    JobTaken,
+    Op,
+    Release,
+    Result,
+    Row,
+)
+
+
+@dataclass(slots=True)
+class _Record:
+    row: Row
+    status: str
+    fingerprint: str
+    facts: dict[tuple[str, str], Inboxed] = field(default_factory=dict)
+    events: list[Event] = field(default_factory=list)
+
+
+class MemoryStore:
+    """Everything is gone when the process is. The contract suite holds for it as for the others."""
+
+    def __init__(self) -> None:
+        self._records: dict[str, _Record] = {}
+        self._keys: dict[tuple[str, str], str] = {}
+        self._jobs: dict[tuple[str, str, str], str] = {}
+        self._leases: dict[str, float] = {}
+        self._seq = 0
+
+    def apply(self, ops: Sequence[Op]) -> list[Result]:
+        return [self._one(op) for op in ops]
+
+    def _one(self, op: Op) -> Result:
+        match op:
+            case Create():
+                return self._create(op)
+            case Commit():
+                return self._commit(op)
+            case Append():
+                return Done(new=self._append(op.fact))
+            case Claim():
+                return self._claim(op)
+            case Release():
+                for generation_id, next_at in op.rows:
+                    record = self._records[generation_id]
+                    if record.row.owner == op.owner:
+                        record.row = replace(record.row, owner=None, next_at=next_at)
+                return Done()
+            case Beat():
+                self._leases[op.owner] = op.until
+                return Done()
+
+    def _create(self, op: Create) -> Result:
+        if op.key is not None and (held := self._keys.get((op.account, op.key))) is not None:
+            return Existing(held, self._records[held].fingerprint)
+        row = Row(
+            id=op.id, account=op.account, key=op.key, spec=op.spec, state=op.state, version=1,
+            epoch=1 if op.owner else 0, owner=op.owner, owner_until=None, next_at=op.next_at,
+        )  # fmt: skip
+        self._records[op.id] = _Record(row, op.status, op.fingerprint)
+        if op.key is not None:
+            self._keys[op.account, op.key] = op.id
+        return Created()
+
+    def _commit(self, op: Commit) -> Result:
+        record = self._records[op.id]
+        row = record.row
+        if (row.owner, row.epoch, row.version) != (op.owner, op.epoch, op.version):
+            return Fenced()
+        for provider, credentials, job, attempt in op.jobs:
+            if (holder := self._jobs.get((provider, credentials, job), attempt)) != attempt:
+                return JobTaken(holder)
+        for provider, credentials, job, attempt in op.jobs:
+            self._jobs[provider, credentials, job] = attempt
+        for fact in op.heard:
+            self._append(fact, folded=True)
+        for fact in [fact for fact in record.facts.values() if fact.seq in op.folded]:
+            record.facts[fact.attempt, fact.dedup] = replace(fact, seq=0)
+        record.events.extend(op.events)
+        if op.free_key and row.key is not None:
+            del self._keys[row.account, row.key]
+            row = replace(row, key=None)
+        record.status = op.status
+        record.row = replace(row, state=op.state, version=op.version + 1, next_at=op.next_at)
+        return Committed(op.version + 1)
+
+    def _append(self, fact: Inboxed, folded: bool = False) -> bool:
+        facts = self._records[fact.generation].facts
+        known = facts.get((fact.attempt, fact.dedup))
+        if known is not None:
+            if folded and known.seq:
+                facts[fact.attempt, fact.dedup] = replace(known, seq=0)
+            return False
+        self._seq += 1
+        facts[fact.attempt, fact.dedup] = replace(fact, seq=0 if folded else self._seq)
+        return True
+
+    def _claim(self, op: Claim) -> Claimed:
+        rows: list[Row] = []
+        for generation_id in op.ids or list(self._records):
+            record = self._records.get(generation_id)
+            if record is None or len(rows) >= op.limit or not self._free(record, op):
+                continue
+            record.row = replace(record.row, owner=op.owner, epoch=record.row.epoch + 1)
+            rows.append(self._view(record))
+        return Claimed(tuple(rows))
+
+    def _free(self, record: _Record, op: Claim) -> bool:
+        row = record.row
+        waiting = any(fact.seq for fact in record.facts.values())
+        if row.next_at is None and not waiting:
+            return False
+        if row.owner is not None:
+            return self._leases.get(row.owner, 0.0) <= op.now
+        return bool(op.ids) or waiting or (row.next_at is not None and row.next_at <= op.now)
+
+    def _view(self, record: _Record) -> Row:
+        inbox = tuple(sorted((f for f in record.facts.values() if f.seq), key=lambda fact: fact.seq))
+        until = self._leases.get(record.row.owner) if record.row.owner else None
+        return replace(record.row, inbox=inbox, owner_until=until)
+
+    def load(self, generation_id: str) -> Row | None:
+        record = self._records.get(generation_id)
+        return self._view(record) if record else None
+
+    def by_key(self, account: str, key: str) -> tuple[str, str] | None:
+        held = self._keys.get((account, key))
+        return (held, self._records[held].fingerprint) if held else None
+
+    def page(self, account: str | None, status: str | None, before: str | None, limit: int) -> list[Row]:
+        found = []
+        for generation_id in sorted(self._records, reverse=True):
+            record = self._records[generation_id]
+            if account not in (None, record.row.account) or status not in (None, record.status):
+                continue
+            if before is None or generation_id < before:
+                found.append(self._view(record))
+        return found[:limit]
+
+    def events(self, generation_id: str) -> list[Event]:
+        record = self._records.get(generation_id)
+        return list(record.events) if record else []
+
+    def inbox(self, owner: str) -> list[Inboxed]:
+        return [
+            fact
+            for record in self._records.values()
+            if record.row.owner == owner
+            for fact in self._view(record).inbox
+        ]
+
+    def close(self) -> None:
+        self._leases.clear()

@@ -1,0 +1,174 @@
+"""The job store on SQLite: one file, WAL, full synchronisation.
+
+`apply` runs a whole batch in one `BEGIN IMMEDIATE` transaction, so a commit costs one sync for everybody
+in it. A batch in which nothing asks to be durable is written without a sync; the next durable one carries
+it along. Reads use connections of their own and never wait for the writer.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from importlib import resources
+from pathlib import Path
+
+from execution_arrow.errors import SchemaOutdated, StoreUnavailable
+from execution_arrow.machine.state import Event
+from execution_arrow.stores.base import Inboxed, Op, Result, Row
+from execution_arrow.stores.filelock import WriterLock, many_writers_are_safe
+from execution_arrow.stores.sqlite_ops import PERFORM, ROW, durable, inboxed, read_row
+
+SCHEMA = "1"
+BUSY_SECONDS = 5.0
+
+
+class SqliteStore:
+    """Open with a path; the file and its tables are made when they are missing."""
+
+    def __init__(self, path: str | Path) -> None:
+        self._path = Path(path)
+        self._lock = WriterLock(self._path)
+        self._one_writer = not many_writers_are_safe()
+        self._writer: sqlite3.Connection | None = None
+        self._local = threading.local()
+        self._readers: list[sqlite3.Connection] = []
+        self.syncs = 0  # durable commits so far, for tests and benchmarks
+
+    # --- writing ---
+
+    def apply(self, ops: Sequence[Op]) -> list[Result]:
+        connection = self._open_writer()
+        sync = any(durable(op) for op in ops)
+        committing = False
+        try:
+            connection.execute(f"PRAGMA synchronous={'FULL' if sync else 'NORMAL'}")
+            connection.execute("BEGIN IMMEDIATE")
+            results = [PERFORM[type(op)](connection, op) for op in ops]
+            committing = True
+            connection.execute("COMMIT")
+        except sqlite3.Error as error:
+            self._drop_writer()
+            raise StoreUnavailable(f"{self._path}: {error}", maybe_applied=committing) from error
+        except BaseException:
+            self._drop_writer()
+            raise
+        self.syncs += sync
+        return results
+
+    def _open_writer(self) -> sqlite3.Connection:
+        if self._writer is None:
+            if self._one_writer:
+                self._lock.acquire()
+            self._writer = self._connect()
+            _ensure_schema(self._writer, self._path)
+        return self._writer
+
+    def _drop_writer(self) -> None:
+        """After an error nothing of the connection's state is trusted; the next batch opens a new one."""
+        if self._writer is not None:
+            self._writer.close()
+            self._writer = None
+
+    def _connect(self) -> sqlite3.Connection:
+        try:
+            connection = sqlite3.connect(
+                self._path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
+            )
+            connection.execute("PRAGMA journal_mode=WAL")
+            connection.execute("PRAGMA foreign_keys=ON")
+        except sqlite3.Error as error:
+            raise StoreUnavailable(f"{self._path}: {error}", maybe_applied=False) from error
+        return connection
+
+    # --- reading ---
+
+    @contextmanager
+    def _reading(self) -> Iterator[sqlite3.Connection]:
+        connection: sqlite3.Connection | None = getattr(self._local, "reader", None)
+        try:
+            if connection is None:
+                if not self._path.exists():
+                    self._open_writer()
+                connection = self._connect()
+                _check_schema(connection, self._path)
+                self._local.reader = connection
+                self._readers.append(connection)
+            yield connection
+        except sqlite3.Error as error:
+            raise StoreUnavailable(f"{self._path}: {error}", maybe_applied=False) from error
+
+    def load(self, generation_id: str) -> Row | None:
+        with self._reading() as connection:
+            found = connection.execute(f"{ROW} WHERE g.id = ?", (generation_id,)).fetchone()
+            return read_row(connection, found) if found else None
+
+    def by_key(self, account: str, key: str) -> tuple[str, str] | None:
+        with self._reading() as connection:
+            found = connection.execute(
+                "SELECT id, fingerprint FROM generations WHERE account = ? AND key = ?", (account, key)
+            ).fetchone()
+            return (found[0], found[1]) if found else None
+
+    def page(self, account: str | None, status: str | None, before: str | None, limit: int) -> list[Row]:
+        wanted = {"g.account =": account, "g.status =": status, "g.id <": before}
+        terms = [f"{column} ?" for column, value in wanted.items() if value is not None]
+        values = [value for value in wanted.values() if value is not None]
+        where = f"WHERE {' AND '.join(terms)}" if terms else ""
+        with self._reading() as connection:
+            rows = connection.execute(
+                f"{ROW} {where} ORDER BY g.id DESC LIMIT ?", (*values, limit)
+            ).fetchall()
+            return [read_row(connection, row) for row in rows]
+
+    def events(self, generation_id: str) -> list[Event]:
+        with self._reading() as connection:
+            rows = connection.execute(
+                "SELECT no, type, at, settled FROM events WHERE generation = ? ORDER BY no", (generation_id,)
+            )
+            return [Event(no=no, type=kind, at=at, settled=bool(settled)) for no, kind, at, settled in rows]
+
+    def inbox(self, owner: str) -> list[Inboxed]:
+        with self._reading() as connection:
+            rows = connection.execute(
+                """SELECT f.seq, f.generation, f.attempt, f.dedup, f.body, f.at FROM facts f
+                   JOIN generations g ON g.id = f.generation
+                   WHERE f.folded = 0 AND g.owner = ? ORDER BY f.seq""",
+                (owner,),
+            ).fetchall()
+            return [inboxed(row) for row in rows]
+
+    def close(self) -> None:
+        self._drop_writer()
+        for reader in self._readers:
+            reader.close()
+        self._readers.clear()
+        self._local = threading.local()
+        self._lock.release()
+
+
+def _ensure_schema(connection: sqlite3.Connection, path: Path) -> None:
+    if _version(connection) is None:
+        script = resources.files("execution_arrow.stores").joinpath("sql/sqlite.sql").read_text("utf-8")
+        connection.executescript(
+            f"BEGIN IMMEDIATE;\n{script}\nINSERT INTO arrow_meta VALUES ('schema', '{SCHEMA}');\nCOMMIT;"
+        )
+    _check_schema(connection, path)
+
+
+def _check_schema(connection: sqlite3.Connection, path: Path) -> None:
+    found = _version(connection)
+    if found != SCHEMA:
+        raise SchemaOutdated(
+            f"{path} has job store schema {found or 'none'}, this version works with {SCHEMA}: "
+            "open it with the version that wrote it, or start a new file"
+        )
+
+
+def _version(connection: sqlite3.Connection) -> str | None:
+    known = connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'arrow_meta'").fetchone()
+    if known is None:
+        return None
+    found = connection.execute("SELECT value FROM arrow_meta WHERE name = 'schema'").fetchone()
+    return found[0] if found else None

@@ -1,0 +1,170 @@
+"""The operations of the SQLite store, each inside the caller's transaction. Plain SQL, no rule."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from execution_arrow.stores.base import (
+    Append,
+    Beat,
+    Claim,
+    Claimed,
+    Commit,
+    Committed,
+    Create,
+    Created,
+    Done,
+    Existing,
+    Fenced,
+    Inboxed,
+    JobTaken,
+    Op,
+    Release,
+    Result,
+    Row,
+)
+
+ROW = """SELECT g.id, g.account, g.key, g.spec, g.state, g.version, g.epoch, g.owner, w.until, g.next_at
+          FROM generations g LEFT JOIN workers w ON w.id = g.owner"""
+_FREE = (
+    """(g.owner IS NULL OR NOT EXISTS (SELECT 1 FROM workers w WHERE w.id = g.owner AND w.until > :now))"""
+)
+_WAITING = "EXISTS (SELECT 1 FROM facts f WHERE f.generation = g.id AND f.folded = 0)"
+
+
+def durable(op: Op) -> bool:
+    return isinstance(op, Create | Append) or (isinstance(op, Commit) and op.sync) or isinstance(op, Claim)
+
+
+def _create(connection: sqlite3.Connection, op: Create) -> Result:
+    if op.key is not None:
+        found = connection.execute(
+            "SELECT id, fingerprint FROM generations WHERE account = ? AND key = ?", (op.account, op.key)
+        ).fetchone()
+        if found:
+            return Existing(*found)
+    connection.execute(
+        """INSERT INTO generations (id, account, model, status, key, fingerprint, spec, state, version, epoch,
+                                    owner, next_at, created_at, changed_at)
+           VALUES (?, ?, ?, ?, ?, ?, ?, ?, 1, ?, ?, ?, ?, ?)""",
+        (op.id, op.account, op.model, op.status, op.key, op.fingerprint, op.spec, op.state,
+         1 if op.owner else 0, op.owner, op.next_at, op.created_at, op.created_at),
+    )  # fmt: skip
+    return Created()
+
+
+def _commit(connection: sqlite3.Connection, op: Commit) -> Result:
+    for provider, credentials, job, attempt in op.jobs:
+        holder = connection.execute(
+            "SELECT attempt FROM jobs WHERE provider = ? AND credentials = ? AND job = ?",
+            (provider, credentials, job),
+        ).fetchone()
+        if holder and holder[0] != attempt:
+            return JobTaken(holder[0])
+    changed = connection.execute(
+        """UPDATE generations SET state = ?, status = ?, next_at = ?, changed_at = ?, version = version + 1,
+                                  key = CASE WHEN ? THEN NULL ELSE key END
+           WHERE id = ? AND owner = ? AND epoch = ? AND version = ?""",
+        (op.state, op.status, op.next_at, op.at, op.free_key, op.id, op.owner, op.epoch, op.version),
+    )
+    if changed.rowcount != 1:
+        return Fenced()
+    connection.executemany("INSERT OR IGNORE INTO jobs VALUES (?, ?, ?, ?)", op.jobs)
+    for fact in op.heard:
+        _insert_fact(connection, fact, folded=True)
+    connection.executemany("UPDATE facts SET folded = 1 WHERE seq = ?", [(seq,) for seq in op.folded])
+    connection.executemany(
+        "INSERT INTO events (generation, no, type, at, settled) VALUES (?, ?, ?, ?, ?)",
+        [(op.id, event.no, event.type, event.at, event.settled) for event in op.events],
+    )
+    return Committed(op.version + 1)
+
+
+def _insert_fact(connection: sqlite3.Connection, fact: Inboxed, folded: bool) -> bool:
+    inserted = connection.execute(
+        """INSERT INTO facts (generation, attempt, dedup, body, at, folded) VALUES (?, ?, ?, ?, ?, ?)
+           ON CONFLICT (generation, attempt, dedup) DO NOTHING""",
+        (fact.generation, fact.attempt, fact.dedup, json.dumps(fact.body), fact.at, folded),
+    )
+    if folded and inserted.rowcount != 1:
+        connection.execute(
+            "UPDATE facts SET folded = 1 WHERE generation = ? AND attempt = ? AND dedup = ?",
+            (fact.generation, fact.attempt, fact.dedup),
+        )
+    return inserted.rowcount == 1
+
+
+def _append(connection: sqlite3.Connection, op: Append) -> Result:
+    return Done(new=_insert_fact(connection, op.fact, folded=False))
+
+
+def _claim(connection: sqlite3.Connection, op: Claim) -> Result:
+    if op.ids:
+        marks = ", ".join("?" * len(op.ids))
+        wanted = f"g.id IN ({marks}) AND (g.next_at IS NOT NULL OR {_WAITING})"
+        query = f"SELECT g.id FROM generations g WHERE {wanted} AND {_FREE.replace(':now', '?')} LIMIT ?"
+        ids = connection.execute(query, (*op.ids, op.now, op.limit)).fetchall()
+    else:
+        # An orphan (its owner's lease is over) is due at once: nobody knows what it was in the middle of.
+        query = f"""SELECT g.id FROM generations g WHERE {_FREE} AND
+                      (g.next_at <= CASE WHEN g.owner IS NULL THEN :now ELSE 1e300 END
+                       OR g.id IN (SELECT generation FROM facts WHERE folded = 0))
+                    ORDER BY g.next_at LIMIT :limit"""
+        ids = connection.execute(query, {"now": op.now, "limit": op.limit}).fetchall()
+    rows = []
+    for (generation_id,) in ids:
+        connection.execute(
+            "UPDATE generations SET owner = ?, epoch = epoch + 1 WHERE id = ?", (op.owner, generation_id)
+        )
+        found = connection.execute(f"{ROW} WHERE g.id = ?", (generation_id,)).fetchone()
+        rows.append(read_row(connection, found))
+    return Claimed(tuple(rows))
+
+
+def _release(connection: sqlite3.Connection, op: Release) -> Result:
+    connection.executemany(
+        "UPDATE generations SET owner = NULL, next_at = ? WHERE id = ? AND owner = ?",
+        [(next_at, generation_id, op.owner) for generation_id, next_at in op.rows],
+    )
+    return Done()
+
+
+def _beat(connection: sqlite3.Connection, op: Beat) -> Result:
+    connection.execute(
+        "INSERT INTO workers (id, until) VALUES (?, ?) ON CONFLICT (id) DO UPDATE SET until = excluded.until",
+        (op.owner, op.until),
+    )
+    # A lease that ended an hour ago protects nothing; rows of such workers are claimable without it too.
+    connection.execute("DELETE FROM workers WHERE until < ?", (op.now - 3600,))
+    return Done()
+
+
+PERFORM: dict[type[Any], Callable[[sqlite3.Connection, Any], Result]] = {
+    Create: _create,
+    Commit: _commit,
+    Append: _append,
+    Claim: _claim,
+    Release: _release,
+    Beat: _beat,
+}
+
+
+def read_row(connection: sqlite3.Connection, found: Sequence[Any]) -> Row:
+    facts = connection.execute(
+        """SELECT seq, generation, attempt, dedup, body, at FROM facts
+           WHERE generation = ? AND folded = 0 ORDER BY seq""",
+        (found[0],),
+    )
+    identity, account, key, spec, state, version, epoch, owner, until, next_at = found
+    return Row(
+        id=identity, account=account, key=key, spec=spec, state=state, version=version, epoch=epoch,
+        owner=owner, owner_until=until, next_at=next_at, inbox=tuple(inboxed(fact) for fact in facts),
+    )  # fmt: skip
+
+
+def inboxed(row: Sequence[Any]) -> Inboxed:
+    seq, generation, attempt, dedup, body, at = row
+    return Inboxed(generation=generation, attempt=attempt, dedup=dedup, body=json.loads(body), at=at, seq=seq)
