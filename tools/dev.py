@@ -1,10 +1,10 @@
 """What the Makefile's targets do, with the standard library alone.
 
-Each target needs one extra of pyproject.toml. The environment `.venv` is built once and then only widened: a
-stamp in it says for which dependencies, Python and folder it was made and which extras it holds, so that the
-second call starts at once, and a changed pyproject.toml, another Python or a moved folder is noticed. The stamp
-is written last: an interrupted set-up is simply repeated. A lock on the project folder lets several calls run
-side by side.
+Each target needs one extra of pyproject.toml. The environment `.venv` is built once and then only
+widened: a stamp in it says for which dependencies, Python and folder it was made and which extras it
+holds, so that the second call starts at once, and a changed pyproject.toml, another Python or a moved
+folder is noticed. The stamp is written last: an interrupted set-up is simply repeated. A lock on the
+project folder lets several calls run side by side.
 """
 
 import argparse
