@@ -1,0 +1,127 @@
+"""What can go wrong, each with a name and with what to do next.
+
+Three kinds of reader: the caller whose request is wrong (`InvalidRequest`, `UnknownModel`), the service that asks
+a provider for something it cannot do (`NotEligible`), and the author of a mapping file (`InvalidCatalog`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Issue:
+    """One thing wrong with a request.
+
+    `field` is the public field ("" for the request as a whole), `code` a stable word (`required`, `unknown_field`,
+    `type`, `value`, `range`, `length`, `items`, `text`, `url`, `together`, `exclusive`, `order`, `too_large`,
+    `too_deep`, `not_eligible`), `message` says what is wrong, `hint` what to do ("" when the message says it).
+    """
+
+    field: str
+    code: str
+    message: str
+    hint: str = ""
+
+    def __str__(self) -> str:
+        where = f"{self.field}: " if self.field else ""
+        return f"{where}{self.message}" + (f" ({self.hint})" if self.hint else "")
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing wrong with a catalogue file: where it is, by file, line (1-based, 0 = the whole file) and path."""
+
+    file: str
+    line: int
+    path: str
+    message: str
+    hint: str = ""
+
+    def __str__(self) -> str:
+        where = f"{self.file}:{self.line}" if self.line else self.file
+        path = f" {self.path}:" if self.path else ""
+        return f"{where}:{path} {self.message}" + (f" ({self.hint})" if self.hint else "")
+
+
+class RosettaError(Exception):
+    """Base of every error of this package. `code` is BabySea's error code, None where it has none."""
+
+    code: str | None = None
+    retryable: bool = False
+
+
+class InvalidRequest(RosettaError, ValueError):
+    """The request is not one that this model takes; `issues` holds every reason, not only the first.
+
+    `code` is BSE2010 when the request is too large, BSE2008 when nothing but ranges is wrong, else BSE2001.
+    """
+
+    def __init__(self, issues: Iterable[Issue]) -> None:
+        self.issues: tuple[Issue, ...] = tuple(issues)
+        kinds = {issue.code for issue in self.issues}
+        self.code = "BSE2010" if "too_large" in kinds else "BSE2008" if kinds == {"range"} else "BSE2001"
+        super().__init__("; ".join(map(str, self.issues)))
+
+    def __reduce__(self) -> tuple[type[InvalidRequest], tuple[tuple[Issue, ...]]]:
+        return type(self), (self.issues,)
+
+
+class UnknownModel(RosettaError, LookupError):
+    """No model of this id or alias is in the catalogue; `meant` are the nearest ids."""
+
+    code = "BSE2001"
+
+    def __init__(self, model: str, meant: tuple[str, ...] = ()) -> None:
+        self.model, self.meant = model, meant
+        hint = f"did you mean {' or '.join(meant)}?" if meant else "`rosetta-bridge models` lists them"
+        super().__init__(f"unknown model {model[:200]!r}: {hint}")
+
+    def __reduce__(self) -> tuple[type[UnknownModel], tuple[str, tuple[str, ...]]]:
+        return type(self), (self.model, self.meant)
+
+
+class NotEligible(RosettaError):
+    """This provider cannot honour this request; `reasons` holds every (field, reason), field "" when none is to blame."""
+
+    code = "BSE2001"
+
+    def __init__(self, provider: str, reasons: Iterable[tuple[str, str]]) -> None:
+        self.provider = provider
+        self.reasons: tuple[tuple[str, str], ...] = tuple(reasons)
+        told = "; ".join(f"{field}: {why}" if field else why for field, why in self.reasons)
+        super().__init__(f"{provider} cannot honour this request: {told}")
+
+    def __reduce__(self) -> tuple[type[NotEligible], tuple[str, tuple[tuple[str, str], ...]]]:
+        return type(self), (self.provider, self.reasons)
+
+
+class InvalidCatalog(RosettaError, ValueError):
+    """A catalogue file is wrong; `problems` holds all that were found, each with file, line, path and hint."""
+
+    def __init__(self, problems: Iterable[Problem]) -> None:
+        self.problems: tuple[Problem, ...] = tuple(problems)
+        super().__init__("\n".join(map(str, self.problems)))
+
+    def __reduce__(self) -> tuple[type[InvalidCatalog], tuple[tuple[Problem, ...]]]:
+        return type(self), (self.problems,)
+
+
+def nearest(word: str, options: Iterable[str], count: int = 1) -> tuple[str, ...]:
+    """The options that look most like `word`, best first; empty when none is near."""
+    from difflib import get_close_matches
+
+    known = list(options)
+    exact = [option for option in known if option.lower() == word[:200].lower()]
+    return tuple(
+        (exact + [m for m in get_close_matches(word[:200], known, count, 0.6) if m not in exact])[:count]
+    )
+
+
+def did_you_mean(word: str, options: Iterable[str]) -> str:
+    """ "did you mean X?" for the nearest option; else the options themselves when they are few; else ""."""
+    known = sorted(map(str, options))
+    if near := nearest(word, known):
+        return f"did you mean {near[0]}?"
+    return f"one of {', '.join(known)}" if 0 < len(known) <= 24 else ""

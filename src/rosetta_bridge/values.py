@@ -1,0 +1,87 @@
+"""The values that callers hold: a normalized request, a rendered payload, a verdict, a cost. All are frozen."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A request that passed `Model.normalize`.
+
+    `values` are the public fields, defaults included, as plain JSON; treat them as read-only. `given` names the
+    fields that the caller sent (a default that nobody asked for is never reported as dropped). `order` is one of
+    `fastest`, `cheapest`, `reliable`, `balanced`, or the caller's own sequence of providers. `asked` is the number of
+    outputs asked for. `work` is a short class of work for comparing latencies: resolution and duration as in
+    `1080p/8s`, `2K` or `8s`; sides in pixels where there is no resolution; `default` where there is neither.
+    """
+
+    model: str
+    kind: str
+    values: dict[str, Any]
+    given: frozenset[str]
+    order: str | tuple[str, ...]
+    asked: int
+    work: str
+
+
+@dataclass(frozen=True, slots=True)
+class Payload:
+    """What to send to a provider, without host, credentials and webhooks, which are the sender's.
+
+    `path` is below the provider's base URL, `model` the provider's own id, `body` the whole JSON body (or the parts,
+    when `encoding` is `multipart`), `arguments` the part of it that the provider's own client library takes.
+    `{"$fetch": url, "as": "file" | "base64" | "data_url"}` inside them stands for content that the sender fetches
+    first; `fetches` lists these markers. `dropped` names the fields that the caller gave and that this provider does
+    not receive, each with the reason.
+    """
+
+    provider: str
+    route: str
+    method: str
+    path: str
+    model: str
+    encoding: str
+    headers: dict[str, str]
+    body: Any
+    arguments: Any
+    fetches: tuple[dict[str, str], ...]
+    dropped: dict[str, str]
+    catalog_digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Whether one provider can honour a request exactly; if not, `field` and `reason` say what excludes it first.
+
+    `reasons` holds all of them as (field, reason); field is None where no single field is to blame. `route` is the
+    mapping's route that the request takes there, None where it takes none.
+    """
+
+    provider: str
+    eligible: bool
+    field: str | None = None
+    reason: str | None = None
+    reasons: tuple[tuple[str | None, str], ...] = ()
+    route: str | None = None
+
+    def __str__(self) -> str:
+        if self.eligible:
+            return f"{self.provider}: eligible" + (f" (route {self.route})" if self.route else "")
+        told = "; ".join(f"{field}: {reason}" if field else reason for field, reason in self.reasons)
+        return f"{self.provider}: not eligible: {told}"
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What the provider bills for a request, in micro-credits (1 credit = 1 USD = 1,000,000), rounded up.
+
+    `kind` is `exact`, `upper_bound` (the real count is known only afterwards and is never larger) or `approximate`.
+    `evidence` is the kind of source that the price comes from, `date` the ISO date on which it was read.
+    """
+
+    micros: int
+    kind: str
+    evidence: str
+    date: str
