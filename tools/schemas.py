@@ -13,6 +13,7 @@ import sys
 from typing import Any
 
 from pydantic import TypeAdapter
+
 from tools.packages import PACKAGES, ROOT
 
 __all__ = ["FOLDER", "published", "render"]

@@ -1,0 +1,139 @@
+"""What each package may import, when, and what it works without."""
+
+import ast
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tools.packages import PACKAGES, ROOT, modules
+
+HEAVY = {"pydantic", "jsonschema", "httpx", "yaml"}
+EXTRAS = {"rich", "uvicorn", "PIL", "av", "replicate", "fal_client", "redis", "psycopg", "stripe", "boto3"}
+
+# What a decision must not touch. `make check` also looks at what cores import indirectly.
+IMPURE = {
+    *(
+        "asyncio",
+        "httpx",
+        "logging",
+        "multiprocessing",
+        "os",
+        "random",
+        "secrets",
+        "signal",
+        "socket",
+        "sqlite3",
+    ),
+    *("subprocess", "threading", "time", "urllib.request", "uuid"),
+}
+# The thin shells: everything else in src/ is a core. A new shell is a decision, and it is taken here.
+SHELLS = {
+    "adaptive_island": {"cli", "events", "island", "learn", "stores", "testing"},
+    "execution_arrow": {
+        *("arrow", "artifacts", "cli", "credentials", "driver", "egress", "events", "sandbox", "stores"),
+        *("testing", "transport", "wiring"),
+    },
+    "ledger_fortress": {"cli", "ledger", "recovery", "stores", "testing"},
+    "rosetta_bridge": {"cli", "loading", "prove", "testing"},
+}
+
+PROBE = """
+import importlib, json, sys, time
+
+class Blocked:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in blocked:
+            raise ModuleNotFoundError(f"{name} is blocked in this test", name=name)
+
+package, blocked = sys.argv[1], set(json.loads(sys.argv[2]))
+sys.meta_path.insert(0, Blocked())
+before, began = set(sys.modules), time.perf_counter()
+module = importlib.import_module(package)
+seconds = time.perf_counter() - began
+for name in module.__all__:
+    getattr(module, name)
+tops = sorted({name.partition(".")[0] for name in set(sys.modules) - before})
+print(json.dumps({"milliseconds": round(seconds * 1000, 1), "modules": tops}))
+"""
+
+
+def imported(package: str, blocked: set[str]) -> dict[str, object]:
+    """Import a package in a fresh interpreter and return what that loaded and how long it took."""
+    command = [sys.executable, "-c", PROBE, package, json.dumps(sorted(blocked))]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT / "src", timeout=60)
+    assert done.returncode == 0, done.stderr
+    answer: dict[str, object] = json.loads(done.stdout)
+    return answer
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_package_stands_alone(package: str, figure: Callable[[str], None]) -> None:
+    """Importing a package and touching every public name needs none of the other three and no extra."""
+    answer = imported(package, (set(PACKAGES) - {package}) | EXTRAS)
+    figure(f"import {package}: {answer['milliseconds']} ms")
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_import_is_light(package: str) -> None:
+    """The libraries that take long to import are loaded when they are first needed, not before."""
+    assert not HEAVY & set(imported(package, set())["modules"])  # type: ignore[call-overload]
+
+
+def absolute_imports(path: Path) -> set[str]:
+    """Return what a file imports by absolute name, inside functions too, but not for types alone."""
+    tree = ast.parse(path.read_text("utf-8"))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.If) and ast.unparse(node.test) in ("TYPE_CHECKING", "typing.TYPE_CHECKING"):
+            node.body = []
+    found: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            found |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+    return found
+
+
+def in_shell(module: str) -> bool:
+    package, *inside = module.split(".")
+    return bool(inside) and inside[0] in SHELLS[package]
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_only_shells_touch_the_world(package: str) -> None:
+    """Clock, chance, files, processes, network and threads belong to the modules that are named as shells."""
+    assert modules(package), f"src/{package} has no module"
+    guilty = {
+        module: sorted(touched)
+        for module, path in modules(package).items()
+        if not in_shell(module) and (touched := impure(absolute_imports(path)))
+    }
+    assert not guilty, "cores take what they need as arguments; if this is a shell, say so in SHELLS"
+
+
+def impure(names: set[str]) -> set[str]:
+    return {name for name in names if name in IMPURE or name.partition(".")[0] in IMPURE}
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_every_shell_exists(package: str) -> None:
+    """A name in the table above that no longer stands for a module would excuse whatever takes it next."""
+    present = {module.split(".")[1] for module in modules(package) if "." in module}
+    assert SHELLS[package] <= present
+
+
+def test_only_the_wiring_knows_the_other_packages() -> None:
+    """`execution_arrow` has ports for what it needs; the other three never import it or each other."""
+    guilty = {}
+    for package in PACKAGES:
+        for module, path in modules(package).items():
+            if module.split(".")[:2] == ["execution_arrow", "wiring"]:
+                continue
+            others = {name.partition(".")[0] for name in absolute_imports(path)} & (set(PACKAGES) - {package})
+            if others:
+                guilty[module] = sorted(others)
+    assert not guilty
