@@ -57,7 +57,7 @@ class Commit:
     version: int  # the version this change was made from
     state: str
     status: str
-    next_at: float | None  # None = needs nobody any more
+    next_at: float | None  # None = needs nobody any more; the row is handed back with the same write
     at: float
     heard: Sequence[Inboxed] = ()  # facts folded now that were never in the inbox
     folded: Sequence[int] = ()  # inbox rows that are folded with this change

@@ -100,7 +100,8 @@ class MemoryStore:
             del self._keys[row.account, row.key]
             row = replace(row, key=None)
         record.status = op.status
-        record.row = replace(row, state=op.state, version=op.version + 1, next_at=op.next_at)
+        owner = None if op.next_at is None else row.owner
+        record.row = replace(row, state=op.state, version=op.version + 1, next_at=op.next_at, owner=owner)
         return Committed(op.version + 1)
 
     def _append(self, fact: Inboxed, folded: bool = False) -> bool:

@@ -66,9 +66,10 @@ def _commit(connection: sqlite3.Connection, op: Commit) -> Result:
             return JobTaken(holder[0])
     changed = connection.execute(
         """UPDATE generations SET state = ?, status = ?, next_at = ?, changed_at = ?, version = version + 1,
-                                  key = CASE WHEN ? THEN NULL ELSE key END
+                                  key = CASE WHEN ? THEN NULL ELSE key END,
+                                  owner = CASE WHEN ? THEN NULL ELSE owner END
            WHERE id = ? AND owner = ? AND epoch = ? AND version = ?""",
-        (op.state, op.status, op.next_at, op.at, op.free_key, op.id, op.owner, op.epoch, op.version),
+        (op.state, op.status, op.next_at, op.at, op.free_key, op.next_at is None, op.id, op.owner, op.epoch, op.version),
     )
     if changed.rowcount != 1:
         return Fenced()

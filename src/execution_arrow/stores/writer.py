@@ -12,6 +12,7 @@ the operation.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import queue
 import threading
@@ -43,10 +44,8 @@ class Writer:
         future: asyncio.Future[Result] = loop.create_future()
 
         def resolve(answer: Result | BaseException) -> None:
-            try:
+            with contextlib.suppress(RuntimeError):  # a closed loop: done, and nobody is there to hear it
                 loop.call_soon_threadsafe(_settle, future, answer)
-            except RuntimeError:
-                pass  # the caller's loop is closed: the work is done, nobody is there to hear it
 
         self._offer(op, resolve)
         return await future
@@ -89,6 +88,10 @@ class Writer:
         try:
             answers = list(self._store.apply([op for op, _ in batch]))
         except BaseException as error:  # noqa: BLE001 - every waiter must hear of it, whatever it is
+            if len(batch) > 1 and not getattr(error, "maybe_applied", True):
+                for item in batch:  # nothing was written: one bad operation must not take the others along
+                    self._perform([item])
+                return
             answers = [error] * len(batch)
         for (_, resolve), answer in zip(batch, answers, strict=True):
             resolve(answer)

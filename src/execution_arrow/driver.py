@@ -1,0 +1,336 @@
+"""The asyncio driver: owns generations, folds what is heard, performs what is due.
+
+There is no task per generation. A generation in memory is a `Session` and one timer of the event loop; a
+task exists only while an effect is under way. A turn of a session is always: fold, commit, then start what
+has become due. Nothing is started from a state that is not durable, and nothing is started by a worker
+whose lease may be over.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable, Sequence
+
+from execution_arrow import facts as f
+from execution_arrow.effects import Effect, Submit
+from execution_arrow.errors import StoreUnavailable
+from execution_arrow.lease import Lease
+from execution_arrow.machine import next_at
+from execution_arrow.machine.codec import load_run, load_spec
+from execution_arrow.machine.state import Attempt, Run, State
+from execution_arrow.perform import Performer
+from execution_arrow.ports import Clock, Names, Router
+from execution_arrow.reporting import log_alerts, moved_attempts, tell_router
+from execution_arrow.session import (
+    RECORDED,
+    Change,
+    Heard,
+    Session,
+    fold,
+    from_inbox,
+    mark_taken,
+    to_commit,
+    to_inbox,
+)
+from execution_arrow.spool import read_spool
+from execution_arrow.stores.base import (
+    Append,
+    Claim,
+    Claimed,
+    Commit,
+    Committed,
+    Fenced,
+    JobStore,
+    JobTaken,
+    Release,
+    Result,
+    Row,
+)
+from execution_arrow.stores.writer import Writer
+
+logger = logging.getLogger("execution_arrow")
+
+Observer = Callable[[Run], None]
+
+
+class Driver:
+    """Runs on one event loop, inside the caller's task group. `watch` is called after every change."""
+
+    def __init__(
+        self,
+        *,
+        store: JobStore,
+        writer: Writer,
+        performer: Performer,
+        router: Router,
+        clock: Clock,
+        names: Names,
+        tasks: asyncio.TaskGroup,
+        lease: Lease,
+        effects: int,
+        watch: Observer,
+    ) -> None:
+        self._store, self._writer, self._performer, self._router = store, writer, performer, router
+        self._clock, self._names, self._tasks, self._lease, self._watch = clock, names, tasks, lease, watch
+        self.sessions: dict[str, Session] = {}
+        self._timers: dict[str, asyncio.TimerHandle] = {}
+        self._quiet: dict[str, asyncio.Event] = {}
+        self._slots = asyncio.Semaphore(effects)
+        self._effects: set[asyncio.Task[None]] = set()
+
+    # --- owning ---
+
+    async def claim(self, ids: Sequence[str] = (), limit: int = 1) -> list[str]:
+        """Take generations that nobody alive owns; returns the ids that are ours now."""
+        await self._lease.keep()
+        claim = Claim(owner=self._lease.owner, now=self._clock.now(), limit=limit, ids=tuple(ids))
+        claimed = await self._writer.apply(claim)
+        assert isinstance(claimed, Claimed)
+        for row in claimed.rows:
+            self._take_over(row)
+        return [row.id for row in claimed.rows]
+
+    def _take_over(self, row: Row) -> None:
+        session = Session(load_run(load_spec(row.spec), row.state), row.version, row.epoch)
+        session.queue.extend(from_inbox(item) for item in row.inbox)
+        answered = {heard.attempt for heard in session.queue}
+        for attempt in session.run.attempts:
+            if attempt.state is State.SENDING and attempt.epoch < row.epoch and attempt.id not in answered:
+                session.queue.append(Heard(attempt=attempt.id, fact=self._recover(session.run, attempt)))
+        self.adopt(session)
+
+    def _recover(self, run: Run, attempt: Attempt) -> f.Fact:
+        """What became of a submit whose owner is gone: its spooled answer, or doubt."""
+        reply = read_spool(self._performer.spool_path(attempt.id))
+        if reply is None:
+            return f.OwnerLost()
+        return self._performer.read_submit(run, attempt, reply)
+
+    def adopt(self, session: Session) -> None:
+        """Drive a session from now on (its row carries our name)."""
+        self.sessions[session.run.spec.id] = session
+        self.soon(session)
+
+    def hear(self, generation_id: str, heard: Heard) -> bool:
+        """Give a fact to a session we own; False when we do not own it."""
+        session = self.sessions.get(generation_id)
+        if session is None:
+            return False
+        if not heard.seq or all(item.seq != heard.seq for item in session.queue):
+            session.queue.append(heard)
+            self.soon(session)
+        return True
+
+    async def quiet(self, generation_id: str) -> None:
+        """Wait until nothing of this generation is under way or due."""
+        session = self.sessions.get(generation_id)
+        if session is not None and not self._is_quiet(session):
+            await self._quiet.setdefault(generation_id, asyncio.Event()).wait()
+
+    async def release(self, generation_ids: Iterable[str]) -> None:
+        """Hand generations back with the time when they need somebody again."""
+        rows = []
+        for generation_id in generation_ids:
+            session = self.sessions.get(generation_id)
+            if session is not None:
+                rows.append((generation_id, next_at(session.run, session.epoch)))
+                self._forget(session)
+        if rows:
+            await self._writer.apply(Release(owner=self._lease.owner, rows=rows))
+
+    # --- turns ---
+
+    def soon(self, session: Session) -> None:
+        """Give the session a turn, unless it has one."""
+        if not session.turning and not session.dropped:
+            session.turning = True
+            self._tasks.create_task(self._turn(session))
+
+    async def _turn(self, session: Session) -> None:
+        try:
+            while not session.dropped:
+                change = fold(session, self._clock.now(), self._plan)
+                if change.durable:
+                    if not await self._commit(session, change):
+                        continue
+                else:
+                    session.run = change.run
+                self._start(session)
+                if not session.queue:
+                    break
+        except StoreUnavailable as error:
+            logger.warning("store_unavailable generation=%s error=%s", session.run.spec.id, error)
+            self._wake_in(session, 1.0)
+            return
+        except Exception:
+            logger.exception("turn_failed generation=%s: it is tried again in a minute", session.run.spec.id)
+            self._wake_in(session, 60.0)
+            return
+        finally:
+            session.turning = False
+        self._schedule(session)
+
+    async def _commit(self, session: Session, change: Change) -> bool:
+        """Write a change. False when it was not written and its facts are queued again, or handed over."""
+        op = to_commit(session, change, self._lease.owner, self._clock.now())
+        result: Result | None
+        try:
+            result = await self._writer.apply(op)
+        except StoreUnavailable:
+            result = await self._what_happened(op)
+            if result is None:
+                session.queue.extendleft(reversed(change.heard))
+                raise
+        match result:
+            case Committed():
+                before, session.run, session.version = session.run, change.run, result.version
+                self._report(before, change)
+                return True
+            case JobTaken():
+                session.queue.extendleft(reversed(mark_taken(change.heard, result.attempt)))
+                return False
+            case Fenced():
+                await self._lost(session, change)
+                return False
+        raise AssertionError(f"a commit cannot answer {result!r}")
+
+    async def _what_happened(self, op: Commit) -> Committed | None:
+        """After a commit without an answer: did it happen? Only our own epoch can have written this state."""
+        try:
+            row = await asyncio.to_thread(self._store.load, op.id)
+        except StoreUnavailable:
+            return None
+        if row is not None and (row.epoch, row.version, row.state) == (op.epoch, op.version + 1, op.state):
+            return Committed(row.version)
+        return None
+
+    async def _lost(self, session: Session, change: Change) -> None:
+        """Somebody else owns the row: what we heard goes to the inbox, what we concluded is forgotten."""
+        logger.warning("lease_lost generation=%s epoch=%d", session.run.spec.id, session.epoch)
+        heard = [item for item in (*change.heard, *session.queue) if not item.seq]
+        self._forget(session)
+        await self._append(session.run.spec.id, heard)
+
+    async def _append(self, generation_id: str, heard: Iterable[Heard]) -> None:
+        for item in heard:
+            if isinstance(item.fact, RECORDED):
+                await self._writer.apply(Append(fact=to_inbox(generation_id, item, self._clock.now())))
+
+    def _report(self, before: Run, change: Change) -> None:
+        log_alerts(change)
+        for attempt in moved_attempts(before, change.run):
+            tell_router(self._router, change.run, attempt, self._clock.now())
+            if attempt.final:
+                self._performer.spool_path(attempt.id).unlink(missing_ok=True)
+        self._watch(change.run)
+
+    def _plan(self, run: Run, candidates: Sequence[str]) -> f.Planned:
+        """The first candidate whose breaker lets it through; when none does, the first one all the same."""
+        spec, attempt_id = run.spec, self._names.attempt()
+        references = {name: self._performer.credentials.reference(name, spec.account) for name in candidates}
+        chosen = candidates[0]
+        for name in candidates:
+            if self._router.admit(
+                spec.model, name, region=spec.region, account=references[name], work=spec.work,
+                attempt=attempt_id,
+            ):  # fmt: skip
+                chosen = name
+                break
+        return f.Planned(
+            provider=chosen,
+            id=attempt_id,
+            token=self._names.token(),
+            credentials=references[chosen],
+            epoch=self.sessions[spec.id].epoch,
+        )
+
+    # --- effects ---
+
+    def _start(self, session: Session) -> None:
+        if not self._lease.safe():
+            return
+        for effect in session.startable(self._clock.now()):
+            session.inflight.add(effect)
+            if isinstance(effect, Submit):
+                session.submitted.add(effect.attempt)
+            task = self._tasks.create_task(self._perform(session, effect))
+            self._effects.add(task)
+            task.add_done_callback(self._effects.discard)
+
+    async def _perform(self, session: Session, effect: Effect) -> None:
+        try:
+            async with self._slots:
+                found = await self._performer.perform(session.run, effect)
+        finally:
+            session.inflight.discard(effect)
+        heard = [Heard(attempt=getattr(effect, "attempt", None), fact=fact) for fact in found]
+        if session.dropped:
+            await self._hand_over(session, heard)
+            return
+        session.queue.extend(heard)
+        self.soon(session)
+
+    async def _hand_over(self, session: Session, heard: list[Heard]) -> None:
+        """We lost the generation while an answer was under way: the answer still counts."""
+        try:
+            await self._append(session.run.spec.id, heard)
+        except StoreUnavailable as error:
+            logger.warning("fact_lost generation=%s error=%s", session.run.spec.id, error)
+
+    # --- waiting ---
+
+    def _schedule(self, session: Session) -> None:
+        """Set the session's timer, or let the session go when nobody is needed any more."""
+        if session.dropped:
+            return
+        generation_id = session.run.spec.id
+        if next_at(session.run, session.epoch) is None and not session.inflight:
+            self._forget(session)  # the last commit has handed the row back
+            return
+        if self._is_quiet(session) and (event := self._quiet.pop(generation_id, None)) is not None:
+            event.set()
+        at = session.wake_at()
+        if at is not None:
+            delay = max(at - self._clock.now(), 0.0)
+            self._wake_in(session, delay if self._lease.safe() else max(delay, 0.1))
+
+    def _wake_in(self, session: Session, seconds: float) -> None:
+        if session.dropped:
+            return
+        generation_id = session.run.spec.id
+        if (timer := self._timers.pop(generation_id, None)) is not None:
+            timer.cancel()
+        loop = asyncio.get_running_loop()
+        # Capped, so that a wall clock which is set back does not put anything to sleep for long.
+        self._timers[generation_id] = loop.call_later(min(seconds, 60.0), self.soon, session)
+
+    def _is_quiet(self, session: Session) -> bool:
+        if session.inflight or session.queue or session.turning:
+            return False
+        at = next_at(session.run, session.epoch)
+        return at is None or at > self._clock.now()
+
+    def _forget(self, session: Session) -> None:
+        generation_id = session.run.spec.id
+        session.dropped = True
+        if self.sessions.get(generation_id) is session:
+            del self.sessions[generation_id]
+        if (timer := self._timers.pop(generation_id, None)) is not None:
+            timer.cancel()
+        if (event := self._quiet.pop(generation_id, None)) is not None:
+            event.set()
+
+    async def stop(self, grace: float) -> None:
+        """Start nothing new, let what is under way finish for `grace` seconds, then hand everything back."""
+        self._lease.stop_acting()
+        for timer in self._timers.values():
+            timer.cancel()
+        if self._effects:
+            await asyncio.wait(set(self._effects), timeout=grace)
+        while any(session.turning for session in self.sessions.values()):
+            await asyncio.sleep(0.005)
+        for task in set(self._effects):
+            task.cancel()
+        await self.release(list(self.sessions))
+        await self._lease.give_back()

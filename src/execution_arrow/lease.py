@@ -1,0 +1,43 @@
+"""A worker's lease: who we are to the store, and whether we may still act.
+
+The store's time says when a lease ends for others; our own monotonic clock says when it ends for us, two
+thirds of the way, so that a worker which was paused or whose wall clock jumped stops before anybody else
+starts.
+"""
+
+from __future__ import annotations
+
+from execution_arrow.ports import Clock
+from execution_arrow.stores.base import Beat
+from execution_arrow.stores.writer import Writer
+
+
+class Lease:
+    """One worker's lease of `seconds`; renewed when a third of it has passed."""
+
+    def __init__(self, writer: Writer, clock: Clock, owner: str, seconds: float) -> None:
+        self._writer, self._clock, self._seconds = writer, clock, seconds
+        self.owner = owner
+        self._since = float("-inf")  # monotonic time of the last renewal that was answered
+        self._ended = False
+
+    def safe(self) -> bool:
+        """Whether an effect may be started under this lease."""
+        return not self._ended and self._clock.monotonic() - self._since < self._seconds * 2 / 3
+
+    async def keep(self) -> None:
+        """Renew when it is time. Raises `StoreUnavailable`."""
+        started = self._clock.monotonic()
+        if started - self._since < self._seconds / 3:
+            return
+        now = self._clock.now()
+        await self._writer.apply(Beat(owner=self.owner, now=now, until=now + self._seconds))
+        self._since = started
+
+    def stop_acting(self) -> None:
+        """Start nothing from now on; what is under way may still be written."""
+        self._ended = True
+
+    async def give_back(self) -> None:
+        now = self._clock.now()
+        await self._writer.apply(Beat(owner=self.owner, now=now, until=now - 1))

@@ -1,0 +1,234 @@
+"""Performing effects: the thin, async side of the machine.
+
+Every method makes one effect happen and returns what was heard as facts. Whatever goes wrong outside
+becomes a fact too; the only thing that leaves a method as an exception is cancellation. The rule of the
+paid call is kept here in one place: a submit is sent once, and what happened to it is told honestly.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from execution_arrow import effects as fx
+from execution_arrow import facts as f
+from execution_arrow.errors import (
+    ArtifactGone,
+    ArtifactRetry,
+    MaybeSentError,
+    MissingCredentials,
+    NotSentError,
+    StoreUnavailable,
+)
+from execution_arrow.facts import Fact, Fault
+from execution_arrow.machine.state import Attempt, Run
+from execution_arrow.ports import ArtifactStore, Clock, Credentials, LedgerPort, Transport
+from execution_arrow.providers.base import Call, Context, Follow, Job, Provider, Reply
+from execution_arrow.spool import read_spool
+
+logger = logging.getLogger("execution_arrow")
+
+_ENDS = (f.Succeeded, f.Failed, f.Canceled, f.Expired)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Performer:
+    """Everything an effect may need. `base_urls` overrides a provider's own address (sandbox, region)."""
+
+    providers: Mapping[str, Provider]
+    transport: Transport
+    ledger: LedgerPort
+    artifacts: ArtifactStore
+    credentials: Credentials
+    clock: Clock
+    spool: Path  # the folder of spooled replies
+    base_urls: Mapping[str, str]
+    public_url: str | None = None
+
+    async def perform(self, run: Run, effect: fx.Effect) -> list[Fact]:
+        """Perform one effect of `run` and return the facts it brought."""
+        method: Callable[[Performer, Run, Any], Awaitable[list[Fact]]] = _METHODS[type(effect)]
+        try:
+            return await method(self, run, effect)
+        except Exception as error:
+            # A port broke its word. The worker lives on; the effect counts as one without an answer.
+            logger.exception("effect_failed generation=%s effect=%r", run.spec.id, effect)
+            return [_without_answer(effect, _say(error))]
+
+    # --- the ledger ---
+
+    async def open_hold(self, run: Run, _: fx.OpenHold) -> list[Fact]:
+        spec = run.spec
+        life = spec.deadline_at - spec.created_at + spec.policy.collect_deadline
+        try:
+            return [await self.ledger.hold(spec.account, spec.id, spec.hold, life)]
+        except StoreUnavailable as error:
+            return [f.EffectFailed(effect="hold", message=str(error))]
+
+    async def settle(self, run: Run, effect: fx.Settle) -> list[Fact]:
+        try:
+            return [await self.ledger.settle(run.spec.account, run.spec.id, effect.verb, effect.amount)]
+        except StoreUnavailable as error:
+            return [f.EffectFailed(effect="settle", message=str(error))]
+
+    # --- providers ---
+
+    async def submit(self, run: Run, effect: fx.Submit) -> list[Fact]:
+        attempt = _attempt(run, effect.attempt)
+        route = run.route(attempt)
+        provider = self.providers[attempt.provider]
+        try:
+            call = provider.build_submit(route.payload, self._context(run, attempt))
+        except MissingCredentials as error:
+            return [f.Refused(fault=Fault.ACCOUNT, code="missing_credentials", message=str(error))]
+        except Exception as error:  # noqa: BLE001 - nothing has left; another provider may be able to
+            return [f.Refused(fault=Fault.PROVIDER, code="not_buildable", message=_say(error))]
+        spool = self.spool_path(attempt.id) if route.terms.sync else None
+        try:
+            reply = await self.transport.send(call, spool=spool)
+        except NotSentError as error:
+            return [f.NotSent(message=_say(error))]
+        except MaybeSentError as error:
+            return [f.Ambiguous(message=_say(error))]
+        return [self.read_submit(run, attempt, reply)]
+
+    def spool_path(self, attempt_id: str) -> Path:
+        return self.spool / f"{attempt_id}.reply"
+
+    def read_submit(self, run: Run, attempt: Attempt, reply: Reply) -> Fact:
+        """What a submit's reply says, also for a reply found in the spool after a crash."""
+        try:
+            return self.providers[attempt.provider].read_submit(run.route(attempt).payload, reply)
+        except Exception as error:  # noqa: BLE001 - an answer that cannot be read proves nothing
+            return f.Ambiguous(message=_say(error), status=reply.status)
+
+    async def poll(self, run: Run, effect: fx.Poll) -> list[Fact]:
+        attempt = _attempt(run, effect.attempt)
+        provider, job = self.providers[attempt.provider], _job(run, attempt)
+        try:
+            context = self._context(run, attempt)
+            fact = provider.read_poll(job, await self._ask(provider.build_poll(job, context)), context)
+            if isinstance(fact, Follow):
+                fact = provider.read_result(job, await self._ask(fact.call))
+        except Exception as error:  # noqa: BLE001 - a poll that fails is repeated, whatever it was
+            return [f.PollFailed(message=_say(error))]
+        return [fact]
+
+    async def cancel(self, run: Run, effect: fx.Cancel) -> list[Fact]:
+        attempt = _attempt(run, effect.attempt)
+        provider, job = self.providers[attempt.provider], _job(run, attempt)
+        if run.route(attempt).terms.cancel_erases:
+            # The same DELETE would erase a finished job and its result: look first. The gap stays small.
+            seen = await self.poll(run, fx.Poll(attempt.id))
+            if isinstance(seen[0], _ENDS):
+                return seen
+        try:
+            call = provider.build_cancel(job, self._context(run, attempt))
+            if call is None:
+                return [f.CancelRefused(message="this job cannot be canceled", final=True)]
+            return [provider.read_cancel(job, await self._ask(call))]
+        except Exception as error:  # noqa: BLE001 - a lost answer; polling decides
+            return [f.CancelRefused(message=_say(error))]
+
+    async def lookup(self, run: Run, effect: fx.Lookup) -> list[Fact]:
+        attempt = _attempt(run, effect.attempt)
+        provider, payload = self.providers[attempt.provider], run.route(attempt).payload
+        bound = {a.job for a in run.attempts if a.job is not None}
+        try:
+            call = provider.build_lookup(payload, self._context(run, attempt))
+            if call is None:
+                return [f.LookupNone(conclusive=False)]
+            reply = await self._ask(call)
+            found = provider.read_lookup(payload, reply, sent_at=attempt.sent_at, bound=bound.__contains__)
+        except Exception:  # noqa: BLE001 - nothing was learned
+            return [f.LookupNone(conclusive=False)]
+        return [f.LookupNone(conclusive=False) if isinstance(found, f.PollFailed) else found]
+
+    async def _ask(self, call: Call) -> Reply:
+        return await self.transport.send(call)
+
+    def _context(self, run: Run, attempt: Attempt) -> Context:
+        provider, terms = self.providers[attempt.provider], run.route(attempt).terms
+        callback = None
+        if self.public_url and provider.semantics.webhook is not None:
+            callback = f"{self.public_url.rstrip('/')}/{attempt.provider}/{attempt.token}"
+        return Context(
+            base_url=self.base_urls.get(attempt.provider, provider.semantics.base_url).rstrip("/"),
+            secret=self.credentials.get(attempt.provider, attempt.credentials),
+            attempt=attempt.id,
+            callback_url=callback,
+            deadline=terms.deadline,
+            settings=self.credentials.settings(attempt.provider, attempt.credentials),
+        )
+
+    # --- results ---
+
+    async def copy(self, run: Run, effect: fx.Copy) -> list[Fact]:
+        attempt = _attempt(run, effect.attempt)
+        output = next(o for o in attempt.outputs if o.index == effect.index)
+        try:
+            if output.url is not None:
+                file = await self.artifacts.copy(output.url, index=output.index, kind=run.spec.kind)
+            else:
+                file = await self._copy_inline(run, attempt, output.index)
+        except ArtifactGone as error:
+            return [f.ArtifactLost(index=effect.index, message=_say(error))]
+        except (ArtifactRetry, OSError) as error:
+            return [f.ArtifactFailed(index=effect.index, message=_say(error))]
+        return [f.ArtifactStored(file=file)]
+
+    async def _copy_inline(self, run: Run, attempt: Attempt, index: int) -> f.Stored:
+        reply = read_spool(self.spool_path(attempt.id))
+        if reply is None:
+            raise ArtifactGone(f"the spooled reply of attempt {attempt.id} is gone")
+        try:
+            data = self.providers[attempt.provider].inline_output(reply, index)
+        except ValueError as error:
+            raise ArtifactGone(str(error)) from error
+        return await self.artifacts.put(data, index=index, kind=run.spec.kind)
+
+
+def _without_answer(effect: fx.Effect, message: str) -> Fact:
+    match effect:
+        case fx.Submit():
+            return f.Ambiguous(message=message)
+        case fx.Poll():
+            return f.PollFailed(message=message)
+        case fx.Lookup():
+            return f.LookupNone(conclusive=False)
+        case fx.Cancel():
+            return f.CancelRefused(message=message)
+        case fx.Copy():
+            return f.ArtifactFailed(index=effect.index, message=message)
+        case _:
+            return f.EffectFailed(effect=type(effect).__name__, message=message)
+
+
+_METHODS: dict[type[Any], Any] = {
+    fx.OpenHold: Performer.open_hold,
+    fx.Settle: Performer.settle,
+    fx.Submit: Performer.submit,
+    fx.Poll: Performer.poll,
+    fx.Cancel: Performer.cancel,
+    fx.Lookup: Performer.lookup,
+    fx.Copy: Performer.copy,
+}
+
+
+def _attempt(run: Run, attempt_id: str) -> Attempt:
+    attempt = run.attempt(attempt_id)
+    assert attempt is not None
+    return attempt
+
+
+def _job(run: Run, attempt: Attempt) -> Job:
+    assert attempt.job is not None
+    return Job(id=attempt.job, urls=attempt.urls, payload=run.route(attempt).payload)
+
+
+def _say(error: BaseException) -> str:
+    """A short text for the record; bodies and headers are never in it."""
+    return f"{type(error).__name__}: {error}"[:300]

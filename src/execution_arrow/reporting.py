@@ -1,0 +1,58 @@
+"""What others learn from a change: the router its verdicts, the log its alerts."""
+
+from __future__ import annotations
+
+import logging
+
+from execution_arrow.facts import Fault
+from execution_arrow.machine.state import Attempt, Outcome, Run, State
+from execution_arrow.ports import Router, Verdict
+from execution_arrow.session import Change
+
+logger = logging.getLogger("execution_arrow")
+
+
+def log_alerts(change: Change) -> None:
+    """One warning for every fact that the table calls odd or impossible. Ids and kinds only, no content."""
+    for alert, heard in change.alerts:
+        logger.warning(
+            "%s generation=%s attempt=%s fact=%s",
+            alert, change.run.spec.id, heard.attempt, type(heard.fact).__name__,
+        )  # fmt: skip
+
+
+def moved_attempts(before: Run, after: Run) -> list[Attempt]:
+    """Attempts that are new or in another state."""
+    known = {attempt.id: attempt.state for attempt in before.attempts}
+    return [attempt for attempt in after.attempts if known.get(attempt.id) is not attempt.state]
+
+
+def tell_router(router: Router, run: Run, attempt: Attempt, now: float) -> None:
+    """How an attempt ended, or that nobody knows. Attempts under way are not told."""
+    outcome = attempt.outcome(run.winner)
+    if outcome is Outcome.PENDING:
+        return
+    ended = attempt.ended_at or now
+    router.record(
+        Verdict(
+            id=attempt.id,
+            model=run.spec.model,
+            provider=attempt.provider,
+            region=run.spec.region,
+            account=attempt.credentials,
+            work=run.spec.work,
+            outcome=outcome.value,
+            fault=_fault(attempt),
+            seconds=max(0.0, (attempt.collecting_at or ended) - attempt.sent_at),
+            cost=attempt.cost,
+            at=ended,
+            retry_after=max(0.0, attempt.retry_at - now) if attempt.retry_at is not None else None,
+        )
+    )
+
+
+def _fault(attempt: Attempt) -> str:
+    if attempt.fault is None or attempt.fault is Fault.HERE:
+        failed = attempt.state in (State.FAILED, State.REJECTED, State.EXPIRED, State.LOST)
+        return "provider" if failed else "none"
+    return attempt.fault.value

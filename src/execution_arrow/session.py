@@ -1,0 +1,203 @@
+"""One owned generation in memory: the folding of facts into a change that can be written.
+
+A session is what a worker holds between claim and release: the last durable state, what was heard since,
+and which effects are under way. `fold` is pure in everything but its random ids: it applies facts, rings
+timers, plans attempts, and returns the `Change` that has to be committed before anything follows from it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+
+from execution_arrow import facts as f
+from execution_arrow.effects import Effect, Plan, Ring, Submit
+from execution_arrow.facts import Fact
+from execution_arrow.machine import due, next_at, step
+from execution_arrow.machine.agenda import agenda
+from execution_arrow.machine.codec import dump_state
+from execution_arrow.machine.state import Event, Phase, Run
+from execution_arrow.stores.base import Commit, Inboxed
+
+# What is kept of the outside's words, for the record and for a dispute; our own timers and plans are not.
+RECORDED = (
+    *f.SubmitFact.__args__,
+    *f.StatusFact.__args__,
+    *f.CancelFact.__args__,
+    f.LookupFound,
+    f.UserCancel,
+)
+_MAX_ROUNDS = 64  # timers and plans that can follow each other without anything from outside
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Heard:
+    """A fact on its way into the state. `seq` is its inbox row when it came from there."""
+
+    attempt: str | None
+    fact: Fact
+    seq: int = 0
+
+
+@dataclass(slots=True)
+class Change:
+    """What a fold did, ready to be written as one commit."""
+
+    run: Run
+    durable: bool = False
+    heard: list[Heard] = field(default_factory=list)
+    events: list[Event] = field(default_factory=list)
+    rows: list[str] = field(default_factory=list)
+    alerts: list[tuple[str, Heard]] = field(default_factory=list)
+
+    @property
+    def folded(self) -> list[int]:
+        return [heard.seq for heard in self.heard if heard.seq]
+
+
+@dataclass(slots=True)
+class Session:
+    """An owned generation. All access is from one event loop."""
+
+    run: Run
+    version: int
+    epoch: int
+    queue: deque[Heard] = field(default_factory=deque)
+    inflight: set[Effect] = field(default_factory=set)
+    submitted: set[str] = field(default_factory=set)  # attempts whose one call this session has begun
+    turning: bool = False
+    dropped: bool = False
+
+    def under_way(self, effect: Effect) -> bool:
+        """A submit is begun once per session, whatever happens to it."""
+        return effect in self.inflight or (isinstance(effect, Submit) and effect.attempt in self.submitted)
+
+    def startable(self, now: float) -> list[Effect]:
+        """Effects for the outside that are due and not under way."""
+        return [
+            effect
+            for effect in due(self.run, now, self.epoch)
+            if not isinstance(effect, Ring | Plan) and not self.under_way(effect)
+        ]
+
+    def wake_at(self) -> float | None:
+        """When the next thing that is not under way becomes due."""
+        return min(
+            (at for at, effect in agenda(self.run, self.epoch) if not self.under_way(effect)), default=None
+        )
+
+
+Planner = Callable[[Run, Sequence[str]], f.Planned]
+
+
+def fold(session: Session, now: float, plan: Planner) -> Change:
+    """Drain the queue into a change, then everything that time alone demands."""
+    change = Change(session.run)
+    while session.queue:
+        _apply(change, session.queue.popleft(), now)
+    for _ in range(_MAX_ROUNDS):
+        heard = _own_move(change.run, now, session.epoch, plan)
+        if heard is None:
+            break
+        _apply(change, heard, now)
+    return change
+
+
+def _own_move(run: Run, now: float, epoch: int, plan: Planner) -> Heard | None:
+    for effect in due(run, now, epoch):
+        if isinstance(effect, Ring):
+            return Heard(attempt=effect.attempt, fact=f.TimeUp(timer=effect.timer))
+        if isinstance(effect, Plan):
+            return Heard(attempt=None, fact=plan(run, effect.candidates))
+    return None
+
+
+def _apply(change: Change, heard: Heard, now: float) -> None:
+    result = step(change.run, heard.fact, now, heard.attempt)
+    change.run = result.run
+    # A fact from the inbox must leave it even when it changed nothing.
+    change.durable = change.durable or result.durable or heard.seq > 0
+    if result.durable or heard.seq:
+        change.heard.append(heard)
+    change.events.extend(result.events)
+    change.rows.append(result.row)
+    if result.alert:
+        change.alerts.append((result.alert, heard))
+
+
+def to_inbox(generation: str, heard: Heard, now: float) -> Inboxed:
+    """The stored form. The same words about the same attempt are one row."""
+    body = f.encode(heard.fact)
+    text = json.dumps(body, sort_keys=True)
+    digest = hashlib.blake2b(text.encode(), digest_size=12).hexdigest()
+    return Inboxed(
+        generation=generation,
+        attempt=heard.attempt or "",
+        dedup=f"{body['kind']}:{digest}",
+        body=body,
+        at=now,
+    )
+
+
+def from_inbox(item: Inboxed) -> Heard:
+    return Heard(attempt=item.attempt or None, fact=f.decode(item.body), seq=item.seq)
+
+
+def mark_taken(heard: Sequence[Heard], holder: str) -> list[Heard]:
+    """Say of the facts that bound a job that this job is another attempt's (row 6)."""
+    return [
+        replace(item, fact=replace(item.fact, taken=True))
+        if isinstance(item.fact, f.Accepted | f.LookupFound) and item.attempt != holder
+        else item
+        for item in heard
+    ]
+
+
+def new_jobs(before: Run, after: Run) -> list[tuple[str, str, str, str]]:
+    """(provider, credentials, job, attempt) for every job that this change binds."""
+    known = {attempt.id: attempt.job for attempt in before.attempts}
+    return [
+        (attempt.provider, attempt.credentials, attempt.job, attempt.id)
+        for attempt in after.attempts
+        if attempt.job is not None and known.get(attempt.id) is None
+    ]
+
+
+def to_commit(session: Session, change: Change, owner: str, now: float) -> Commit:
+    """The write that makes a change true."""
+    before, after = session.run, change.run
+    return Commit(
+        id=after.spec.id,
+        owner=owner,
+        epoch=session.epoch,
+        version=session.version,
+        state=dump_state(after),
+        status=after.status.value,
+        next_at=next_at(after, session.epoch),
+        at=now,
+        heard=[
+            to_inbox(after.spec.id, heard, now)
+            for heard in change.heard
+            if not heard.seq and isinstance(heard.fact, RECORDED)
+        ],
+        folded=change.folded,
+        events=change.events,
+        jobs=new_jobs(before, after),
+        free_key=after.phase is Phase.CLOSED and after.settlement is None,
+        sync=_needs_sync(before, after),
+    )
+
+
+def _needs_sync(before: Run, after: Run) -> bool:
+    """Only what could not be obtained again must reach the disk before we go on.
+
+    That is: an attempt about to be sent, a job id, a stop, and a verdict. Whether the ledger moved, or how
+    far the copying is, can be asked again; those ride on the next durable commit.
+    """
+    if len(after.attempts) != len(before.attempts) or after.decided_at != before.decided_at:
+        return True
+    known = {attempt.id: (attempt.job, attempt.stop) for attempt in before.attempts}
+    return any(known[attempt.id] != (attempt.job, attempt.stop) for attempt in after.attempts)

@@ -1,0 +1,73 @@
+"""The part of a driver that runs by itself: heartbeat, inbox, and claiming what is due."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from dataclasses import dataclass
+
+from execution_arrow.driver import Driver
+from execution_arrow.errors import StoreUnavailable
+from execution_arrow.lease import Lease
+from execution_arrow.session import from_inbox
+from execution_arrow.stores.base import JobStore
+
+logger = logging.getLogger("execution_arrow")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """How much one process does at once, and how often it looks. Times are seconds."""
+
+    lease: float = 15.0
+    inbox_every: float = 0.25
+    claim_every: float = 0.5
+    claim_batch: int = 64
+    sessions: int = 10_000
+    effects: int = 512
+
+
+class Worker:
+    """Keeps a driver's lease and inbox while it owns anything, and (`serve`) claims what nobody owns."""
+
+    def __init__(self, driver: Driver, store: JobStore, lease: Lease, limits: Limits) -> None:
+        self._driver, self._store, self._lease, self._limits = driver, store, lease, limits
+        self._stopping = asyncio.Event()
+
+    async def keep_house(self) -> None:
+        """Heartbeat and inbox; touches the store only while something is owned."""
+        while not self._stopping.is_set():
+            if self._driver.sessions:
+                try:
+                    await self._lease.keep()
+                    await self._read_inbox()
+                except StoreUnavailable as error:
+                    logger.warning("store_unavailable housekeeping error=%s", error)
+            await self._pause(self._limits.inbox_every)
+
+    async def _read_inbox(self) -> None:
+        for item in await asyncio.to_thread(self._store.inbox, self._lease.owner):
+            self._driver.hear(item.generation, from_inbox(item))
+
+    async def serve(self) -> None:
+        """Claim whatever is due until `stop`."""
+        while not self._stopping.is_set():
+            room = self._limits.sessions - len(self._driver.sessions)
+            claimed: list[str] = []
+            try:
+                if room > 0:
+                    claimed = await self._driver.claim(limit=min(room, self._limits.claim_batch))
+            except StoreUnavailable as error:
+                logger.warning("store_unavailable claiming error=%s", error)
+            if len(claimed) < self._limits.claim_batch:
+                await self._pause(self._limits.claim_every)
+
+    async def _pause(self, seconds: float) -> None:
+        try:
+            async with asyncio.timeout(seconds):
+                await self._stopping.wait()
+        except TimeoutError:
+            pass
+
+    def stop(self) -> None:
+        self._stopping.set()
