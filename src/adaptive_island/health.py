@@ -1,0 +1,108 @@
+"""How the providers are, and how the island itself is, in a form to print or to serve."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from .breaker import State
+from .engine import Engine
+
+
+class ProviderStatus(StrEnum):
+    """`unknown`: no recent verdict. `degraded`: a breaker is open or isolated, or half of the recent attempts
+    failed. `recovering`: a breaker waits for its probe. Otherwise `healthy`."""
+
+    HEALTHY = "healthy"
+    RECOVERING = "recovering"
+    DEGRADED = "degraded"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderHealth:
+    """One provider in one region over all models. Attempts are effective numbers: each fades with the
+    half-life, so `window_seconds` is the mean age of what is counted, not a hard edge."""
+
+    provider: str
+    region: str
+    status: ProviderStatus
+    failure_rate: float | None
+    attempts: float
+    failures: float
+    successes: float
+    window_seconds: float
+    in_flight: int
+    unknown: int
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """The island as a whole. `counts` says how often something was dropped, ignored or went wrong, by its
+    kind; `store_age` is how many seconds old the shared knowledge is (0 in memory)."""
+
+    providers: tuple[ProviderHealth, ...]
+    store: str
+    store_age: float
+    in_flight: int
+    open_breakers: int
+    rankings: int
+    last_error: str = ""
+    counts: Mapping[str, int] = field(default_factory=dict)
+
+
+def report(engine: Engine, store: str, last_error: str, now: float) -> Health:
+    """Gather it all; runs under the island's lock."""
+    flying: dict[tuple[str, str], list[int]] = {}
+    for flight in engine.flights.all(now):
+        known = flying.setdefault((flight.region, flight.provider), [0, 0])
+        known[0] += 1
+        known[1] += flight.unknown
+    states: dict[str, set[State]] = {}
+    for scope, breaker in engine.circuits.shut.items():
+        waiting = breaker.state is State.OPEN and now >= breaker.until
+        states.setdefault(scope.provider, set()).add(State.HALF_OPEN if waiting else breaker.state)
+    providers = []
+    for region in sorted(engine.knowledge.regions | {where for where, _name in flying}):
+        fast, slow = engine.knowledge.read(region, "", now)
+        names = {name for name, _work in slow} | {name for where, name in flying if where == region}
+        for name in sorted(names | states.keys()):
+            sums = fast.get((name, ""))
+            tried, won = (sums.tried, sums.won) if sums is not None else (0.0, 0.0)
+            in_flight, unknown = flying.get((region, name), (0, 0))
+            providers.append(
+                ProviderHealth(
+                    provider=name,
+                    region=region,
+                    status=_status(states.get(name, set()), tried, won),
+                    failure_rate=1.0 - won / tried if tried > 0.0 else None,
+                    attempts=tried,
+                    failures=tried - won,
+                    successes=won,
+                    window_seconds=engine.policy.fast / 0.6931471805599453,
+                    in_flight=in_flight,
+                    unknown=unknown,
+                )
+            )
+    counts = {**engine.counts, "attempts_lost": engine.flights.lost}
+    return Health(
+        providers=tuple(providers),
+        store=store,
+        store_age=0.0,
+        in_flight=len(engine.flights),
+        open_breakers=len(engine.circuits.shut),
+        rankings=len(engine.rankings),
+        last_error=last_error,
+        counts={name: number for name, number in counts.items() if number},
+    )
+
+
+def _status(states: set[State], tried: float, won: float) -> ProviderStatus:
+    if State.OPEN in states or State.ISOLATED in states:
+        return ProviderStatus.DEGRADED
+    if State.HALF_OPEN in states:
+        return ProviderStatus.RECOVERING
+    if tried < 0.5:
+        return ProviderStatus.UNKNOWN
+    return ProviderStatus.DEGRADED if won < 0.5 * tried else ProviderStatus.HEALTHY

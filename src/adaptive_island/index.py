@@ -1,0 +1,200 @@
+"""What a provider is worth right now, and why that number.
+
+Trying i before j in a failover chain is better exactly when r_i/p_i > r_j/p_j, where p is the chance of
+success and r = p v - (1-p) f the expected net value, v being the value of a success and f the cost of a
+failure. (Compare r_i + (1-p_i) r_j with r_j + (1-p_j) r_i; the difference is r_i p_j - r_j p_i.) So
+providers are ordered by
+
+    index = v - f (1-p)/p        the expected net value per success,
+
+and not by a blend of rates: where failures are cheap and somebody else can take over, a provider with
+0.95 at half the price rightly goes first. v falls with the expected seconds and the cost of *this*
+request, f is the time lost and the failure itself.
+
+p and the seconds are estimates from two memories. The fast one says what is, the slow one what usually is
+and serves as its prior; the provider over all models is the prior of both. Sparse pairs therefore start
+near what is known about the provider, and everything unknown starts at an optimistic constant. Orders use
+the *optimistic* end of both estimates: what has not been tried lately is given the benefit of the doubt
+until it is tried. Serving by the pessimistic end locks on to whoever has most samples, right or wrong.
+Attempts in flight narrow the doubt before they end, or a thousand of them would explore at once.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+from .policy import Policy, Weights
+from .window import NOTHING, Sums
+
+USUAL_SPREAD = 0.16  # variance of the log seconds of a provider about which nothing is known
+FAILURE_SECONDS = 3.0
+NOBODY = ""  # no verdict can name it
+_QUIET = math.log(1e-3)
+_LOUD = math.log(7 * 86_400.0)
+
+Cells = Mapping[tuple[str, str], Sums]
+
+
+class Estimate(NamedTuple):
+    """One provider at one class of work: chance of success and seconds, as expected and as hoped."""
+
+    success: float
+    hoped_success: float
+    seconds: float
+    hoped_seconds: float
+    failure_seconds: float
+    attempts: float
+    cost: float | None
+
+
+class Evidence(NamedTuple):
+    """All that is known at one moment about one model in one region: faded sums per (provider, class of
+    work), sums per provider over all models, and per provider the attempts in flight and those
+    overdue."""
+
+    fast: Cells
+    slow: Cells
+    provider_fast: Mapping[str, Sums]
+    provider_slow: Mapping[str, Sums]
+    flying: Mapping[str, int]
+    overdue: Mapping[str, int]
+
+
+def worth(weights: Weights, success: float, seconds: float, failure_seconds: float, dollars: float) -> float:
+    """The index of the paragraph above, in parts of a delivered result."""
+    value = 1.0 - weights.per_minute * seconds / 60.0 - weights.per_dollar * dollars
+    loss = weights.per_failure + weights.per_minute * failure_seconds / 60.0
+    return value - loss * (1.0 - success) / success
+
+
+def pooled(cells: Cells) -> dict[str, Sums]:
+    """Sums per provider over all classes of work."""
+    result: dict[str, list[float]] = {}
+    for (provider, _work), sums in cells.items():
+        known = result.get(provider)
+        if known is None:
+            result[provider] = list(sums)
+        else:
+            for position, value in enumerate(sums):
+                known[position] += value
+    return {provider: Sums(*sums) for provider, sums in result.items()}
+
+
+def estimates(
+    providers: Iterable[str], work: str, evidence: Evidence, policy: Policy
+) -> tuple[dict[str, Estimate], Estimate]:
+    """An estimate for each provider named, and the one for all who were never seen."""
+    fast, slow = pooled(evidence.fast), pooled(evidence.slow)
+    pace = Pace.learned(evidence.slow, work)
+    flown = sum(sums.tried for sums in fast.values()) + sum(evidence.flying.values())
+    doubt = math.log1p(flown)
+    known = {
+        provider: _estimate(provider, work, evidence, policy, fast, slow, pace, doubt)
+        for provider in (*providers, NOBODY)
+    }
+    return known, known.pop(NOBODY)
+
+
+def _estimate(
+    provider: str,
+    work: str,
+    evidence: Evidence,
+    policy: Policy,
+    fast: Mapping[str, Sums],
+    slow: Mapping[str, Sums],
+    pace: Pace,
+    doubt: float,
+) -> Estimate:
+    recent, usual = fast.get(provider, NOTHING), slow.get(provider, NOTHING)
+    overdue = evidence.overdue.get(provider, 0)
+    flying = evidence.flying.get(provider, 0)
+    prior = policy.prior_success
+    everywhere = evidence.provider_slow.get(provider, NOTHING), evidence.provider_fast.get(provider, NOTHING)
+    for sums, weight in zip(everywhere, (policy.prior_weight, policy.slow_weight), strict=True):
+        prior = (weight * prior + sums.won) / (weight + sums.tried)
+    prior = (policy.prior_weight * prior + usual.won) / (policy.prior_weight + usual.tried)
+    success = (policy.slow_weight * prior + recent.won) / (policy.slow_weight + recent.tried + overdue)
+    seen = recent.tried + flying
+    width = policy.optimism * math.sqrt(max(success * (1.0 - success), 0.01) * doubt / (seen + 0.5))
+    here = evidence.fast.get((provider, work), NOTHING)
+    log = (policy.slow_weight * pace.expected(provider) + here.log) / (policy.slow_weight + here.timed)
+    hope = policy.optimism * math.sqrt(pace.spread * doubt / (here.timed + flying + 0.5))
+    half = pace.spread / 2.0
+    failures = usual.tried - usual.won + recent.tried - recent.won
+    return Estimate(
+        success=success,
+        hoped_success=min(1.0, success + width),
+        seconds=_seconds(log + half),
+        hoped_seconds=_seconds(log + half - hope),
+        failure_seconds=(FAILURE_SECONDS + usual.wasted + recent.wasted) / (1.0 + failures),
+        attempts=recent.tried,
+        cost=usual.cost / usual.priced if usual.priced else None,
+    )
+
+
+def _seconds(log: float) -> float:
+    return math.exp(min(max(log, _QUIET), _LOUD))
+
+
+class Pace(NamedTuple):
+    """Seconds, learned relative to the class of work: a picture and a 4K clip share no latency, but a
+    provider that is slow with one is probably slow with the other. `base` is the usual log seconds of
+    this class over all providers, `factors` how far each provider is off in the *other* classes, `own`
+    what it shows in this one."""
+
+    base: float
+    spread: float
+    factors: Mapping[str, float]
+    own: Mapping[str, Sums]
+
+    @classmethod
+    def learned(cls, cells: Cells, work: str) -> Pace:
+        """The pace of one class of work from the slow memory of all of them."""
+        totals: dict[str, list[float]] = {}
+        for (_provider, kind), sums in cells.items():
+            known = totals.setdefault(kind, [0.0, 0.0])
+            known[0] += sums.timed
+            known[1] += sums.log
+        bases = {kind: log / timed for kind, (timed, log) in totals.items() if timed > 0.0}
+        overall = sum(bases.values()) / len(bases) if bases else 0.0
+        off: dict[str, list[float]] = {}
+        spread, freedom = 2.0 * USUAL_SPREAD, 2.0
+        for (provider, kind), sums in cells.items():
+            if sums.timed <= 0.0:
+                continue
+            if kind != work:
+                known = off.setdefault(provider, [0.0, 1.0])
+                known[0] += sums.log - sums.timed * bases[kind]
+                known[1] += sums.timed
+            else:
+                spread += max(0.0, sums.square - sums.log * sums.log / sums.timed)
+                freedom += sums.timed
+        factors = {provider: log / timed for provider, (log, timed) in off.items()}
+        own = {provider: sums for (provider, kind), sums in cells.items() if kind == work}
+        return cls(bases.get(work, overall), spread / freedom, factors, own)
+
+    def expected(self, provider: str) -> float:
+        """Log seconds of this provider at this class of work by the slow memory."""
+        sums = self.own.get(provider, NOTHING)
+        return (self.base + self.factors.get(provider, 0.0) + sums.log) / (1.0 + sums.timed)
+
+
+def dollars(allowed: Sequence[str], known: Sequence[Estimate], costs: Mapping[str, int]) -> list[float]:
+    """What this request costs at each provider: as told, else as learned, else as the others on average."""
+    amounts = [costs.get(name, e.cost) for name, e in zip(allowed, known, strict=True)]
+    given = [amount for amount in amounts if amount is not None]
+    usual = sum(given) / len(given) if given else 0.0
+    return [(usual if amount is None else amount) / 1e6 for amount in amounts]
+
+
+def scored(
+    known: Sequence[Estimate], money: Sequence[float], weights: Weights
+) -> tuple[list[float], list[float]]:
+    """The hoped and the expected index for each estimate at its dollars."""
+    hoped, expected = [], []
+    for e, cost in zip(known, money, strict=True):
+        hoped.append(worth(weights, e.hoped_success, e.hoped_seconds, e.failure_seconds, cost))
+        expected.append(worth(weights, e.success, e.seconds, e.failure_seconds, cost))
+    return hoped, expected

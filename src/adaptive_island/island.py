@@ -1,0 +1,344 @@
+"""The island: what a service holds on to.
+
+`rank` answers from what was decided before, as long as that still holds; everything else happens under
+one short lock, decides in pure functions and never waits for anything outside the process. Whatever goes
+wrong on the request path, the caller's own order is the answer, and the operator hears about it once.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from types import TracebackType
+from typing import Any
+
+from .attempt import Attempt, Fault, Outcome, flaw, is_money
+from .breaker import Signal
+from .circuits import ANY
+from .decide import Decision, Explanation, Question, explained, sane_costs
+from .engine import Engine
+from .errors import UnknownStore
+from .events import BreakerChanged, FellOpen, Hook, LogHook
+from .flights import Flight
+from .health import Health, report
+from .order import Blocked, Order, Source
+from .policy import Policy
+from .runtime import Names, guard_fork, lock, random_source, steady_clock
+from .stores.memory import MemoryCounters, MemoryRankings
+from .ticket import Ticket
+
+
+class Island:
+    """Which provider, in which order, right now. Open one with `Island.open`; it is safe for threads.
+
+    `rankings` is the cache that published rankings come from: write `ranking.v1` documents there, then
+    `refresh`.
+    """
+
+    def __init__(self, policy: Policy, clock: Callable[[], float], hook: Hook, seed: int | None) -> None:
+        self.policy = policy
+        self._clock = clock
+        self._hook = hook
+        self._lock = lock()
+        self._names = Names()
+        self._last_now = 0.0
+        self._last_error = ""
+        self._memo: dict[str, dict[Any, list[tuple[float, float, dict[str, int], Order]]]] = {}
+        self._memo_size = 0
+        self.rankings = MemoryRankings(self._now, policy.models_most)
+        counters = MemoryCounters(policy.models_most)
+        self._engine = Engine(policy, counters, self.rankings, random_source(seed))
+        guard_fork(self)
+
+    @classmethod
+    def open(
+        cls,
+        url: str = "memory:",
+        *,
+        policy: Policy | None = None,
+        clock: Callable[[], float] | None = None,
+        hook: Hook | None = None,
+        seed: int | None = None,
+    ) -> Island:
+        """An island over the store at `url`; `memory:` keeps everything in this process.
+
+        `clock` gives unix seconds (default: the wall clock at opening, carried on by a monotonic one, so that
+        setting the clock moves nothing), `hook` receives events (default: standard logging), `seed` fixes the
+        jitter. Raises `UnknownStore` for any other URL, `ValueError` for a policy that makes no sense.
+        """
+        if url != "memory:":
+            raise UnknownStore(url, ("memory:",))
+        return cls(policy or Policy(), clock or steady_clock(), hook or LogHook(), seed)
+
+    def rank(
+        self,
+        model: str,
+        allowed: Sequence[str],
+        *,
+        order: str | Sequence[str] = "fastest",
+        region: str = "us",
+        costs: Mapping[str, int] | None = None,
+        work: str = "",
+        sticky: str | None = None,
+        account: str = "",
+    ) -> Order:
+        """The order in which to try the providers in `allowed`; a pure read.
+
+        `allowed` are the eligible providers in the caller's fallback order, which is also the answer
+        while nothing is known, decides near-ties, and is what remains if anything goes wrong. `order` is
+        the name of a learned order (`fastest`, `cheapest`, `reliable`, `balanced` or one of the policy's
+        own) and gives a permutation of `allowed`; a sequence or a comma-separated text names providers
+        explicitly and is sequence and filter. `costs` are this request's own in micro-credits, `work` its
+        class (such as `1080p/8s`), `sticky` a provider to stay with while it is within the band of the
+        best, `account` the reference of the credentials. Raises ValueError where `allowed` is empty or
+        not a sequence of texts, and nothing else.
+        """
+        try:
+            now = self._clock()
+            for since, until, known, result in self._memo[model][
+                allowed, order, region, work, sticky, account
+            ]:
+                if since <= now < until and known == costs:
+                    return result
+        except Exception:  # noqa: BLE001  # nothing remembered, or nothing that can be: decide
+            pass
+        names = _checked(allowed)
+        try:
+            question = Question(model, names, order, region, sane_costs(costs), work, sticky, account)
+            with self._lock:
+                now = self._now()
+                decision, blocks = self._engine.decide(question, now)
+                self._remember(question, costs, decision, blocks, now)
+            return decision.order
+        except Exception as error:  # noqa: BLE001  # intelligence fails open
+            self._fell_open("rank", error)
+            return Order(names, f"{model!s:.512}", Source.CALLER, f"could not rank: {type(error).__name__}")
+
+    def explain(
+        self,
+        model: str,
+        allowed: Sequence[str],
+        *,
+        order: str | Sequence[str] = "fastest",
+        region: str = "us",
+        costs: Mapping[str, int] | None = None,
+        work: str = "",
+        sticky: str | None = None,
+        account: str = "",
+    ) -> tuple[Explanation, ...]:
+        """The same question as `rank`, answered with one line per provider: the ordered ones first, then
+        what an explicit order left out (position 0)."""
+        names = _checked(allowed)
+        question = Question(model, names, order, region, sane_costs(costs), work, sticky, account)
+        with self._lock:
+            decision, blocks = self._engine.decide(question, self._now())
+            rest = (name for name in names if name not in decision.order)
+            return tuple(
+                explained(
+                    decision,
+                    name,
+                    last_seen=self._engine.knowledge.last(region, model, name),
+                    blocked=blocks.get(name),
+                    state=self._engine.circuits.state(name, account, model),
+                )
+                for name in (*decision.order, *rest)
+            )
+
+    def attempt(
+        self,
+        model: str,
+        provider: str,
+        *,
+        region: str = "us",
+        account: str = "",
+        work: str = "",
+        id: str | None = None,
+    ) -> Ticket:
+        """Announce one submission, and learn whether to skip it. Never raises.
+
+        Checks the breakers anew (a ranking may be a second old), takes the half-open probe where one is
+        due, and counts the attempt as in flight from now on. `id` is the caller's own name for the
+        attempt.
+        """
+        name = id if isinstance(id, str) and id else self._names.next()
+        block: Blocked | None = None
+        changes: list[BreakerChanged] = []
+        started = self._last_now
+        try:
+            flight = Flight(region, model, provider, account, work, started)
+            if wrong := flaw(_report(name, flight, Outcome.PENDING)):
+                raise ValueError(wrong)
+            with self._lock:
+                started = self._now()
+                block, changes = self._engine.admit(name, flight._replace(started=started), started)
+            if changes:
+                self._emit(changes)
+        except Exception as error:  # noqa: BLE001  # intelligence fails open
+            self._fell_open("attempt", error)
+        reason = f"breaker {block.state}: {block.cause.value}" if block else ""
+        wait = block.retry_after if block else None
+        return Ticket(self._settle, name, model, provider, region, account, work, started, reason, wait)
+
+    def record(self, attempt: Attempt) -> None:
+        """Take a report about an attempt from anywhere. Never raises.
+
+        Idempotent by `attempt.id`: the first verdict counts and later reports change nothing. A report
+        that makes no sense is dropped, counted in `health().counts` and named in one event.
+        """
+        try:
+            if wrong := flaw(attempt):
+                raise ValueError(wrong)
+            with self._lock:
+                changes = self._engine.take(attempt, self._now())
+                self._memo.pop(attempt.model, None)
+            if changes:
+                self._emit(changes)
+        except Exception as error:  # noqa: BLE001  # intelligence fails open
+            self._fell_open("record", error)
+
+    def isolate(self, provider: str, *, account: str | None = None, model: str | None = None) -> None:
+        """Take a provider out by hand until `restore`; None means all accounts, all models. Learned
+        orders move it to the tail, `attempt` skips it, no panic overrules it."""
+        self._steer(Signal.ISOLATE, provider, account, model)
+
+    def restore(self, provider: str, *, account: str | None = None, model: str | None = None) -> None:
+        """Close the breakers of a provider by hand, isolated or open, with all narrower ones."""
+        self._steer(Signal.RESTORE, provider, account, model)
+
+    def refresh(self) -> None:
+        """Read published rankings from the cache. Never raises; documents that are not valid are named
+        once."""
+        try:
+            with self._lock:
+                wrong = self._engine.rankings.refresh()
+                self._memo.clear()
+            if wrong:
+                self._fell_open("ranking", ValueError(wrong[0]))
+        except Exception as error:  # noqa: BLE001  # a cache that is down changes nothing
+            self._fell_open("refresh", error)
+
+    def health(self) -> Health:
+        """How the providers are by what this island knows, and how the island is."""
+        with self._lock:
+            return report(self._engine, "memory:", self._last_error, self._now())
+
+    def close(self) -> None:
+        """Nothing runs behind an island in memory; it stays usable."""
+
+    def __enter__(self) -> Island:
+        return self
+
+    def __exit__(
+        self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def after_fork(self) -> None:
+        """In a forked child: what is known is a copy, the lock and the names are its own."""
+        self._lock = lock()
+        self._names.renew()
+
+    def _settle(
+        self, ticket: Ticket, outcome: Outcome, fault: Fault, cost: int | None, retry_after: float | None
+    ) -> None:
+        """A verdict from a ticket."""
+        seconds = max(0.0, self._now() - ticket.started)
+        self.record(
+            Attempt(
+                id=ticket.id,
+                model=ticket.model,
+                provider=ticket.provider,
+                outcome=outcome,
+                region=ticket.region,
+                account=ticket.account,
+                work=ticket.work,
+                fault=fault,
+                seconds=seconds,
+                cost=cost if is_money(cost) else None,
+                retry_after=retry_after,
+            )
+        )
+
+    def _steer(self, signal: Signal, provider: str, account: str | None, model: str | None) -> None:
+        with self._lock:
+            changes = self._engine.steer(signal, provider, account, model, self._now())
+        self._emit(changes)
+
+    def _remember(
+        self,
+        question: Question,
+        costs: object,
+        decision: Decision,
+        blocks: Mapping[str, Blocked],
+        now: float,
+    ) -> None:
+        """Keep an order until it may change by itself; only for models that verdicts brought in."""
+        if not decision.names or (costs is not None and question.costs != costs):
+            return
+        waits = [block.retry_after for block in blocks.values() if block.retry_after is not None]
+        until = now + min([self.policy.refresh, *waits])
+        q = question
+        key = q.allowed, q.order, q.region, q.work, q.sticky, q.account
+        if self._memo_size >= self.policy.orders_most:
+            self._memo, self._memo_size = {}, 0
+        remembered = self._memo.setdefault(q.model, {}).setdefault(key, [])
+        kept = [entry for entry in remembered if entry[0] <= now < entry[1] and entry[2] != costs][-3:]
+        self._memo_size += 1
+        self._memo[q.model][key] = [(now, until, dict(q.costs), decision.order), *kept]
+
+    def _now(self) -> float:
+        """The clock's time; the last good one where the clock itself is broken."""
+        try:
+            now = float(self._clock())
+        except Exception:  # noqa: BLE001
+            return self._last_now
+        if math.isfinite(now):
+            self._last_now = now
+        return self._last_now
+
+    def _emit(self, changes: Sequence[BreakerChanged]) -> None:
+        """Forget orders that a breaker may have changed, and tell the operator. No hook can break a
+        request."""
+        for change in changes:
+            if change.model == ANY:
+                self._memo = {}
+            else:
+                self._memo.pop(change.model, None)
+            self._tell(change)
+
+    def _fell_open(self, what: str, error: Exception) -> None:
+        detail = f"{type(error).__name__}: {error}"[:300]
+        self._last_error = f"{what}: {detail}"
+        counts = self._engine.counts
+        counts[what] += 1
+        self._tell(FellOpen(self._last_now, what, detail, counts[what]))
+
+    def _tell(self, event: BreakerChanged | FellOpen) -> None:
+        try:
+            self._hook(event)
+        except Exception as error:  # noqa: BLE001
+            self._last_error = f"hook: {type(error).__name__}"
+            self._engine.counts["hook"] += 1
+
+
+def _report(name: str, flight: Flight, outcome: Outcome) -> Attempt:
+    return Attempt(
+        id=name,
+        model=flight.model,
+        provider=flight.provider,
+        outcome=outcome,
+        region=flight.region,
+        account=flight.account,
+        work=flight.work,
+    )
+
+
+def _checked(allowed: Sequence[str]) -> tuple[str, ...]:
+    """The allowed providers without duplicates, or the one error that `rank` raises."""
+    try:
+        names = None if isinstance(allowed, (str, bytes)) else tuple(dict.fromkeys(allowed))
+    except Exception:  # noqa: BLE001
+        names = None
+    if not names or not all(isinstance(name, str) for name in names):
+        raise ValueError(f"allowed must be a sequence of at least one provider name, not {allowed!r:.200}")
+    return names

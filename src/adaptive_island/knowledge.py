@@ -1,0 +1,207 @@
+"""From verdicts to estimates: the tally of what is new, the store it is added to, and what is remembered
+of it.
+
+A verdict lands in a tally (one addition per number), the tally is added to the counters before anybody
+reads them. A store across a network sees few, large batches that way, and one process pays nothing for
+the possibility.
+
+Not safe for threads by itself; the island's lock is around it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from cachetools import LRUCache
+
+from .flights import Flight, Flights
+from .index import Cells, Estimate, Evidence, estimates
+from .policy import Policy
+from .stores.base import Bucket, Cell, Counters
+from .window import NOTHING, WIDTH, Sums, epoch, rescale, weight
+
+MEMORIES = ("fast", "slow")
+OVERDUE = 2.33  # standard deviations of the log seconds: later than 99 of 100 successes
+_TALLIES_MOST = 4_096
+_PROVIDERS_MOST = 256
+_REGIONS_MOST = 64
+
+Verdict = tuple[float, ...]  # one event's Sums, unweighted
+
+
+def won(seconds: float, cost: int | None) -> Verdict:
+    """A success as sums."""
+    priced = (0.0, 0.0) if cost is None else (float(cost), 1.0)
+    if seconds <= 0.0:
+        return (1.0, 1.0, 0.0, 0.0, 0.0, 0.0, *priced)
+    log = math.log(max(seconds, 1e-3))
+    return (1.0, 1.0, 1.0, log, log * log, 0.0, *priced)
+
+
+def lost(seconds: float) -> Verdict:
+    """A failure as sums."""
+    return (1.0, 0.0, 0.0, 0.0, 0.0, seconds, 0.0, 0.0)
+
+
+class Known(NamedTuple):
+    """Estimates of one model at one class of work; `unseen` stands for every provider not in `seen`, `judged`
+    are the providers that anybody had a verdict from."""
+
+    seen: Mapping[str, Estimate]
+    unseen: Estimate
+    judged: frozenset[str]
+
+    def of(self, provider: str) -> Estimate:
+        """The estimate of a provider, seen or not."""
+        return self.seen.get(provider, self.unseen)
+
+
+class _Remembered(NamedTuple):
+    """Estimates by class of work; None is every class nobody reported on."""
+
+    works: frozenset[str]
+    known: dict[str | None, Known]
+
+
+class Knowledge:
+    """What an island knows, from its own attempts and those of everybody who shares its counters."""
+
+    def __init__(self, policy: Policy, counters: Counters, flights: Flights) -> None:
+        self._policy = policy
+        self._counters = counters
+        self._flights = flights
+        self._tally: dict[tuple[int, int, str, str, str, str], tuple[list[float], list[float]]] = {}
+        self._known: dict[tuple[str, str], _Remembered] = {}
+        self._known_at = -math.inf
+        self.regions: set[str] = set()
+        self._last: LRUCache[tuple[str, str], dict[str, float]] = LRUCache(maxsize=policy.models_most)
+
+    def count(self, verdict: Verdict, region: str, model: str, provider: str, work: str, at: float) -> None:
+        """Add one verdict of the moment `at`."""
+        half_lives = self._policy.fast, self._policy.slow
+        key = (epoch(half_lives[0], at), epoch(half_lives[1], at), region, model, provider, work)
+        sums = self._tally.get(key)
+        if sums is None:
+            if len(self._tally) >= _TALLIES_MOST:
+                self.flush()
+            sums = self._tally[key] = ([0.0] * WIDTH, [0.0] * WIDTH)
+        quick, steady = weight(half_lives[0], at), weight(half_lives[1], at)
+        fast, slow = sums
+        for position, value in enumerate(verdict):
+            if value:
+                fast[position] += quick * value
+                slow[position] += steady * value
+        if len(self.regions) < _REGIONS_MOST:
+            self.regions.add(region)
+        last = self._last.get((region, model))
+        if last is None:
+            last = self._last[region, model] = {}
+        if len(last) < _PROVIDERS_MOST or provider in last:
+            last[provider] = max(at, last.get(provider, 0.0))
+        self.forget(region, model)
+
+    def last(self, region: str, model: str, provider: str) -> float | None:
+        """When this island last had a verdict, in unix seconds."""
+        return self._last.get((region, model), {}).get(provider)
+
+    def forget(self, region: str, model: str) -> None:
+        """Drop the estimates of a model, to be made anew when somebody asks."""
+        if self._known:
+            self._known.pop((region, model), None)
+
+    def flush(self) -> None:
+        """Add the tally to the counters, for each model and for the provider over all models."""
+        if not self._tally:
+            return
+        tally, self._tally = self._tally, {}
+        batch: dict[tuple[Bucket, Cell], list[float]] = {}
+        for (fast, slow, region, model, provider, work), both in tally.items():
+            for memory, number, sums in zip(MEMORIES, (fast, slow), both, strict=True):
+                batch[Bucket(memory, number, region, model), (provider, work)] = sums
+                everywhere = (Bucket(memory, number, region, ""), (provider, ""))
+                batch[everywhere] = [a + b for a, b in zip(batch.get(everywhere, NOTHING), sums, strict=True)]
+        self._counters.add(batch)
+
+    def read(self, region: str, model: str, now: float) -> tuple[Cells, Cells]:
+        """The fast and the slow cells of a model (or, for "", of the providers), faded to `now`."""
+        self.flush()
+        found: tuple[dict[Cell, list[float]], dict[Cell, list[float]]] = ({}, {})
+        for (memory, number), cells in self._counters.read(region, model).items():
+            which = MEMORIES.index(memory)
+            factor = rescale((self._policy.fast, self._policy.slow)[which], number, now)
+            if factor:
+                _add(found[which], cells, factor)
+        return _sums(found[0]), _sums(found[1])
+
+    def estimates(self, region: str, model: str, work: str, now: float) -> Known:
+        """Estimates for everybody who is known for this model, and for everybody who is not.
+
+        They are remembered until a verdict on the model comes in, at most `policy.refresh` seconds, and only
+        under names that verdicts brought in.
+        """
+        if not 0.0 <= now - self._known_at < self._policy.refresh:
+            self._known.clear()
+            self._known_at = now
+        remembered = self._known.get((region, model))
+        if remembered is not None:
+            known = remembered.known.get(work if work in remembered.works else None)
+            if known is not None:
+                return known
+        evidence = self.evidence(region, model, now)
+        judged = frozenset(name for name, _work in evidence.slow) | evidence.provider_slow.keys()
+        seen, unseen = estimates(judged | evidence.flying.keys(), work, evidence, self._policy)
+        known = Known(seen, unseen, judged)
+        if evidence.slow:
+            if remembered is None:
+                works = frozenset(kind for _name, kind in evidence.slow)
+                remembered = self._known[region, model] = _Remembered(works, {})
+            remembered.known[work if work in remembered.works else None] = known
+        return known
+
+    def evidence(self, region: str, model: str, now: float) -> Evidence:
+        """All that is known about a model in a region at this moment."""
+        fast, slow = self.read(region, model, now)
+        everywhere_fast, everywhere_slow = self.read(region, "", now)
+        flying: dict[str, int] = {}
+        overdue: dict[str, int] = {}
+        for flight in self._flights.of(region, model, now):
+            flying[flight.provider] = flying.get(flight.provider, 0) + 1
+            if flight.unknown or _is_overdue(flight, slow, now):
+                overdue[flight.provider] = overdue.get(flight.provider, 0) + 1
+        return Evidence(
+            fast, slow, _by_provider(everywhere_fast), _by_provider(everywhere_slow), flying, overdue
+        )
+
+    def providers(self, region: str, model: str, now: float) -> set[str]:
+        """Providers of a model that anybody ever got a verdict from, as far as memory goes."""
+        _fast, slow = self.read(region, model, now)
+        return {provider for provider, _work in slow}
+
+
+def _add(found: dict[Cell, list[float]], cells: Mapping[Cell, Sequence[float]], factor: float) -> None:
+    for cell, sums in cells.items():
+        known = found.get(cell)
+        if known is None:
+            found[cell] = [factor * value for value in sums]
+        else:
+            for position, value in enumerate(sums):
+                known[position] += factor * value
+
+
+def _sums(found: Mapping[Cell, Sequence[float]]) -> Cells:
+    return {cell: Sums(*sums) for cell, sums in found.items()}
+
+
+def _by_provider(cells: Cells) -> dict[str, Sums]:
+    return {provider: sums for (provider, _work), sums in cells.items()}
+
+
+def _is_overdue(flight: Flight, slow: Cells, now: float) -> bool:
+    sums = slow.get((flight.provider, flight.work))
+    if sums is None or sums.timed < 1.0:
+        return False
+    mean = sums.log / sums.timed
+    spread = max(0.16, sums.square / sums.timed - mean * mean)
+    return now - flight.started > math.exp(min(mean + OVERDUE * math.sqrt(spread), 20.0))

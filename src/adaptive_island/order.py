@@ -1,0 +1,163 @@
+"""From scores and breakers to an order of providers.
+
+A learned order is a permutation of what the caller allowed: providers whose breaker is open go to the
+tail, and nobody is dropped. An explicit order is the caller's word, sequence and filter in one, and is
+never rearranged. Near-ties keep the base order (a valid cached ranking, else the caller's), because a
+difference within the band is noise and changing providers for noise costs warm caches and trust.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from .breaker import HARD, Cause
+
+
+class Source(StrEnum):
+    """Whose order it is."""
+
+    LEARNED = "learned"  # from attempts this island knows of
+    CACHED = "cached"  # from a published ranking
+    EXPLICIT = "explicit"  # the request named the providers
+    CALLER = "caller"  # the order of `allowed`: nothing is known yet, or something went wrong
+
+
+class Order(tuple[str, ...]):
+    """Providers, best first: an immutable sequence with its reasons.
+
+    `model` is the model it is for, `source` whose order it is, `reason` one sentence, `dropped` the names
+    that an explicit order left out: first the allowed providers it does not name, then the named ones
+    that are not allowed. Compares equal to a tuple of the same names.
+    """
+
+    model: str
+    source: Source
+    reason: str
+    dropped: tuple[str, ...]
+
+    def __new__(
+        cls,
+        providers: Iterable[str],
+        model: str = "",
+        source: Source = Source.CALLER,
+        reason: str = "",
+        dropped: tuple[str, ...] = (),
+    ) -> Order:
+        """Build an order; islands do this."""
+        self = super().__new__(cls, providers)
+        self.__dict__.update(model=model, source=source, reason=reason, dropped=dropped)
+        return self
+
+    def __setattr__(self, name: str, _value: object) -> None:
+        raise AttributeError(f"an Order is immutable; cannot set {name}")
+
+    def __delattr__(self, name: str) -> None:
+        raise AttributeError(f"an Order is immutable; cannot delete {name}")
+
+    def __repr__(self) -> str:
+        return f"Order({tuple(self)!r}, source={self.source.value!r}, reason={self.reason!r})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Order, (tuple(self), self.model, self.source, self.reason, self.dropped)
+
+
+@dataclass(frozen=True, slots=True)
+class Blocked:
+    """Why a provider should not be called now; `retry_after` in seconds, None where only a human can tell."""
+
+    cause: Cause
+    state: str
+    retry_after: float | None
+
+
+def explicit(order: object, allowed: Sequence[str]) -> tuple[str, ...] | None:
+    """The providers that `order` names, or None where it is the name of a learned order."""
+    if isinstance(order, str):
+        if "," in order:
+            return tuple(dict.fromkeys(name for part in order.split(",") if (name := part.strip())))
+        return (order,) if order in allowed else None
+    if isinstance(order, Sequence) and not isinstance(order, (bytes, bytearray)):
+        return tuple(dict.fromkeys(name for name in order if isinstance(name, str)))
+    return None
+
+
+def follow(model: str, names: Sequence[str], allowed: Sequence[str]) -> Order:
+    """The explicit order: what is named and allowed, in the named sequence."""
+    kept = tuple(name for name in names if name in allowed)
+    unnamed = tuple(name for name in allowed if name not in names)
+    dropped = unnamed + tuple(name for name in names if name not in allowed)
+    reason = "the request names its providers" if kept else "none of the providers named is allowed"
+    return Order(kept, model, Source.EXPLICIT, reason, dropped)
+
+
+def based(ranked: Sequence[str], allowed: Sequence[str]) -> tuple[str, ...]:
+    """A published ranking as an order of all allowed providers: the unranked follow in the caller's order."""
+    first = tuple(name for name in ranked if name in allowed)
+    return first + tuple(name for name in allowed if name not in first)
+
+
+def panics(blocked: int, total: int, share: float) -> bool:
+    """Whether so many are open that the breakers say more about us than about the providers, and are
+    ignored.
+
+    From `share` of the providers on, but of two providers the healthy one is enough: with one of two open
+    there is somewhere to go.
+    """
+    return blocked == total > 0 if total < 3 else blocked >= share * total
+
+
+def soft(blocks: Iterable[Blocked]) -> bool:
+    """Whether every one of these blocks may be ignored in a panic (nobody asked us to stay away)."""
+    return all(block.cause not in HARD for block in blocks)
+
+
+def banded(names: Sequence[str], scores: Sequence[float], band: float) -> list[str]:
+    """Names by falling score; whoever is within `band` of the best that is left yields to the earlier name.
+
+    `names` come in base order. Scores that are not numbers count as the worst.
+    """
+    left = sorted(range(len(names)), key=lambda i: (-scores[i] if scores[i] == scores[i] else 1e300, i))
+    if not _near(left, scores, band):
+        return [names[i] for i in left]
+    result = []
+    while left:
+        least = scores[left[0]] - band
+        chosen = min((i for i in left if scores[i] >= least), default=left[0])
+        left.remove(chosen)
+        result.append(names[chosen])
+    return result
+
+
+def _near(ranked: Sequence[int], scores: Sequence[float], band: float) -> bool:
+    """Whether anybody stands within the band of somebody better who comes later in base order."""
+    last = ranked[0]
+    for i in ranked[1:]:
+        if scores[last] - scores[i] <= band:
+            return True
+        last = i
+    return False
+
+
+def arranged(
+    names: Sequence[str],
+    scores: Sequence[float],
+    *,
+    band: float,
+    sticky: str | None = None,
+    shut: Sequence[str] = (),
+) -> list[str]:
+    """The learned order of `names` (in base order): by score, `sticky` first while it is within the band
+    of the best, those in `shut` at the tail in the same order among themselves."""
+    ranked = banded(names, scores, band)
+    if shut:
+        closed = [name for name in ranked if name not in shut]
+        ranked = closed + [name for name in ranked if name in shut]
+    if sticky is not None and ranked[0] != sticky and sticky in ranked and sticky not in shut:
+        by_name = dict(zip(names, scores, strict=True))
+        if by_name[sticky] >= by_name[ranked[0]] - band:
+            ranked.remove(sticky)
+            ranked.insert(0, sticky)
+    return ranked

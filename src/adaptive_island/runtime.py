@@ -1,0 +1,70 @@
+"""The impure odds and ends of an island: clock, dice, names, locks across fork."""
+
+from __future__ import annotations
+
+import os
+import random
+import threading
+import time
+import weakref
+from collections.abc import Callable
+from itertools import count
+from typing import Any, Protocol
+
+
+def steady_clock() -> Callable[[], float]:
+    """Unix seconds as of now, carried on by the monotonic clock: a step of the wall clock moves nothing."""
+    monotonic = time.monotonic
+    start = time.time() - monotonic()
+    return lambda: start + monotonic()
+
+
+def random_source(seed: int | None) -> Callable[[], float]:
+    """Numbers from 0 up to 1, the same for the same seed."""
+    return random.Random(seed).random
+
+
+class Names:
+    """Names for attempts: unique across processes by a random prefix, and cheap."""
+
+    def __init__(self) -> None:
+        self.renew()
+
+    def renew(self) -> None:
+        """Start over with another prefix (after a fork, or twins would give the same names)."""
+        self._prefix = f"att_{os.urandom(9).hex()}_"
+        self._next = count(1).__next__
+
+    def next(self) -> str:
+        """A name that nobody else gives."""
+        return f"{self._prefix}{self._next():x}"
+
+
+class Forked(Protocol):
+    """Something that must not share its lock and its names with the process it was copied from."""
+
+    def after_fork(self) -> None:
+        """Called in the child before anything else uses it."""
+        ...
+
+
+_alive: weakref.WeakSet[Any] = weakref.WeakSet()
+
+
+def _renew_all() -> None:
+    for one in list(_alive):
+        one.after_fork()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_all)
+
+
+def guard_fork(one: Forked) -> None:
+    """Have `after_fork` called in forked children as long as the object lives."""
+    _alive.add(one)
+
+
+def lock() -> threading.Lock:
+    """A lock that one thread holds for microseconds."""
+    return threading.Lock()
