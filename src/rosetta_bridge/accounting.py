@@ -1,8 +1,9 @@
 """The first total: every public field is used, fixed by `accepts`, or dropped with a reason, on every route.
 
-"Used" depends on the path: a table row that ignores a second field loses it, and so does a text that disappears because
-another part of it is absent. So a field that is used conditionally is followed through every combination of the fields
-that guard it. A default counts as given: that is how a resolution that was silently not honoured came to light.
+"Used" depends on the path: a table row that ignores a second field loses it, and so does a text that
+disappears because another part of it is absent. So a field that is used conditionally is followed through
+every combination of the fields that guard it. A default counts as given: that is how a resolution that was
+silently not honoured came to light.
 """
 
 from __future__ import annotations

@@ -1,41 +1,28 @@
 """Static checks: what can be known about a mapping without sending a request.
 
-Rows of tables are compared with the values that the public contract allows (totality, no row that is never reached),
-routes are reached by enumerating what their `when` can tell apart, and size cells are compared with their ratio row.
-`accounting` adds the total over public fields. All problems of a mapping are reported at once.
+Rows of tables are compared with the values that the public contract allows (totality, no row that is never
+reached), routes are reached by enumerating what their `when` can tell apart, and size cells are compared
+with their ratio row. `accounting` adds the total over public fields. All problems of a mapping are reported
+at once.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from itertools import islice, product
 from typing import Any, Final
 
 from .accounting import check_accounting, domains, named_values
 from .contract import Contract, Reporter
-from .errors import InvalidCatalog, Problem, did_you_mean
-from .expressions import Expr, Items, Literal, Numbered, Object, Parser, Switch, walk
+from .errors import InvalidCatalog, Problem
+from .expressions import Items, Numbered, Object, walk
 from .fields import ABSENT, Field, among
 from .mapping import Accept, Mapping, Refusal, Route
-from .render import choose, render_route
-from .yaml12 import Doc, Path
+from .render import render_route
+from .tables import check_switches
+from .yaml12 import Path
 
 MAX_COMBINATIONS: Final = 50_000
-_RATIO = re.compile(r"([0-9]+(?:\.[0-9]+)?):([0-9]+(?:\.[0-9]+)?)\Z")
-_SIDES = re.compile(r"([1-9][0-9]*)[xX*:]([1-9][0-9]*)\Z")
-_TOLERANCE: Final = 0.05
-
-
-def check_tables(contract: Contract, doc: Doc) -> None:
-    """The tables of a `model.yaml`: total over every public value, sizes true to their ratio."""
-    report = Reporter(doc)
-    parser = Parser(contract, report)
-    for name in doc.data.get("tables") or {}:
-        if name in contract.fields:
-            report(("tables", name), f"{name} is a field already")
-        _check_switches(parser.parse(f"${name}", ("tables", name)), contract, None, report)
-    report.stop()
 
 
 def check_mapping(contract: Contract, mapping: Mapping) -> None:
@@ -62,11 +49,11 @@ def check_mapping(contract: Contract, mapping: Mapping) -> None:
 
 
 def _check_route(route: Route, contract: Contract, landing: list[dict[str, Any]], report: Reporter) -> None:
-    _check_switches(route.body, contract, route, report)
+    check_switches(route.body, contract, route, report)
     for part in route.price.parts if route.price else ():
         for expr in (part.usd, part.size):
             if expr is not None:
-                _check_switches(expr, contract, route, report, priced=True)
+                check_switches(expr, contract, route, report, priced=True)
     for name, accept in route.accepts.items():
         _check_accept(contract.fields[name], accept, report)
     used = route.mentions()
@@ -104,139 +91,6 @@ def _check_parts(body: Object, report: Reporter) -> None:
             report(("body", str(key)), "multipart carries scalars, lists of scalars and files only")
 
 
-# Tables ------------------------------------------------------------------------------------------------------------
-
-
-def _check_switches(
-    expr: Expr, contract: Contract, route: Route | None, report: Reporter, priced: bool = False
-) -> None:
-    for part in walk(expr):
-        if isinstance(part, Switch):
-            _check_rows(part, contract, route, report, priced)
-            _check_sizes(part, contract, report)
-
-
-def _reachable(name: str, contract: Contract, route: Route | None) -> tuple[list[Any] | None, bool]:
-    """(values that can reach a table of this route, None when endless; whether the field can be absent there)."""
-    field = contract.fields[name]
-    finite, absent = field.finite(), contract.may_be_absent(name)
-    if route is None:
-        return (None if finite is None else list(finite)), absent
-    accept = route.accepts.get(name, Accept())
-    conditions = [c for c in route.when if c.field == name and not c.second]
-    absent = absent and all(c.wanted == "absent" for c in conditions)
-    if accept.none or any(c.wanted == "absent" for c in conditions):
-        return [], True
-    values = None
-    if finite is not None:
-        values = [
-            v for v in finite if accept.refusal(v) is None and all(c.holds({name: v}) for c in conditions)
-        ]
-    elif accept.values is not None:
-        values = list(accept.values)
-    return values, absent
-
-
-def _check_rows(
-    switch: Switch, contract: Contract, route: Route | None, report: Reporter, priced: bool
-) -> None:
-    field, path = contract.fields[switch.field], switch.path
-    needed, absent = _reachable(field.name, contract, route)
-    rest = switch.other or switch.present
-    _check_row_names(switch, field, report)
-    listed = [key for key, _ in switch.rows]
-    if switch.other and switch.present:
-        report(path, "`$present` and `$else` both mean the remaining values", "keep one")
-    if needed is None:
-        if rest is None:
-            report(path, f"the table over {field.name} has no row for other values", "add `$else`")
-    else:
-        missing = [value for value in needed if not among(value, listed)]
-        if missing and rest is None:
-            told = ", ".join(_word(value) for value in missing)
-            report(
-                path,
-                f"the table over {field.name} has no row for {told}",
-                "write `$unsupported` if the provider cannot",
-            )
-        if rest is not None and not missing and needed:
-            report(
-                path,
-                f"the {'$else' if switch.other else '$present'} row is never reached: all values have their own",
-            )
-    if switch.absent is not None and not absent:
-        report((*path, "$absent"), f"the row $absent is never reached: {field.name} is always there")
-    if priced and absent and switch.absent is None:
-        report(path, f"a price needs a row for absent {field.name}", "add `$absent`")
-    for key, cell in switch.cells():
-        if any(isinstance(e, Switch) and e.field == field.name for e in walk(cell)):
-            report(
-                (*path, key), f"a table over {field.name} inside a table over {field.name}", "join the two"
-            )
-
-
-def _check_row_names(switch: Switch, field: Field, report: Reporter) -> None:
-    finite = field.finite()
-    for key, _ in switch.rows:
-        at = (*switch.path, key)
-        if finite is not None:
-            if not among(key, finite):
-                twin = next((v for v in finite if _word(v) == _word(key)), None)
-                hint = (
-                    f"write {_quoted(twin)}"
-                    if twin is not None
-                    else did_you_mean(_word(key), map(_word, finite))
-                )
-                report(at, f"the row {key!r} is never reached: no such value of {field.name}", hint)
-        elif field.type not in ("integer", "number"):
-            report(at, f"the row {key!r}: a {field.type} has no values to list", "use $present and $absent")
-        elif isinstance(key, bool) or not isinstance(key, int | float) or not field.within(key):
-            report(at, f"the row {key!r} is never reached: {field.name} cannot have this value")
-
-
-def _word(value: Any) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
-
-
-def _quoted(value: Any) -> str:
-    return f'"{value}"' if isinstance(value, str) else _word(value)
-
-
-def _check_sizes(switch: Switch, contract: Contract, report: Reporter) -> None:
-    """Under a row such as 16:9 every size has the same orientation and is within 5 % of the ratio."""
-    for row, cell in switch.rows:
-        ratio = _RATIO.match(row) if isinstance(row, str) else None
-        if ratio is None:
-            continue
-        wanted = float(ratio[1]) / float(ratio[2])
-        for shown, actual in _cell_ratios(cell):
-            turned = (actual > 1) != (wanted > 1) or (actual == 1) != (wanted == 1)
-            if turned or abs(actual / wanted - 1) > _TOLERANCE:
-                report(
-                    (*switch.path, row),
-                    f"the size {shown} is not {row}",
-                    "sides turned round, or the wrong row?",
-                )
-
-
-def _cell_ratios(cell: Expr) -> Iterator[tuple[str, float]]:
-    for part in walk(cell):
-        if isinstance(part, Literal) and isinstance(part.value, str):
-            if sides := _SIDES.match(part.value):
-                yield part.value, int(sides[1]) / int(sides[2])
-            elif part.value.startswith(("landscape_", "portrait_")):
-                continue
-        elif isinstance(part, Object):
-            sizes = {
-                k: v.value for k, v in part.entries if isinstance(v, Literal) and isinstance(v.value, int)
-            }
-            if sizes.get("width") and sizes.get("height"):
-                yield f"{sizes['width']}x{sizes['height']}", sizes["width"] / sizes["height"]
-
-
-# Limits ------------------------------------------------------------------------------------------------------------
-
-
 def _check_accept(field: Field, accept: Accept, report: Reporter) -> None:
     at: Path = ("accepts", field.name)
     finite = field.finite()
@@ -249,7 +103,8 @@ def _check_accept(field: Field, accept: Accept, report: Reporter) -> None:
     number, text = field.type in ("integer", "number"), field.type in ("string", "string_list")
     for key, fits, public in (
         ("min", number, field.min), ("max", number, field.max), ("step", number, field.step),
-        ("max_items", field.is_list, field.max_items), ("max_length", text and not field.is_list, field.max_length),
+        ("max_items", field.is_list, field.max_items),
+        ("max_length", text and not field.is_list, field.max_length),
     ):  # fmt: skip
         value = getattr(accept, key)
         if value is None:
@@ -306,11 +161,8 @@ def _most(field: Field, accept: Accept) -> float:
     return min(limits) if limits else float("inf")
 
 
-# Routes ------------------------------------------------------------------------------------------------------------
-
-
 def _landing(contract: Contract, mapping: Mapping) -> dict[str, list[dict[str, Any]]]:
-    """For each route the combinations of presence and values, of all fields that any `when` names, that reach it."""
+    """For each route the combinations of presence and values that reach it, over all fields that a `when` names."""
     names = sorted({c.field for route in mapping.routes for c in route.when})
     choices = domains(names, contract, {name: named_values(name, mapping.routes) for name in names})
     landing: dict[str, list[dict[str, Any]]] = {route.name: [] for route in mapping.routes}
@@ -323,7 +175,7 @@ def _landing(contract: Contract, mapping: Mapping) -> dict[str, list[dict[str, A
 
 
 def _excluded_by_defaults(contract: Contract, mapping: Mapping) -> list[Problem]:
-    """A caller who sets nothing must not lose a provider for ever: some request with all defaults must render."""
+    """A caller who sets nothing must not lose a provider for ever: a request with all defaults must render."""
     fixed: dict[str, Any] = {
         name: field.default for name, field in contract.fields.items() if field.has_default
     }
@@ -349,6 +201,3 @@ def _excluded_by_defaults(contract: Contract, mapping: Mapping) -> list[Problem]
         else f"{mapping.provider} can do nothing: {why}"
     )
     return [route.source.problem((), told, "choose another default, give none, or drop it with a reason")]
-
-
-__all__ = ["check_mapping", "check_tables", "choose", "native_keys"]

@@ -14,10 +14,10 @@ from .yaml12 import Doc, Path
 
 MODEL_ID = re.compile(r"[a-z0-9][a-z0-9._-]*/[a-z0-9][a-z0-9._-]*\Z")
 FIELD_NAME = re.compile(r"generation_[a-z0-9_]+\Z")
-_KEYS = ("schema", "kind", "lab", "providers", "fields", "tables", "together", "exclusive", "aliases", "retired",
-         "description")  # fmt: skip
-_FIELD_KEYS = ("type", "strength", "required", "default", "values", "min", "max", "step", "min_length", "max_length",
-               "max_items", "description")  # fmt: skip
+_KEYS = ("schema", "kind", "lab", "providers", "fields", "tables", "together", "exclusive", "aliases",
+         "retired", "description")  # fmt: skip
+_FIELD_KEYS = ("type", "strength", "required", "default", "values", "min", "max", "step", "min_length",
+               "max_length", "max_items", "description")  # fmt: skip
 _RESERVED_VALUES = ("present", "absent", "none")
 _NUMBERS = ("min", "max", "step")
 _COUNTS = ("min_length", "max_length", "max_items")
@@ -64,7 +64,7 @@ class Contract:
         return not field.required and (not field.has_default or yields)
 
     def possible(self, values: dict[str, Any]) -> bool:
-        """Whether no public rule over fields forbids these values (ABSENT for none); only named fields are looked at."""
+        """Whether the public rules allow these values (ABSENT for none); only the named fields are judged."""
         for group in self.together:
             present = {values[n] is not ABSENT for n in group if n in values}
             if len(present) > 1:
@@ -103,7 +103,7 @@ class Reporter:
 
 
 def read_contract(model_id: str, doc: Doc) -> Contract:
-    """Check `model.yaml` and return it. Raises `InvalidCatalog` with every problem; tables are checked elsewhere."""
+    """Check `model.yaml`, except its tables, and return it. Raises `InvalidCatalog` with every problem."""
     report, data = Reporter(doc), doc.data
     report.keys(data, _KEYS)
     if data.get("schema") != "model.v1":
@@ -122,10 +122,11 @@ def read_contract(model_id: str, doc: Doc) -> Contract:
     else:
         report(("fields",), "a model needs fields")
     contract = Contract(
-        id=model_id, kind=str(data.get("kind")), lab=str(data.get("lab", model_id.split("/")[0])), providers=providers,
-        fields=fields, together=_groups(data, "together", fields, report),
+        id=model_id, kind=str(data.get("kind")), lab=str(data.get("lab", model_id.split("/")[0])),
+        providers=providers, fields=fields, together=_groups(data, "together", fields, report),
         exclusive=_groups(data, "exclusive", fields, report), aliases=_aliases(data.get("aliases"), report),
-        retired=read_retired(data.get("retired"), ("retired",), report), description=str(data.get("description", "")),
+        retired=read_retired(data.get("retired"), ("retired",), report),
+        description=str(data.get("description", "")),
     )  # fmt: skip
     report.stop()
     return contract
@@ -205,12 +206,12 @@ def _field(name: Any, spec: Any, report: Reporter) -> Field | None:
     _check_keys(kind, spec, path, report)
     if len(report.problems) > before:
         return None
-    values = spec.get("values")
-    field = Field(
-        name, kind, spec.get("strength", "binding"), spec.get("required", False), "default" in spec, spec.get("default"),
-        tuple(values) if values is not None else None, *(spec.get(k) for k in (*_NUMBERS, *_COUNTS)),
-        str(spec.get("description", "")),
-    )  # fmt: skip
+    keys = ("strength", "required", "default", *_NUMBERS, *_COUNTS)
+    optional = {key: spec[key] for key in keys if key in spec}
+    if "values" in spec:
+        optional["values"] = tuple(spec["values"])
+    description = str(spec.get("description", ""))
+    field = Field(name, kind, has_default="default" in spec, description=description, **optional)
     _check_default(field, path, report)
     return field
 

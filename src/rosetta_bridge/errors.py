@@ -1,7 +1,8 @@
 """What can go wrong, each with a name and with what to do next.
 
-Three kinds of reader: the caller whose request is wrong (`InvalidRequest`, `UnknownModel`), the service that asks
-a provider for something it cannot do (`NotEligible`), and the author of a mapping file (`InvalidCatalog`).
+Three kinds of reader: the caller whose request is wrong (`InvalidRequest`, `UnknownModel`), the service
+that asks a provider for something it cannot do (`NotEligible`), and the author of a mapping file
+(`InvalidCatalog`).
 """
 
 from __future__ import annotations
@@ -14,9 +15,10 @@ from dataclasses import dataclass
 class Issue:
     """One thing wrong with a request.
 
-    `field` is the public field ("" for the request as a whole), `code` a stable word (`required`, `unknown_field`,
-    `type`, `value`, `range`, `length`, `items`, `text`, `url`, `together`, `exclusive`, `order`, `too_large`,
-    `too_deep`, `not_eligible`), `message` says what is wrong, `hint` what to do ("" when the message says it).
+    `field` is the public field ("" for the request as a whole), `code` a stable word (`required`,
+    `unknown_field`, `type`, `value`, `range`, `length`, `items`, `text`, `url`, `together`, `exclusive`,
+    `order`, `too_large`, `too_deep`, `not_eligible`), `message` says what is wrong, `hint` what to do (""
+    when the message says it).
     """
 
     field: str
@@ -31,7 +33,7 @@ class Issue:
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing wrong with a catalogue file: where it is, by file, line (1-based, 0 = the whole file) and path."""
+    """One thing wrong with a catalogue file, by file, line (1-based; 0: the whole file) and path."""
 
     file: str
     line: int
@@ -83,7 +85,7 @@ class UnknownModel(RosettaError, LookupError):
 
 
 class NotEligible(RosettaError):
-    """This provider cannot honour this request; `reasons` holds every (field, reason), field "" when none is to blame."""
+    """This provider cannot honour this request; `reasons` holds every (field, reason), "" for no one field."""
 
     code = "BSE2001"
 
@@ -98,7 +100,7 @@ class NotEligible(RosettaError):
 
 
 class InvalidCatalog(RosettaError, ValueError):
-    """A catalogue file is wrong; `problems` holds all that were found, each with file, line, path and hint."""
+    """Catalogue files are wrong; `problems` holds all that were found, each with file, line, path and hint."""
 
     def __init__(self, problems: Iterable[Problem]) -> None:
         self.problems: tuple[Problem, ...] = tuple(problems)

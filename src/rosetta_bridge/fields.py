@@ -1,8 +1,8 @@
 """Public fields of a model: what a value may be, and which values are worth telling apart.
 
-The static checks reason over an *abstract domain*: a finite list of sample values that stands for all that a mapping
-can tell apart (absent, each listed value, each number a table names, one and two items of a list). Samples are real
-values, so the same functions that run in production decide about them.
+The static checks reason over an *abstract domain*: a finite list of sample values that stands for all that
+a mapping can tell apart (absent, each listed value, each number a table names, one and two items of a
+list). Samples are real values, so the same functions that run in production decide about them.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ ABSENT: Final = _Absent()
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """One public field. Lengths count characters, `max_items` list items; None means no limit of that kind."""
+    """One public field. Lengths count characters, `max_items` list items; None: no limit of that kind."""
 
     name: str
     type: str

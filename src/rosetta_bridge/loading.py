@@ -1,70 +1,50 @@
-"""The only module that reads files: layers of directories become models, one at a time and when asked for.
-
-The shipped catalogue lies at the bottom, a team's directories above it in the order given. A file is found by its
-relative path in the highest layer that has it; with `extends: shipped` it is laid over the file of the layers below,
-without it it replaces that file. Either way the digest of what it overrides is recorded.
-"""
+"""The catalogue: models by id or alias, each read when it is first asked for."""
 
 from __future__ import annotations
 
-import hashlib
 import threading
 from collections.abc import Iterator
 from datetime import date
-from pathlib import Path as FilePath
-from posixpath import normpath
-from typing import Any, Final
+from pathlib import Path
+from typing import Final
 
-from .contract import MODEL_ID, Contract, Reporter, read_contract
+from .checks import check_mapping
+from .contract import MODEL_ID, Contract, Retired, read_contract
 from .errors import InvalidCatalog, Problem, UnknownModel, did_you_mean, nearest
 from .fields import PROVIDERS
-from .mapping import Mapping, read_mapping
+from .layers import Layers, Override, refuse
+from .mapping import Mapping
 from .model import Model
-from .yaml12 import Doc, merge, parse
+from .reading import read_mapping
+from .tables import check_tables
+from .yaml12 import Doc, merge
 
-SHIPPED: Final = FilePath(__file__).parent / "catalog"
-MAX_EXTENDS: Final = 8
-_SCHEMAS = {"mapping": "mapping.v1", "family": "family.v1", "provider": "provider.v1", "model": "model.v1"}
+SHIPPED: Final = Path(__file__).parent / "catalog"
 
 
 class Catalog:
     """Models by id. Open it once and keep it: files are read when a model is first asked for, then never again.
 
-    Made by `Catalog.shipped()` or `Catalog.open()`. Reading is safe from several threads. It holds no open files, so it
-    needs no closing, but works as a context manager like its neighbours.
+    Made by `Catalog.shipped()` or `Catalog.open()`. Reading is safe from several threads and after a fork.
+    It holds no open files, so it needs no closing, but it works as a context manager like its neighbours.
     """
 
     def __init__(
-        self, layers: tuple[FilePath, ...], on: date | None = None, include: str = "confirmed"
+        self, directories: tuple[Path, ...], on: date | None = None, include: str = "confirmed"
     ) -> None:
         if include not in ("confirmed", "secondary"):
             raise ValueError(f"include is 'confirmed' or 'secondary', not {include!r}")
-        for layer in layers:
-            if not layer.is_dir():
-                raise InvalidCatalog(
-                    [
-                        Problem(
-                            str(layer),
-                            0,
-                            "",
-                            "no such directory",
-                            "give the directory that holds <lab>/<model>/",
-                        )
-                    ]
-                )
-        self.layers = tuple(layer.resolve() for layer in layers)
         self.on = on or date.today()  # noqa: DTZ011 - a retirement date has no time zone
         self.include = include
+        self._layers = Layers(directories)
         self._models: dict[str, Model] = {}
-        self._docs: dict[tuple[int, str], Doc] = {}
-        self._lock = threading.RLock()
         self._aliases: dict[str, str] | None = None
-        self._files: dict[str, bytes] = {}
         self._digest = ""
+        self._lock = threading.RLock()
 
     @classmethod
     def shipped(cls, on: date | None = None, include: str = "confirmed") -> Catalog:
-        """The catalogue that comes with the package. `on` is its date (default today): retired routes leave on it.
+        """The catalogue of the package. `on` is its date (default today): retired routes leave on theirs.
 
         `include="secondary"` also uses routes whose evidence is secondary, which are off by default.
         """
@@ -73,13 +53,16 @@ class Catalog:
     @classmethod
     def open(
         cls,
-        *directories: str | FilePath,
+        *directories: str | Path,
         shipped: bool = True,
         on: date | None = None,
         include: str = "confirmed",
     ) -> Catalog:
-        """The shipped catalogue with a team's directories laid over it, later ones on top; `shipped=False`: theirs alone."""
-        return cls((*((SHIPPED,) if shipped else ()), *map(FilePath, directories)), on, include)
+        """The shipped catalogue with a team's directories laid over it, later ones on top.
+
+        `shipped=False` takes theirs alone. Raises `InvalidCatalog` for a directory that is not there.
+        """
+        return cls((*((SHIPPED,) if shipped else ()), *map(Path, directories)), on, include)
 
     def __enter__(self) -> Catalog:
         return self
@@ -88,7 +71,8 @@ class Catalog:
         return None
 
     def __contains__(self, model: object) -> bool:
-        return isinstance(model, str) and self._resolve(model) is not None
+        with self._lock:
+            return isinstance(model, str) and self._resolve(model) is not None
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.models())
@@ -97,7 +81,11 @@ class Catalog:
         return len(self.models())
 
     def __getitem__(self, model: str) -> Model:
-        """The model of an id or alias. Raises `UnknownModel` (a `LookupError`), or `InvalidCatalog` for broken files."""
+        """The model of an id or alias.
+
+        Raises `UnknownModel` (a `LookupError`) with what was meant, `InvalidCatalog` when its files are
+        wrong.
+        """
         if (found := self._models.get(model)) is not None:
             return found
         with self._lock:
@@ -109,152 +97,65 @@ class Catalog:
             return self._models[resolved]
 
     def models(self) -> tuple[str, ...]:
-        """Every id, sorted, also of models that have no provider under this catalogue's date and `include`."""
-        found = set()
-        for layer in self.layers:
-            for file in layer.glob("*/*/model.yaml"):
-                name = file.parent.relative_to(layer).as_posix()
-                if MODEL_ID.match(name):
-                    found.add(name)
-        return tuple(sorted(found))
+        """Every id, sorted; also of models that have no provider under this date and `include`."""
+        return self._layers.models()
+
+    def aliases(self) -> dict[str, str]:
+        """Alias to id. Reads every `model.yaml`."""
+        with self._lock:
+            return dict(self._alias_index())
+
+    def providers(self) -> frozenset[str]:
+        """The provider names that this catalogue knows, whether or not a model uses them."""
+        return frozenset(PROVIDERS) | {Path(name).stem for name in self._layers.names("_providers/*.yaml")}
 
     @property
     def digest(self) -> str:
-        """`sha256:...` over the relative path and content of every file of every layer."""
-        if not self._digest:
-            total = hashlib.sha256()
-            for index, layer in enumerate(self.layers):
-                for name in sorted(file.relative_to(layer).as_posix() for file in layer.rglob("*.yaml")):
-                    content = hashlib.sha256((layer / name).read_bytes()).hexdigest()
-                    total.update(f"{index}\0{name}\0{content}\n".encode())
-            self._digest = f"sha256:{total.hexdigest()}"
-        return self._digest
+        """`sha256:...` over relative path and content of every file of every layer; it is in every payload."""
+        with self._lock:
+            self._digest = self._digest or self._layers.digest()
+            return self._digest
 
-    def aliases(self) -> dict[str, str]:
-        """Alias to id."""
-        return dict(self._alias_index())
-
-    # Finding files ---------------------------------------------------------------------------------------------------
+    def problems(self) -> tuple[Problem, ...]:
+        """Load everything and return all that is wrong, instead of raising at the first model."""
+        found: dict[Problem, None] = {}
+        for model in self.models():
+            try:
+                self[model]
+            except InvalidCatalog as invalid:
+                found.update(dict.fromkeys(invalid.problems))
+        known = {"/".join(name.split("/")[:2]) for name in self._layers.names("*/*/model.yaml")}
+        for name in sorted(self._layers.names("[!_]*/*/*.yaml")):
+            if "/".join(name.split("/")[:2]) not in known:
+                hint = "write model.yaml beside it, or correct the folder's name"
+                found[Problem(name, 0, "", "no model is in this folder", hint)] = None
+        return tuple(found)
 
     def _resolve(self, model: str) -> str | None:
         if not MODEL_ID.match(model):
             return None
-        if any((layer / model / "model.yaml").is_file() for layer in self.layers):
-            return model
-        return self._alias_index().get(model)
+        return model if self._layers.has(f"{model}/model.yaml") else self._alias_index().get(model)
 
     def _alias_index(self) -> dict[str, str]:
         if self._aliases is None:
             index: dict[str, str] = {}
-            for model in self.models():
-                doc, _ = self._merged(f"{model}/model.yaml")
-                for alias in doc.data.get("aliases") or ():
-                    if alias in index or alias in self.models():
-                        raise InvalidCatalog(
-                            [doc.problem(("aliases",), f"the alias {alias} stands for another model already")]
-                        )
-                    index[alias] = model
+            models = self.models()
+            for model in models:
+                doc, _ = self._layers.read(f"{model}/model.yaml")
+                aliases = doc.data.get("aliases")
+                for alias in aliases if isinstance(aliases, list) else ():
+                    if alias in index or alias in models:
+                        raise refuse(doc, ("aliases",), f"the alias {alias} stands for another model already")
+                    index[str(alias)] = model
             self._aliases = index
         return self._aliases
 
-    def _layer_of(self, name: str, below: int) -> int | None:
-        """The highest layer under `below` that has the file."""
-        return next((i for i in range(below - 1, -1, -1) if (self.layers[i] / name).is_file()), None)
-
-    def _file(self, index: int, name: str) -> Doc:
-        if (index, name) not in self._docs:
-            path = (self.layers[index] / name).resolve()
-            if not path.is_relative_to(self.layers[index]):
-                raise InvalidCatalog(
-                    [Problem(name, 0, "", "the file is a link that leaves the catalogue", "copy it instead")]
-                )
-            if path.stat().st_size > 16 * 1024 * 1024:  # do not even read what cannot be a mapping
-                raise InvalidCatalog([Problem(name, 0, "", f"the file has {path.stat().st_size} bytes")])
-            shown = name if index == 0 else str(self.layers[index] / name)
-            self._docs[index, name] = parse(path.read_bytes(), shown)
-        return self._docs[index, name]
-
-    def _merged(
-        self, name: str, below: int | None = None, depth: int = 0
-    ) -> tuple[Doc, tuple[tuple[str, str, str], ...]]:
-        """A file by relative path through the layers; with what it overrides as (path, its layer, digest)."""
-        index = self._layer_of(name, len(self.layers) if below is None else below)
-        if index is None:
-            raise InvalidCatalog([Problem(name, 0, "", "no such file in the catalogue")])
-        doc, under = self._file(index, name), self._layer_of(name, index)
-        overrides: tuple[tuple[str, str, str], ...] = ()
-        if under is not None:
-            content = (self.layers[under] / name).read_bytes()
-            overrides = ((name, str(self.layers[under]), f"sha256:{hashlib.sha256(content).hexdigest()}"),)
-        if doc.data.get("extends") != "shipped":
-            return doc, overrides
-        if under is None:
-            raise InvalidCatalog(
-                [
-                    doc.problem(
-                        ("extends",), "`extends: shipped`, but no layer below has this file", "check the path"
-                    )
-                ]
-            )
-        base, more = self._merged(name, index, depth + 1)
-        return merge(base, doc.without("extends")), overrides + more
-
-    def _chain(
-        self, name: str, kind: str, trail: tuple[str, ...] = ()
-    ) -> tuple[Doc, tuple[tuple[str, str, str], ...]]:
-        """The file with everything it extends below it, outermost family first."""
-        doc, overrides = self._merged(name)
-        schema = doc.data.get("schema")
-        if schema != _SCHEMAS[kind]:
-            raise InvalidCatalog(
-                [doc.problem(("schema",), f"expected `schema: {_SCHEMAS[kind]}`, found {schema!r}")]
-            )
-        parent = doc.data.get("extends")
-        if parent is None:
-            return doc, overrides
-        target = self._target(name, parent, doc)
-        if target in (*trail, name):
-            raise InvalidCatalog(
-                [doc.problem(("extends",), f"`extends` in a circle: {' -> '.join((*trail, name, target))}")]
-            )
-        if len(trail) >= MAX_EXTENDS:
-            raise InvalidCatalog([doc.problem(("extends",), f"`extends` is deeper than {MAX_EXTENDS} files")])
-        base, more = self._chain(target, "family", (*trail, name))
-        return merge(base.without("schema"), doc.without("extends")), overrides + more
-
-    def _target(self, name: str, parent: Any, doc: Doc) -> str:
-        if (
-            not isinstance(parent, str)
-            or not parent.endswith(".yaml")
-            or parent.startswith("/")
-            or "\\" in parent
-        ):
-            raise InvalidCatalog([doc.problem(("extends",), f"`extends` names a file below the catalogue root, not {parent!r}",
-                                              "as in ../../_families/name.yaml, or `shipped`")])  # fmt: skip
-        target = normpath(f"{name}/../{parent}")
-        if target.startswith("..") or target.startswith("/"):
-            raise InvalidCatalog([doc.problem(("extends",), f"{parent} leaves the catalogue")])
-        if self._layer_of(target, len(self.layers)) is None:
-            families = (f.name for layer in self.layers for f in layer.glob("_families/*.yaml"))
-            raise InvalidCatalog(
-                [
-                    doc.problem(
-                        ("extends",), f"no such file: {target}", did_you_mean(target.split("/")[-1], families)
-                    )
-                ]
-            )
-        return target
-
-    # Loading ---------------------------------------------------------------------------------------------------------
-
     def _load(self, model: str) -> Model:
-        from .checks import check_mapping, check_tables
-
-        doc, overrides = self._merged(f"{model}/model.yaml")
+        doc, overrides = self._layers.read(f"{model}/model.yaml")
         contract = read_contract(model, doc)
         check_tables(contract, doc)
         self._check_successor(contract.retired, doc)
-        problems: list[Problem] = self._strangers(model, contract, doc)
+        problems = list(self._layers.strangers(model, contract.providers))
         mappings: list[Mapping] = []
         for provider in contract.providers:
             try:
@@ -265,66 +166,32 @@ class Catalog:
                 mappings.append(mapping)
                 overrides += more
             except InvalidCatalog as invalid:
-                problems += invalid.problems
+                problems += [problem for problem in invalid.problems if problem not in problems]
         if problems:
             raise InvalidCatalog(problems)
+        digest, known = (lambda: self.digest), self.providers()
         return Model(
-            contract, tuple(mappings), lambda: self.digest, self.providers(), self.on, self.include, overrides
+            contract, tuple(mappings), digest, known, self.on, self.include, tuple(dict.fromkeys(overrides))
         )
 
     def _mapping(
         self, model: str, provider: str, contract: Contract, doc: Doc
-    ) -> tuple[Mapping, tuple[tuple[str, str, str], ...]]:
+    ) -> tuple[Mapping, tuple[Override, ...]]:
         name, base = f"{model}/{provider}.yaml", f"_providers/{provider}.yaml"
-        if self._layer_of(name, len(self.layers)) is None:
-            raise InvalidCatalog(
-                [
-                    doc.problem(
-                        ("providers",), f"{provider} has no file {name}", "write it, or take the provider out"
-                    )
-                ]
+        if not self._layers.has(name):
+            raise refuse(
+                doc, ("providers",), f"{provider} has no file {name}", "write it, or take the provider out"
             )
-        if self._layer_of(base, len(self.layers)) is None:
-            known = sorted(self.providers())
-            raise InvalidCatalog(
-                [
-                    doc.problem(
-                        ("providers",), f"{provider} has no base file {base}", did_you_mean(provider, known)
-                    )
-                ]
-            )
-        base_doc, more = self._chain(base, "provider")
-        file_doc, overrides = self._chain(name, "mapping")
+        if not self._layers.has(base):
+            hint = did_you_mean(provider, self.providers())
+            raise refuse(doc, ("providers",), f"{provider} has no base file {base}", hint)
+        base_doc, more = self._layers.chain(base, "provider")
+        file_doc, overrides = self._layers.chain(name, "mapping")
         tables = Doc({"tables": doc.data.get("tables") or {}}, doc.marks)
-        merged = merge(base_doc.without("schema"), file_doc)
-        return read_mapping(provider, contract, merged, tables), overrides + more
+        mapping = read_mapping(provider, contract, merge(base_doc.without("schema"), file_doc), tables)
+        return mapping, overrides + more
 
-    def _strangers(self, model: str, contract: Contract, doc: Doc) -> list[Problem]:
-        """Files in the model's folder that nothing reads: a misspelt provider is a mapping that never runs."""
-        files = {f.name for layer in self.layers for f in (layer / model).glob("*.y*ml")}
-        known = {"model.yaml", *(f"{provider}.yaml" for provider in contract.providers)}
-        return [
-            Problem(
-                f"{model}/{name}",
-                0,
-                "",
-                "no provider of the model reads this file",
-                f"add it to `providers` in {model}/model.yaml",
-            )
-            for name in sorted(files - known)
-        ]
-
-    def _check_successor(self, retired: Any, doc: Doc) -> None:
+    def _check_successor(self, retired: Retired | None, doc: Doc) -> None:
         if retired is not None and retired.successor and self._resolve(retired.successor) is None:
-            report = Reporter(doc)
-            report(
-                ("retired", "successor"),
-                f"unknown model {retired.successor!r}",
-                did_you_mean(retired.successor, self.models()),
-            )
-            report.stop()
-
-    def providers(self) -> frozenset[str]:
-        """The provider names that this catalogue knows."""
-        bases = {f.stem for layer in self.layers for f in layer.glob("_providers/*.yaml")}
-        return frozenset(bases) | frozenset(PROVIDERS)
+            hint = did_you_mean(retired.successor, self.models())
+            raise refuse(doc, ("retired", "successor"), f"unknown model {retired.successor!r}", hint)

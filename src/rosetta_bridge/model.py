@@ -22,9 +22,9 @@ Reasons = tuple[tuple[str, str], ...]
 class Model:
     """What one model takes from the public, and how each provider is asked for it.
 
-    Immutable and safe to share between threads and after a fork. `providers` are those with at least one route that
-    the catalogue's `include` and date allow, in the model's default order; `id` is the canonical id, also when the
-    model was asked for by an alias.
+    Immutable and safe to share between threads and after a fork. `providers` are those with at least one
+    route that the catalogue's `include` and date allow, in the model's default order; `id` is the canonical
+    id, also when the model was asked for by an alias.
     """
 
     def __init__(
@@ -48,8 +48,8 @@ class Model:
     def normalize(self, data: Any) -> Request:
         """Check a request and fill in defaults. Raises `InvalidRequest` with *all* issues; never anything else.
 
-        An explicit `generation_provider_order` that names no eligible provider is an issue, unless nobody is eligible:
-        that is `require_eligible`'s to say.
+        An explicit `generation_provider_order` that names no eligible provider is an issue, unless nobody
+        is eligible: that is `require_eligible`'s to say.
         """
         values, given, order = normalize(self.contract, data, self._known)
         request = Request(self.id, self.kind, values, given, order, _asked(values), work_class(values))
@@ -61,7 +61,7 @@ class Model:
         return request
 
     def eligible(self, request: Request) -> tuple[str, ...]:
-        """The providers that honour this request exactly, in the model's default order; empty when there are none."""
+        """The providers that honour this request exactly, in the model's default order; may be empty."""
         return tuple(name for name in self.providers if not self._reasons(request, name))
 
     def require_eligible(self, request: Request) -> tuple[str, ...]:
@@ -90,19 +90,19 @@ class Model:
         for name, mapping in self.mappings.items():
             route = mapping.route(request.values)
             reasons = tuple((field or None, why) for field, why in self._reasons(request, name))
-            first = reasons[0] if reasons else (None, None)
-            verdicts.append(Verdict(name, not reasons, *first, reasons, route.name if route else None))
+            field, why = reasons[0] if reasons else (None, None)
+            verdicts.append(Verdict(name, not reasons, field, why, reasons, route.name if route else None))
         return tuple(verdicts)
 
     def render(self, request: Request, provider: str) -> Payload:
-        """The provider's payload. Raises `NotEligible` when it cannot honour the request; never a partial payload."""
+        """The provider's payload, whole. Raises `NotEligible` when it cannot honour the request."""
         route, rendered, reasons = self._attempt(request, provider)
         if reasons or route is None or rendered is None:
             raise NotEligible(provider, reasons)
         return Payload(
             provider=provider, route=route.name, method="POST", path=route.path, model=route.model,
-            encoding=route.encoding, headers=dict(route.headers), body=rendered.body, arguments=rendered.arguments,
-            fetches=rendered.fetches, dropped=rendered.dropped, catalog_digest=self._digest(),
+            encoding=route.encoding, headers=dict(route.headers), body=rendered.body,
+            arguments=rendered.arguments, fetches=rendered.fetches, dropped=rendered.dropped, catalog_digest=self._digest(),
         )  # fmt: skip
 
     def cost(self, request: Request, provider: str) -> Cost | None:
@@ -125,11 +125,11 @@ class Model:
         return request_schema(self.contract, tuple(sorted(self._known)))
 
     def limits(self) -> dict[str, dict[str, list[str]]]:
-        """Per provider and route: in what it takes less than the public contract. For review and documentation."""
+        """Per provider and route: in what it takes less than the public contract. For review and docs."""
         return {name: limits(mapping) for name, mapping in self.mappings.items()}
 
     def _closed(self, route: Route) -> str | None:
-        """Why a route is not used at all: retired, or its evidence is below what the catalogue was opened for."""
+        """Why a route is not used at all: retired, or its evidence is weaker than the catalogue allows."""
         for retired in (self.contract.retired, route.retired):
             if retired is not None and retired.by(self._on):
                 return f"retired on {retired.date}" + (

@@ -1,8 +1,8 @@
 """From whatever a caller sent to a request of plain, checked values; or to every reason why not.
 
-Nothing is repaired: no number is read out of a text, no value is clamped. Three notations mean one thing and are
-accepted as JSON Schema accepts them: 5.0 is the integer 5, a key order does not matter, a default may be left out.
-Work is bounded before it is done: size and depth first, then each field once.
+Nothing is repaired: no number is read out of a text, no value is clamped. Three notations mean one thing
+and are accepted as JSON Schema accepts them: 5.0 is the integer 5, a key order does not matter, a default
+may be left out. Work is bounded before it is done: size and depth first, then each field once.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ Values = dict[str, Any]
 Order = str | tuple[str, ...]
 
 
-class _Bad(Exception):  # noqa: N818 - carries an issue inside this module only
+class _Bad(Exception):
     def __init__(self, code: str, message: str, hint: str = "") -> None:
         self.code, self.message, self.hint = code, message, hint
 
@@ -36,7 +36,7 @@ class _Bad(Exception):  # noqa: N818 - carries an issue inside this module only
 def normalize(
     contract: Contract, data: Any, providers: frozenset[str]
 ) -> tuple[Values, frozenset[str], Order]:
-    """Values with defaults, the names that were given, and the order. Raises `InvalidRequest` with all issues.
+    """Values with defaults, the names given, and the order. Raises `InvalidRequest` with all issues.
 
     `providers` are the names that `generation_provider_order` may contain.
     """
@@ -261,8 +261,9 @@ def _unknown(key: Any, contract: Contract) -> Issue:
 
 
 def _size_issue(data: Mapping[Any, Any]) -> Issue | None:
-    """Bound the work: bytes of all texts plus a few per value, and depth. Cycles end at the depth or at the budget."""
-    budget, stack = MAX_REQUEST_BYTES, [(data, 1)] if data else []
+    """Bound the work by bytes of text (plus two per value) and by depth, so that cycles end too."""
+    budget = MAX_REQUEST_BYTES
+    stack: list[tuple[Any, int]] = [(data, 1)]
     while stack:
         node, depth = stack.pop()
         if depth > MAX_DEPTH:
@@ -295,7 +296,7 @@ def kind_of(value: Any) -> str:
         (Mapping, "an object"),
         ((list, tuple), "a list"),
     ):
-        if isinstance(value, kinds):  # type: ignore[arg-type]
+        if isinstance(value, kinds):
             return word
     return f"a {type(value).__name__[:40]}"
 

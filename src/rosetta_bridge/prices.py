@@ -1,8 +1,9 @@
 """What a provider bills: additive parts, each a count times a unit price, exact in micro-credits.
 
-A part counts requests, images, seconds, inputs or megapixels; `times` names the fields whose product is the count (a
-list counts its items), `beyond` is what is free, `unit` how many pixels a megapixel has (the provider's own rule,
-1,000,000 or 1,048,576; begun megapixels count whole). Sums are rounded up to a whole micro-credit.
+A part counts requests, images, seconds, inputs or megapixels; `times` names the fields whose product is the
+count (a list counts its items), `beyond` is what is free, `unit` how many pixels a megapixel has (the
+provider's own rule, 1,000,000 or 1,048,576; begun megapixels count whole). Sums are rounded up to a whole
+micro-credit.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from .fields import ABSENT, among
 from .yaml12 import Path
 
 if TYPE_CHECKING:
-    from .expressions import Parser
+    from .parsing import Parser
 
 PER: Final = ("request", "image", "second", "input", "megapixel")
 KINDS: Final = ("exact", "upper_bound", "approximate")
@@ -53,7 +54,7 @@ def price_micros(price: Price, values: Mapping[str, Any]) -> int | None:
         usd = lookup(part.usd, values)
         if not isinstance(usd, Decimal):
             return None
-        count = 1
+        count: int | Decimal = 1
         if part.size is not None:
             size = lookup(part.size, values)
             sides = SIZE.match(size) if isinstance(size, str) else None

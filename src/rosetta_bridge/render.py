@@ -1,7 +1,8 @@
 """The interpreter: the specification of what a mapping means.
 
-It never stops at the first obstacle. Everything a provider cannot do is collected as (field, reason), so "eligible"
-is nothing but "no reasons", and `explain` is complete. A body is handed out only when there are none.
+It never stops at the first obstacle. Everything a provider cannot do is collected as (field, reason), so
+"eligible" is nothing but "no reasons", and `explain` is complete. A body is handed out only when there are
+none.
 """
 
 from __future__ import annotations
@@ -19,7 +20,6 @@ from .expressions import (
     ModelName,
     Numbered,
     Object,
-    Omit,
     Ref,
     Switch,
     Text,
@@ -85,7 +85,7 @@ def limit_reasons(route: Route, values: Mapping[str, Any]) -> Reasons:
 def _drop(
     route: Route, contract: Contract, values: Mapping[str, Any], given: frozenset[str], reasons: Reasons
 ) -> dict[str, str]:
-    """What is dropped of what the caller gave. A binding field may be dropped only when its value is the default."""
+    """What is dropped of what the caller gave. A binding field may go only when its value is the default."""
     dropped: dict[str, str] = {}
     for name, because in route.drops.items():
         if (value := values.get(name, ABSENT)) is ABSENT:
@@ -113,7 +113,7 @@ class _Run:
         self.arguments: Any = ABSENT
 
     def evaluate(self, expr: Expr, in_item: bool = False) -> Any:
-        """The value, ABSENT (a source is absent) or OMITTED (this key only). `in_item`: absence removes the item."""
+        """The value, ABSENT (a source is absent) or OMITTED (this key only); `in_item`: absence takes the item."""
         match expr:
             case Literal(value):
                 return value
@@ -196,9 +196,7 @@ class _Run:
             value = self.evaluate(expr, in_item)
             if isinstance(key, Numbered):
                 if isinstance(value, list):  # a longer list is refused by the route's item limits
-                    result.update(
-                        {f"{key.name}_{i}": v for i, v in zip(range(key.start, key.stop + 1), value)}
-                    )  # noqa: B905
+                    result.update({f"{key.name}_{key.start + i}": v for i, v in enumerate(value)})
             elif value is ABSENT and in_item:
                 return ABSENT
             elif value is not ABSENT and value is not OMITTED:

@@ -1,4 +1,4 @@
-"""Descriptions read off a model: the JSON Schema of its public request, and the derived limits of every route."""
+"""Read off a model: the JSON Schema of its public request, and the derived limits of every route."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _URL = {"type": "string", "format": "uri", "pattern": "^https?://", "maxLength":
 
 
 def request_schema(contract: Contract, providers: tuple[str, ...]) -> dict[str, Any]:
-    """JSON Schema 2020-12 of what `normalize` takes; what a schema cannot say (hostile URLs) is checked there."""
+    """JSON Schema 2020-12 of what `normalize` takes; hostile URLs and control characters are judged there."""
     properties = {name: _property(field) for name, field in contract.fields.items()}
     names = "|".join(providers) or "$^"
     properties[ORDER_FIELD] = {
@@ -91,7 +91,7 @@ def _present(**pairs: Any) -> dict[str, Any]:
 
 
 def limits(mapping: Mapping) -> dict[str, list[str]]:
-    """Per route, in plain lines, everything in which it takes less than the public contract. Sorted, for diffs."""
+    """Per route, in plain sorted lines, everything in which it takes less than the public contract."""
     return {route.name: sorted(set(_route_limits(route))) for route in mapping.routes}
 
 

@@ -1,8 +1,8 @@
 """Is this a URL of public media, readable in only one way?
 
-Providers fetch what we pass on, and so may the sender. The rules are those that need no network: what two URL parsers
-could read differently is refused, and so are addresses that are never public. What a name resolves to is checked by
-whoever connects.
+Providers fetch what we pass on, and so may the sender. The rules are those that need no network: what two
+URL parsers could read differently is refused, and so are addresses that are never public. What a name
+resolves to is checked by whoever connects.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The values that callers hold: a normalized request, a rendered payload, a verdict, a cost. All are frozen."""
+"""The frozen values that callers hold: a normalized request, a rendered payload, a verdict, a cost."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ from typing import Any
 class Request:
     """A request that passed `Model.normalize`.
 
-    `values` are the public fields, defaults included, as plain JSON; treat them as read-only. `given` names the
-    fields that the caller sent (a default that nobody asked for is never reported as dropped). `order` is one of
-    `fastest`, `cheapest`, `reliable`, `balanced`, or the caller's own sequence of providers. `asked` is the number of
-    outputs asked for. `work` is a short class of work for comparing latencies: resolution and duration as in
-    `1080p/8s`, `2K` or `8s`; sides in pixels where there is no resolution; `default` where there is neither.
+    `values` are the public fields, defaults included, as plain JSON; treat them as read-only. `given` names
+    the fields that the caller sent (a default that nobody asked for is never reported as dropped). `order`
+    is one of `fastest`, `cheapest`, `reliable`, `balanced`, or the caller's own sequence of providers.
+    `asked` is the number of outputs asked for. `work` is a short class of work for comparing latencies:
+    resolution and duration as in `1080p/8s`, `2K` or `8s`; sides in pixels where there is no resolution;
+    `default` where there is neither.
     """
 
     model: str
@@ -30,11 +31,11 @@ class Request:
 class Payload:
     """What to send to a provider, without host, credentials and webhooks, which are the sender's.
 
-    `path` is below the provider's base URL, `model` the provider's own id, `body` the whole JSON body (or the parts,
-    when `encoding` is `multipart`), `arguments` the part of it that the provider's own client library takes.
-    `{"$fetch": url, "as": "file" | "base64" | "data_url"}` inside them stands for content that the sender fetches
-    first; `fetches` lists these markers. `dropped` names the fields that the caller gave and that this provider does
-    not receive, each with the reason.
+    `path` is below the provider's base URL, `model` the provider's own id, `body` the whole JSON body (or
+    the parts, when `encoding` is `multipart`), `arguments` the part of it that the provider's own client
+    library takes. `{"$fetch": url, "as": "file" | "base64" | "data_url"}` inside them stands for content
+    that the sender fetches first; `fetches` lists these markers. `dropped` names the fields that the caller
+    gave and that this provider does not receive, each with the reason.
     """
 
     provider: str
@@ -53,10 +54,10 @@ class Payload:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """Whether one provider can honour a request exactly; if not, `field` and `reason` say what excludes it first.
+    """Whether one provider can honour a request exactly; if not, the first `field` and `reason` against it.
 
-    `reasons` holds all of them as (field, reason); field is None where no single field is to blame. `route` is the
-    mapping's route that the request takes there, None where it takes none.
+    `reasons` holds all of them as (field, reason); field is None where no single field is to blame. `route`
+    is the mapping's route that the request takes there, None where it takes none.
     """
 
     provider: str
@@ -77,8 +78,9 @@ class Verdict:
 class Cost:
     """What the provider bills for a request, in micro-credits (1 credit = 1 USD = 1,000,000), rounded up.
 
-    `kind` is `exact`, `upper_bound` (the real count is known only afterwards and is never larger) or `approximate`.
-    `evidence` is the kind of source that the price comes from, `date` the ISO date on which it was read.
+    `kind` is `exact`, `upper_bound` (the real count is known only afterwards and is never larger) or
+    `approximate`. `evidence` is the kind of source that the price comes from, `date` the ISO date on which
+    it was read.
     """
 
     micros: int

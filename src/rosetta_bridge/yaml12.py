@@ -1,9 +1,10 @@
 """YAML files read by the 1.2 core rules, with a line for every node, and nothing that could surprise.
 
-PyYAML's resolvers follow YAML 1.1: an unquoted `16:9` becomes 969 and `no` becomes False. We take its parser's events
-only (C when libyaml is there) and resolve plain scalars ourselves. What two readers of YAML would understand
-differently (`on`, `16:9`, `007`, `1_000`) is refused, not guessed. Aliases, tags and merge keys are refused too:
-inheritance is `extends`, which says where a value comes from; and without aliases there are no alias bombs.
+PyYAML's resolvers follow YAML 1.1: an unquoted `16:9` becomes 969 and `no` becomes False. We take its
+parser's events only (C when libyaml is there) and resolve plain scalars ourselves. What two readers of YAML
+would understand differently (`on`, `16:9`, `007`, `1_000`) is refused, not guessed. Aliases, tags and merge
+keys are refused too: inheritance is `extends`, which says where a value comes from; and without aliases
+there are no alias bombs.
 """
 
 from __future__ import annotations
@@ -84,7 +85,7 @@ def dotted(path: Path) -> str:
 
 
 def merge(base: Doc, over: Doc) -> Doc:
-    """`over` laid on `base`: maps are merged key by key; lists, scalars and operator maps (a `$` key) replaced whole.
+    """`over` laid on `base`: maps are merged; lists, scalars and operator maps (a `$` key) are replaced whole.
 
     A half-merged table or content list would be unreadable, hence the second rule.
     """
@@ -105,7 +106,7 @@ def _plain_map(value: Any) -> bool:
 
 
 def parse(text: bytes, file: str) -> Doc:
-    """Read one file's bytes. Raises `InvalidCatalog` with file, line, path and reason; the top must be a map."""
+    """Read one file's bytes; the top must be a map. Raises `InvalidCatalog` with line, path and reason."""
     if len(text) > MAX_BYTES:
         raise InvalidCatalog(
             [Problem(file, 0, "", f"the file has {len(text)} bytes; at most {MAX_BYTES} are read")]
@@ -116,9 +117,9 @@ def parse(text: bytes, file: str) -> Doc:
         line = text[: error.start].count(b"\n") + 1
         raise InvalidCatalog([Problem(file, line, "", "the file is not UTF-8", "save it as UTF-8")]) from None
     except (yaml.MarkedYAMLError, yaml.reader.ReaderError) as error:
-        mark = getattr(error, "problem_mark", None)
+        mark: Any = getattr(error, "problem_mark", None)
         what = getattr(error, "problem", None) or getattr(error, "reason", None) or "unreadable YAML"
-        raise InvalidCatalog([Problem(file, mark.line + 1 if mark else 0, "", str(what))]) from None
+        raise InvalidCatalog([Problem(file, int(mark.line) + 1 if mark else 0, "", str(what))]) from None
 
 
 class _Reader:
