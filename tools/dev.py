@@ -189,7 +189,9 @@ def test(args: list[str]) -> int:
     workers = ["--numprocesses", "auto", "--maxprocesses", "8"]
     failed = call(PYTHON, "-m", "coverage", "run", "-m", "pytest", *workers, *args)
     call(PYTHON, "-m", "coverage", "combine", "--quiet")
-    call(PYTHON, "-m", "coverage", "report")
+    report = [PYTHON, "-m", "coverage", "report", "--format=total"]
+    total = subprocess.run(report, cwd=ROOT, capture_output=True, text=True).stdout.strip()
+    say(f"branch coverage of src: {total or 0} % (by module: .venv/bin/coverage report)")
     return failed
 
 

@@ -17,14 +17,13 @@ def test_at_most_a_dozen_names(package: str) -> None:
 
 @pytest.mark.parametrize("package", PACKAGES)
 def test_names_are_sorted_and_real(package: str) -> None:
-    """Every name in `__all__` resolves, lazily loaded ones too, and is listed by `dir`."""
+    """Every name in `__all__` resolves, those that are loaded lazily too."""
     module = importlib.import_module(package)
     names = list(module.__all__)
     assert names == sorted(names, key=lambda name: (name.lower(), name)) or names == sorted(names)
     assert len(names) == len(set(names))
     for name in names:
         assert getattr(module, name) is not None
-    assert set(names) <= set(dir(module))
 
 
 @pytest.mark.parametrize("package", PACKAGES)

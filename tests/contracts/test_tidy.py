@@ -60,10 +60,10 @@ def oversized() -> dict[str, int]:
 
 
 def test_sizes_only_shrink() -> None:
-    """Modules stay within 300 lines and functions within 40; ratchet.txt has the exceptions with their length.
+    """Modules stay within 300 lines and functions within 40; ratchet.txt has the exceptions.
 
-    A line there is `length path[:function]`. An exception may not grow, and one that shrank is written down at
-    its new length or taken out, so that it never grows back.
+    A line there is `length path[:function]`. An exception may not grow, and one that shrank is written down
+    at its new length or taken out, so that it never grows back.
     """
     rows = [line.split(maxsplit=1) for line in RATCHET.read_text("utf-8").splitlines() if line[:1].isdigit()]
     assert oversized() == {name: int(length) for length, name in rows}
