@@ -1,0 +1,229 @@
+"""The ledger for asyncio: every verb and read of `Ledger`, awaited.
+
+Calls run on a small thread pool of the ledger's own, so nothing here belongs to the loop of the first caller:
+one `AsyncLedger` may serve several loops, one after the other or at once. Cancelling an await stops the
+waiting, never the command; repeat it with the same key to learn what came of it.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
+from types import TracebackType
+from typing import Any, ParamSpec, Self, TypeVar
+
+from .answers import Answer, Receipt
+from .commands import Item, OnMissing, OnTimeout
+from .credits import CreditsLike
+from .ledger import Ledger
+from .rules import Policy
+from .stores.base import Clock, LedgerStore
+from .views import Balance, HoldView, Statement, Verification
+
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
+_THREADS = 4
+
+
+class AsyncLedger:
+    """Like `Ledger`, for coroutines. Arguments, answers and errors are the same."""
+
+    def __init__(self, store: LedgerStore, *, policy: Policy | None = None) -> None:
+        """Over a store of one's own; `AsyncLedger.open` is the usual way."""
+        self._ledger = Ledger(store, policy=policy)
+        self._lock = threading.Lock()
+        self._pool: ThreadPoolExecutor | None = None
+        self._pid = 0
+
+    @classmethod
+    def open(
+        cls, url: str, *, clock: Clock | None = None, migrate: bool = False, policy: Policy | None = None
+    ) -> Self:
+        """As `Ledger.open`. Opening is quick and not awaited; close with `async with` or `aclose()`."""
+        from .stores import open_store
+
+        return cls(open_store(url, clock=clock, migrate=migrate), policy=policy)
+
+    async def aclose(self) -> None:
+        """Finish what was begun and release the store. Closing twice is harmless."""
+        await self._call(self._ledger.close)
+        with self._lock:
+            pool, self._pool = self._pool, None
+        if pool is not None and self._pid == os.getpid():
+            pool.shutdown(wait=False)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    async def open_account(self, account: str, *, key: str, note: str | None = None) -> Receipt:
+        """See `Ledger.open_account`."""
+        return await self._call(self._ledger.open_account, account, key=key, note=note)
+
+    async def grant(
+        self,
+        account: str,
+        amount: CreditsLike,
+        *,
+        key: str,
+        source: str | None = None,
+        priority: int = 0,
+        effective: datetime | None = None,
+        expires: datetime | None = None,
+        note: str | None = None,
+        create: bool = False,
+    ) -> Receipt:
+        """See `Ledger.grant`."""
+        return await self._call(
+            self._ledger.grant,
+            account,
+            amount,
+            key=key,
+            source=source,
+            priority=priority,
+            effective=effective,
+            expires=expires,
+            note=note,
+            create=create,
+        )
+
+    async def reserve(
+        self,
+        account: str,
+        amount: CreditsLike,
+        *,
+        key: str,
+        timeout: float = 900,
+        on_timeout: OnTimeout = "release",
+        member: str | None = None,
+        note: str | None = None,
+        seen: Receipt | None = None,
+    ) -> Receipt:
+        """See `Ledger.reserve`."""
+        return await self._call(
+            self._ledger.reserve,
+            account,
+            amount,
+            key=key,
+            timeout=timeout,
+            on_timeout=on_timeout,
+            member=member,
+            note=note,
+            seen=seen,
+        )
+
+    async def charge(
+        self,
+        account: str,
+        hold_key: str,
+        amount: CreditsLike | None = None,
+        *,
+        on_missing: OnMissing = "refuse",
+        key: str | None = None,
+        note: str | None = None,
+    ) -> Receipt:
+        """See `Ledger.charge`."""
+        return await self._call(
+            self._ledger.charge, account, hold_key, amount, on_missing=on_missing, key=key, note=note
+        )
+
+    async def release(
+        self, account: str, hold_key: str, *, key: str | None = None, note: str | None = None
+    ) -> Receipt:
+        """See `Ledger.release`."""
+        return await self._call(self._ledger.release, account, hold_key, key=key, note=note)
+
+    async def refund(
+        self,
+        account: str,
+        hold_key: str,
+        amount: CreditsLike | None = None,
+        *,
+        key: str,
+        note: str | None = None,
+    ) -> Receipt:
+        """See `Ledger.refund`."""
+        return await self._call(self._ledger.refund, account, hold_key, amount, key=key, note=note)
+
+    async def extend(self, account: str, hold_key: str, timeout: float, *, key: str) -> Receipt:
+        """See `Ledger.extend`."""
+        return await self._call(self._ledger.extend, account, hold_key, timeout, key=key)
+
+    async def freeze(self, account: str, *, key: str, note: str | None = None) -> Receipt:
+        """See `Ledger.freeze`."""
+        return await self._call(self._ledger.freeze, account, key=key, note=note)
+
+    async def unfreeze(self, account: str, *, key: str, note: str | None = None) -> Receipt:
+        """See `Ledger.unfreeze`."""
+        return await self._call(self._ledger.unfreeze, account, key=key, note=note)
+
+    async def close_account(self, account: str, *, key: str, note: str | None = None) -> Receipt:
+        """See `Ledger.close_account`."""
+        return await self._call(self._ledger.close_account, account, key=key, note=note)
+
+    async def apply(self, commands: Sequence[Item]) -> list[Answer]:
+        """See `Ledger.apply`."""
+        return await self._call(self._ledger.apply, commands)
+
+    async def sweep(self, limit: int = 100) -> int:
+        """See `Ledger.sweep`."""
+        return await self._call(self._ledger.sweep, limit)
+
+    async def balance(self, account: str) -> Balance:
+        """See `Ledger.balance`."""
+        return await self._call(self._ledger.balance, account)
+
+    async def balance_at(self, account: str, version: int) -> Balance:
+        """See `Ledger.balance_at`."""
+        return await self._call(self._ledger.balance_at, account, version)
+
+    async def statement(self, account: str, after: int | None = None, limit: int = 100) -> Statement:
+        """See `Ledger.statement`."""
+        return await self._call(self._ledger.statement, account, after, limit)
+
+    async def hold(self, account: str, key: str) -> HoldView | None:
+        """See `Ledger.hold`."""
+        return await self._call(self._ledger.hold, account, key)
+
+    async def open_holds(self, account: str | None = None, *, overdue: bool = False) -> list[HoldView]:
+        """See `Ledger.open_holds`."""
+        return await self._call(self._ledger.open_holds, account, overdue=overdue)
+
+    async def accounts(self, after: str = "", limit: int = 1_000) -> list[str]:
+        """See `Ledger.accounts`."""
+        return await self._call(self._ledger.accounts, after, limit)
+
+    async def verify(self, account: str | None = None) -> Verification:
+        """See `Ledger.verify`."""
+        return await self._call(self._ledger.verify, account)
+
+    async def _call(self, verb: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
+        import asyncio
+
+        running = self._threads().submit(verb, *args, **kwargs)
+        waiting: asyncio.Future[_T] = asyncio.wrap_future(running)
+        try:
+            return await asyncio.shield(waiting)
+        except asyncio.CancelledError:
+            waiting.add_done_callback(_forget)
+            raise
+
+    def _threads(self) -> ThreadPoolExecutor:
+        with self._lock:
+            if self._pool is None or self._pid != os.getpid():  # a forked child inherits no threads
+                self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="ledger-fortress")
+                self._pid = os.getpid()
+            return self._pool
+
+
+def _forget(future: Any) -> None:
+    """Nobody waits for this answer any more, so nobody is told about an error that it may be."""
+    if not future.cancelled():
+        future.exception()

@@ -1,0 +1,115 @@
+"""Entries and the chain.
+
+An account's history is a sequence of entries numbered 1, 2, 3 … without gaps. An entry says what moved
+(`d_available`, `d_held`, `d_debt`), what stood there afterwards, and in its body which grant buckets moved.
+It also carries the hash of the entry before it, so that changing, dropping or swapping any of them breaks
+every later hash of that account.
+
+The hash is SHA-256 over one version byte and then the fields below, each as its length in bytes (decimal),
+a colon, and its UTF-8 text:
+
+    previous hash (hex) · account · kind · key · hold · numbers · body · fingerprint (hex) · link · note hash (hex)
+
+where `numbers` is ``version,at,amount,d_available,d_held,d_debt,available,held,debt`` and an absent text is
+the empty one (keys and holds are never empty). The first entry's previous hash is 32 zero bytes. A note is
+chained as SHA-256 over a 16-byte salt and its text and stored beside the entry, so that it can be erased
+for good without touching the chain. The body is canonical JSON: sorted keys, no spaces, UTF-8.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
+from typing import Final, NamedTuple
+
+from .credits import Credits
+
+CHAIN_VERSION: Final = b"\x01"
+GENESIS: Final = bytes(32)
+EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class Entry(NamedTuple):
+    """One row of an account's history. Amounts are micro-credits, `at` is microseconds since 1970 UTC."""
+
+    account: str
+    version: int
+    kind: str
+    key: str | None
+    hold: str | None
+    at: int
+    amount: int
+    d_available: int
+    d_held: int
+    d_debt: int
+    available: int
+    held: int
+    debt: int
+    body: str
+    fingerprint: bytes | None
+    link: str | None
+    note_hash: bytes | None
+    prev_hash: bytes
+    hash: bytes
+
+    @property
+    def credits(self) -> Credits:
+        """`amount` as credits."""
+        return Credits.micro(self.amount)
+
+    @property
+    def time(self) -> datetime:
+        """`at` as an aware UTC time."""
+        return moment(self.at)
+
+
+class Note(NamedTuple):
+    """Free text that belongs to an entry and can be erased without breaking the chain."""
+
+    account: str
+    version: int
+    salt: bytes
+    text: str
+
+
+def moment(at: int) -> datetime:
+    """Microseconds since 1970 as an aware UTC time, exactly."""
+    return EPOCH + timedelta(microseconds=at)
+
+
+def micros_since_epoch(when: datetime) -> int:
+    """An aware time as microseconds since 1970, exactly. A naive time is refused: it names no instant."""
+    if when.tzinfo is None:
+        raise ValueError(f"{when.isoformat()} has no time zone; use an aware datetime, for example with UTC")
+    return (when - EPOCH) // timedelta(microseconds=1)
+
+
+def note_digest(salt: bytes, text: str) -> bytes:
+    """What the chain keeps of a note."""
+    return sha256(salt + text.encode()).digest()
+
+
+def chain_hash(
+    prev_hash: bytes,
+    account: str,
+    kind: str,
+    key: str,
+    hold: str,
+    numbers: str,
+    body: str,
+    fingerprint: str,
+    link: str,
+    note_hash: str,
+) -> bytes:
+    """The hash of an entry whose fields are given in the order of the module's description."""
+    prev = prev_hash.hex()
+    text = (
+        f"{len(prev)}:{prev}{len(account)}:{account}{len(kind)}:{kind}{len(key)}:{key}{len(hold)}:{hold}"
+        f"{len(numbers)}:{numbers}{len(body)}:{body}{len(fingerprint)}:{fingerprint}{len(link)}:{link}"
+        f"{len(note_hash)}:{note_hash}"
+    )
+    raw = text.encode()
+    if len(raw) != len(text):  # lengths count bytes: a text beyond ASCII is measured after encoding
+        fields = (prev, account, kind, key, hold, numbers, body, fingerprint, link, note_hash)
+        raw = b"".join(b"%d:%b" % (len(field), field) for field in (field.encode() for field in fields))
+    return sha256(CHAIN_VERSION + raw).digest()

@@ -1,0 +1,182 @@
+"""Moving credits between buckets.
+
+Every movement is a *leg*: an operation, a bucket and an amount. Legs are what entries carry and what the
+auditor replays.
+
+    add    outside → available      hold   available → held       take    available → spent
+    plan   outside → waiting        use    held → spent           repay   available → debt
+    wake   waiting → available      back   held → available       lapse   available → expired
+    owe    outside → debt                                         late    held → expired
+
+Spending goes through the buckets in burn order. Giving back unwinds the slices that were taken, from the last
+to the first, so that reserving and releasing leaves every bucket exactly as it was. What comes back to a
+bucket that has expired meanwhile expires with it. Whatever comes in pays debt first.
+"""
+
+from __future__ import annotations
+
+from bisect import insort
+from collections.abc import Iterable
+from typing import Final, TypeAlias
+
+from ledger_fortress.commands import NEVER
+from ledger_fortress.state import OWED, Bucket, Slice
+
+MAX_BUCKETS: Final = 1_000
+MAX_SLICES: Final = 64
+PLACES: Final = 128
+"""Bucket numbers are the version of the entry that made them times this, plus a place within that entry."""
+
+Leg: TypeAlias = tuple[str, int, int]
+
+
+def legs_json(legs: Iterable[Leg]) -> str:
+    """Legs as canonical JSON."""
+    return "[" + ",".join([f'["{leg[0]}",{leg[1]},{leg[2]}]' for leg in legs]) + "]"
+
+
+def burn(buckets: list[Bucket], amount: int, legs: list[Leg], *, into_hold: bool) -> list[Slice]:
+    """Take `amount` out of what is available, in burn order; the caller has checked that there is enough.
+
+    `into_hold` keeps it in the bucket as held; otherwise it leaves and an emptied bucket disappears.
+    """
+    slices: list[Slice] = []
+    op = "hold" if into_hold else "take"
+    for place, bucket in enumerate(buckets):
+        priority, expires, number, source, effective, available, held = bucket
+        if available == 0 or effective:
+            continue
+        part = available if available < amount else amount
+        kept = held + part if into_hold else held
+        buckets[place] = Bucket(priority, expires, number, source, 0, available - part, kept)
+        slices.append(Slice(number, part, priority, expires, source))
+        legs.append((op, number, part))
+        amount -= part
+        if amount == 0:
+            break
+    if not into_hold:
+        drop_empty(buckets)
+    return slices
+
+
+def settle(buckets: list[Bucket], slices: tuple[Slice, ...], charged: int, now: int, legs: list[Leg]) -> int:
+    """End a hold: spend the first `charged` of its slices, give the rest back. Returns what became available."""
+    returned = 0
+    left = charged
+    for number, amount, _, _, _ in slices:
+        used = amount if amount <= left else left
+        left -= used
+        back = amount - used
+        place = _place(buckets, number)
+        priority, expires, _, source, effective, available, held = buckets[place]
+        alive = expires > now
+        if used:
+            legs.append(("use", number, used))
+        if back:
+            legs.append(("back" if alive else "late", number, back))
+        if alive:
+            available += back
+            returned += back
+        buckets[place] = Bucket(priority, expires, number, source, effective, available, held - amount)
+    drop_empty(buckets)
+    return returned
+
+
+def repay(buckets: list[Bucket], debt: int, legs: list[Leg]) -> int:
+    """Pay debt with whatever is available, in burn order. Returns how much was paid."""
+    paid = 0
+    if debt == 0:
+        return 0
+    for place, bucket in enumerate(buckets):
+        if bucket.available == 0 or bucket.effective:
+            continue
+        part = min(bucket.available, debt - paid)
+        buckets[place] = bucket._replace(available=bucket.available - part)
+        legs.append(("repay", bucket.id, part))
+        paid += part
+        if paid == debt:
+            break
+    drop_empty(buckets)
+    return paid
+
+
+def refundable(slices: tuple[Slice, ...], spent: int, amount: int) -> list[Slice]:
+    """The last `amount` of the first `spent` of a hold's slices, last one first."""
+    parts: list[Slice] = []
+    start = 0
+    low, high = spent - amount, spent
+    for piece in slices:
+        end = start + piece.amount
+        part = min(end, high) - max(start, low)
+        if part > 0:
+            parts.append(piece._replace(amount=part))
+        start = end
+    parts.reverse()
+    return parts
+
+
+def put_back(
+    buckets: list[Bucket], parts: list[Slice], version: int, now: int, life: int, legs: list[Leg]
+) -> list[Bucket]:
+    """Return spent slices to their buckets, making again those that are gone. Returns the new ones.
+
+    A slice of an expired bucket, or one that was owed, gets a new bucket of the same priority and source that
+    lives for `life`; slices alike share one.
+    """
+    fresh: dict[tuple[int, str | None], Bucket] = {}
+    for number, amount, priority, expires, source in parts:
+        if number == OWED or expires <= now:
+            same = priority, source
+            bucket = fresh.get(same)
+            if bucket is None:
+                bucket = Bucket(priority, now + life, version * PLACES + len(fresh), source, 0, 0, 0)
+            fresh[same] = bucket._replace(available=bucket.available + amount)
+            legs.append(("add", bucket.id, amount))
+            continue
+        place = _find(buckets, number)
+        legs.append(("add", number, amount))
+        if place is None:
+            insort(buckets, Bucket(priority, expires, number, source, 0, amount, 0))
+        else:
+            bucket = buckets[place]
+            buckets[place] = bucket._replace(available=bucket.available + amount)
+    for bucket in fresh.values():
+        insort(buckets, bucket)
+    return list(fresh.values())
+
+
+def outstanding(buckets: Iterable[Bucket]) -> int:
+    """Everything that the buckets hold, waiting credits included."""
+    return sum(bucket.available + bucket.held for bucket in buckets)
+
+
+def next_change(buckets: Iterable[Bucket], now: int) -> int:
+    """The next instant after `now` at which a bucket becomes effective or expires."""
+    due = NEVER
+    for bucket in buckets:
+        if bucket.effective:
+            due = min(due, bucket.effective)
+        if bucket.expires > now:
+            due = min(due, bucket.expires)
+    return due
+
+
+def drop_empty(buckets: list[Bucket]) -> None:
+    """Forget buckets with nothing in them, in place."""
+    for bucket in buckets:
+        if bucket.available == 0 and bucket.held == 0:
+            buckets[:] = [b for b in buckets if b.available or b.held]
+            return
+
+
+def _find(buckets: list[Bucket], number: int) -> int | None:
+    for place, bucket in enumerate(buckets):
+        if bucket[2] == number:
+            return place
+    return None
+
+
+def _place(buckets: list[Bucket], number: int) -> int:
+    place = _find(buckets, number)
+    assert place is not None, f"bucket {number} of an open hold is missing"  # a bucket stays while it is held
+    return place

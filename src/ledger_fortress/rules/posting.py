@@ -1,0 +1,75 @@
+"""Writing an entry: the one place where an account moves from one version to the next."""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+from ledger_fortress.entries import Entry, chain_hash
+from ledger_fortress.state import Account, Bucket
+
+
+class Origin(NamedTuple):
+    """Where an entry comes from: the command's key, fingerprint, link and note hash."""
+
+    key: str | None
+    fingerprint: bytes | None
+    link: str | None
+    note_hash: bytes | None
+
+
+TIME: Final = Origin(None, None, None, None)
+"""The origin of what happens by itself: expiry, effectiveness, timeouts."""
+
+
+def post(
+    account: Account,
+    origin: Origin,
+    kind: str,
+    hold: str | None,
+    at: int,
+    amount: int,
+    deltas: tuple[int, int, int],
+    body: str,
+    buckets: tuple[Bucket, ...] | None = None,
+    due: int | None = None,
+    status: str | None = None,
+) -> tuple[Account, Entry]:
+    """The account after one more entry, and the entry. `deltas` are of (available, held, debt)."""
+    name, version, head, _, old_status, available, held, debt, old_due, old_buckets = account
+    d_available, d_held, d_debt = deltas
+    version += 1
+    available += d_available
+    held += d_held
+    debt += d_debt
+    # The ledger's own law, checked where it would be broken: no rule may write past it.
+    assert available >= 0 and held >= 0 and debt >= 0 and (available == 0 or debt == 0), (kind, deltas)
+    key, fingerprint, link, note_hash = origin
+    digest = chain_hash(
+        head,
+        name,
+        kind,
+        key or "",
+        hold or "",
+        f"{version},{at},{amount},{d_available},{d_held},{d_debt},{available},{held},{debt}",
+        body,
+        "" if fingerprint is None else fingerprint.hex(),
+        link or "",
+        "" if note_hash is None else note_hash.hex(),
+    )
+    entry = Entry(
+        name, version, kind, key, hold, at, amount, d_available, d_held, d_debt, available, held, debt,
+        body, fingerprint, link, note_hash, head, digest,
+    )  # fmt: skip
+    after = Account(
+        name,
+        version,
+        digest,
+        at,
+        old_status if status is None else status,
+        available,
+        held,
+        debt,
+        old_due if due is None else due,
+        old_buckets if buckets is None else buckets,
+    )
+    return after, entry

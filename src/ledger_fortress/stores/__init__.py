@@ -1,0 +1,46 @@
+"""Where a ledger is kept. `open_store(url)` picks the store by the URL's scheme and imports nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from ledger_fortress.errors import MissingExtra
+
+from .base import Clock, LedgerStore
+
+__all__ = ["LedgerStore", "open_store"]
+
+# Stores that a later release brings, and the extra that each will need.
+_EXTRAS = {"postgresql": "postgres", "postgres": "postgres", "redis": "redis", "rediss": "redis"}
+
+
+def open_store(url: str, *, clock: Clock | None = None, migrate: bool = False) -> LedgerStore:
+    """The store at `url`: `memory:`, `sqlite:///relative.db` or `sqlite:////absolute.db`."""
+    scheme = url.partition(":")[0]
+    if scheme in _EXTRAS:
+        raise MissingExtra(
+            f"{scheme}:// ledgers are not in this release: they arrive with the extra "
+            f"{_EXTRAS[scheme]!r} (pip install 'babysea-primitives[{_EXTRAS[scheme]}]'). "
+            "Use sqlite:///path until then"
+        )
+    opener = _OPENERS.get(scheme)
+    if opener is None:
+        raise ValueError(f"{url!r} names no ledger: use 'memory:' or 'sqlite:///path/to/credits.db'")
+    return opener(url, clock, migrate)
+
+
+def _memory(url: str, clock: Clock | None, migrate: bool) -> LedgerStore:
+    if url not in ("memory:", "memory://"):
+        raise ValueError(f"{url!r}: a ledger in memory is 'memory:' and has no name")
+    from .memory import MemoryStore
+
+    return MemoryStore(clock)
+
+
+def _sqlite(url: str, clock: Clock | None, migrate: bool) -> LedgerStore:
+    from .sqlite import SQLiteStore
+
+    return SQLiteStore.from_url(url, clock=clock, migrate=migrate)
+
+
+_OPENERS: dict[str, Callable[[str, Clock | None, bool], LedgerStore]] = {"memory": _memory, "sqlite": _sqlite}

@@ -1,0 +1,143 @@
+"""The reference store: dictionaries behind a lock. It forgets everything when the process ends."""
+
+from __future__ import annotations
+
+import threading
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+
+from ledger_fortress.entries import Entry, Note
+from ledger_fortress.errors import StoreUnavailable
+from ledger_fortress.state import OPEN, Account, Hold
+
+from .base import Changes, Clock, Decide, Loaded, Touch, due_of, is_due, now_micros
+
+
+class MemoryStore:
+    """Keeps a ledger in this process. What the other stores do must be indistinguishable from it."""
+
+    def __init__(self, clock: Clock | None = None) -> None:
+        self._clock = clock
+        self._lock = threading.RLock()
+        self._accounts: dict[str, Account] = {}
+        self._entries: dict[str, list[Entry]] = defaultdict(list)
+        self._keys: dict[tuple[str, str], Entry] = {}
+        self._holds: dict[tuple[str, str], Hold] = {}
+        self._open: dict[str, dict[str, Hold]] = defaultdict(dict)
+        self._notes: dict[tuple[str, int], Note] = {}
+
+    def transact(self, touch: Touch, decide: Decide) -> Changes:
+        with self._lock:
+            changes = decide(self._load(touch))
+            self._check(changes)
+            self._save(changes)
+            return changes
+
+    def read(self, touch: Touch) -> Loaded:
+        with self._lock:
+            return self._load(touch)
+
+    def entries(self, account: str, after: int, limit: int) -> list[Entry]:
+        with self._lock:
+            return self._entries.get(account, [])[after : after + limit]
+
+    def open_holds(self, account: str | None) -> list[Hold]:
+        with self._lock:
+            groups = self._open.values() if account is None else [self._open.get(account, {})]
+            found = [hold for group in groups for hold in group.values()]
+        return sorted(found, key=lambda hold: (hold.deadline, hold.account, hold.key))
+
+    def accounts(self, after: str, limit: int) -> list[str]:
+        with self._lock:
+            return sorted(name for name in self._accounts if name > after)[:limit]
+
+    def due(self, limit: int) -> list[str]:
+        with self._lock:
+            now = now_micros(self._clock)
+            late = [account for account in self._accounts.values() if account.due <= now]
+        return [account.account for account in sorted(late, key=lambda a: (a.due, a.account))[:limit]]
+
+    @contextmanager
+    def scan(self, account: str | None = None) -> Iterator[_Picture]:
+        with self._lock:
+            picture = _Picture(
+                [entry for name, rows in self._entries.items() if account in (None, name) for entry in rows],
+                [state for name, state in self._accounts.items() if account in (None, name)],
+                [hold for (name, _), hold in self._holds.items() if account in (None, name)],
+                [note for (name, _), note in self._notes.items() if account in (None, name)],
+            )
+        yield picture
+
+    def close(self) -> None:
+        """Nothing to release."""
+
+    def _load(self, touch: Touch) -> Loaded:
+        loaded = Loaded(now_micros(self._clock))
+        for name in touch.accounts:
+            account = self._accounts.get(name)
+            if account is None:
+                continue
+            loaded.accounts[name] = account
+            if is_due(account, loaded.now):
+                loaded.due[name] = due_of(self._open[name].values(), max(loaded.now, account.at))
+        wanted = list(touch.holds)
+        for pair in touch.keys:
+            entry = self._keys.get(pair)
+            if entry is not None:
+                loaded.entries[pair] = entry
+                if entry.hold is not None:
+                    wanted.append((entry.account, entry.hold))
+        for pair in wanted:
+            hold = self._holds.get(pair)
+            if hold is not None:
+                loaded.holds[pair] = hold
+        for name, version in touch.marks:
+            rows = self._entries.get(name, [])
+            if 0 < version <= len(rows):
+                loaded.hashes[name, version] = rows[version - 1].hash
+        return loaded
+
+    def _check(self, changes: Changes) -> None:
+        for account, expected in changes.accounts:
+            stored = self._accounts.get(account.account)
+            if (stored.version if stored else 0) != expected:
+                raise StoreUnavailable(f"account {account.account!r} was changed by somebody else")
+        for entry in changes.entries:
+            if entry.key is not None and (entry.account, entry.key) in self._keys:
+                raise StoreUnavailable(f"key {entry.key!r} of {entry.account!r} was written by somebody else")
+
+    def _save(self, changes: Changes) -> None:
+        for account, _ in changes.accounts:
+            self._accounts[account.account] = account
+        for entry in changes.entries:
+            self._entries[entry.account].append(entry)
+            if entry.key is not None:
+                self._keys[entry.account, entry.key] = entry
+        for hold in changes.holds:
+            self._holds[hold.account, hold.key] = hold
+            if hold.state == OPEN:
+                self._open[hold.account][hold.key] = hold
+            else:
+                self._open[hold.account].pop(hold.key, None)
+        for note in changes.notes:
+            self._notes[note.account, note.version] = note
+
+
+class _Picture:
+    def __init__(
+        self, entries: list[Entry], accounts: list[Account], holds: list[Hold], notes: list[Note]
+    ) -> None:
+        self._rows = entries, accounts, holds, notes
+
+    def entries(self) -> Iterable[Entry]:
+        return self._rows[0]
+
+    def accounts(self) -> Iterable[Account]:
+        return self._rows[1]
+
+    def holds(self) -> Iterable[Hold]:
+        return self._rows[2]
+
+    def notes(self) -> Iterable[Note]:
+        return self._rows[3]

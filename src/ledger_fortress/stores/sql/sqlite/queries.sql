@@ -1,0 +1,105 @@
+-- name: has_ledger
+SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name = 'ledger_meta';
+
+-- name: schema_version
+SELECT value FROM ledger_meta WHERE name = 'schema';
+
+-- name: load_account
+SELECT account, version, head, at, status, available, held, debt, due, buckets
+FROM ledger_account WHERE account = ?;
+
+-- name: load_key
+SELECT account, version, kind, key, hold, at, amount, d_available, d_held, d_debt, available, held, debt,
+       body, fingerprint, link, note_hash, prev_hash, hash
+FROM ledger_entry WHERE key = ? AND account = ?;
+
+-- name: load_hold
+SELECT account, key, state, deadline, on_timeout, version, at, amount, charged, refunded, member, slices
+FROM ledger_hold WHERE key = ? AND account = ?;
+
+-- name: load_due_holds
+SELECT account, key, state, deadline, on_timeout, version, at, amount, charged, refunded, member, slices
+FROM ledger_hold WHERE account = ? AND state = 'open' AND on_timeout = 'release' AND deadline <= ?
+ORDER BY deadline, version;
+
+-- name: next_deadline
+SELECT min(deadline) FROM ledger_hold
+WHERE account = ? AND state = 'open' AND on_timeout = 'release' AND deadline > ?;
+
+-- name: load_hash
+SELECT hash FROM ledger_entry WHERE account = ? AND version = ?;
+
+-- name: insert_account
+INSERT INTO ledger_account (version, head, at, status, available, held, debt, due, buckets, account)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
+
+-- name: update_account
+UPDATE ledger_account
+SET version = ?, head = ?, at = ?, status = ?, available = ?, held = ?, debt = ?, due = ?, buckets = ?
+WHERE account = ? AND version = ?;
+
+-- name: insert_entry
+INSERT INTO ledger_entry (account, version, kind, key, hold, at, amount, d_available, d_held, d_debt,
+                          available, held, debt, body, fingerprint, link, note_hash, prev_hash, hash)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
+
+-- name: save_hold
+INSERT INTO ledger_hold (account, key, state, deadline, on_timeout, version, at, amount, charged, refunded,
+                         member, slices)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (key, account) DO UPDATE
+SET state = excluded.state, deadline = excluded.deadline, charged = excluded.charged,
+    refunded = excluded.refunded, slices = excluded.slices;
+
+-- name: insert_note
+INSERT INTO ledger_note (account, version, salt, text) VALUES (?, ?, ?, ?);
+
+-- name: entries_after
+SELECT account, version, kind, key, hold, at, amount, d_available, d_held, d_debt, available, held, debt,
+       body, fingerprint, link, note_hash, prev_hash, hash
+FROM ledger_entry WHERE account = ? AND version > ? ORDER BY version LIMIT ?;
+
+-- name: open_holds
+SELECT account, key, state, deadline, on_timeout, version, at, amount, charged, refunded, member, slices
+FROM ledger_hold WHERE state = 'open' ORDER BY deadline, account, key;
+
+-- name: open_holds_of
+SELECT account, key, state, deadline, on_timeout, version, at, amount, charged, refunded, member, slices
+FROM ledger_hold WHERE state = 'open' AND account = ? ORDER BY deadline, account, key;
+
+-- name: accounts_after
+SELECT account FROM ledger_account WHERE account > ? ORDER BY account LIMIT ?;
+
+-- name: due_accounts
+SELECT account FROM ledger_account WHERE due <= ? AND due < 9007199254740991 ORDER BY due, account LIMIT ?;
+
+-- name: scan_entries
+SELECT account, version, kind, key, hold, at, amount, d_available, d_held, d_debt, available, held, debt,
+       body, fingerprint, link, note_hash, prev_hash, hash
+FROM ledger_entry ORDER BY place;
+
+-- name: scan_entries_of
+SELECT account, version, kind, key, hold, at, amount, d_available, d_held, d_debt, available, held, debt,
+       body, fingerprint, link, note_hash, prev_hash, hash
+FROM ledger_entry WHERE account = ? ORDER BY version;
+
+-- name: scan_accounts
+SELECT account, version, head, at, status, available, held, debt, due, buckets FROM ledger_account;
+
+-- name: scan_accounts_of
+SELECT account, version, head, at, status, available, held, debt, due, buckets
+FROM ledger_account WHERE account = ?;
+
+-- name: scan_holds
+SELECT account, key, state, deadline, on_timeout, version, at, amount, charged, refunded, member, slices
+FROM ledger_hold;
+
+-- name: scan_holds_of
+SELECT account, key, state, deadline, on_timeout, version, at, amount, charged, refunded, member, slices
+FROM ledger_hold WHERE account = ?;
+
+-- name: scan_notes
+SELECT account, version, salt, text FROM ledger_note;
+
+-- name: scan_notes_of
+SELECT account, version, salt, text FROM ledger_note WHERE account = ?;

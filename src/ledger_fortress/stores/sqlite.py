@@ -1,0 +1,295 @@
+"""A ledger in one SQLite file: durable when a call returns, readable with any SQLite tool.
+
+Each transaction takes SQLite's write lock before its first read (`BEGIN IMMEDIATE`), loads what is touched,
+decides, writes and commits with `synchronous=FULL`. Nothing is cached between transactions.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any, Final, Self
+from urllib.parse import parse_qs, unquote
+
+from ledger_fortress.commands import NEVER
+from ledger_fortress.entries import Entry, Note
+from ledger_fortress.errors import LedgerError, SchemaOutdated, StoreUnavailable
+from ledger_fortress.state import Account, Due, Hold, pack_buckets, pack_slices, unpack_buckets, unpack_slices
+
+from .base import Changes, Clock, Decide, Loaded, Touch, is_due, now_micros
+from .sql import queries, schema
+from .sqlite_file import SharedFile, acquire, patiently, release
+
+SCHEMA_VERSION: Final = 1
+OLDEST_SQLITE: Final = (3, 37, 0)
+SEVERAL_WRITERS: Final = "i_accept_corruption_by_several_writers"
+
+_SQL: Final = queries("sqlite")
+
+
+class SQLiteStore:
+    """The ledger in the file `path`. Several stores of one process on one file share one writer.
+
+    `several_writers` lets more than one process write even with an SQLite build that may then corrupt the
+    file; see `sqlite_file`. `factory` is the connection class, for tests that break connections.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        clock: Clock | None = None,
+        migrate: bool = False,
+        several_writers: bool = False,
+        factory: type[sqlite3.Connection] = sqlite3.Connection,
+    ) -> None:
+        if sqlite3.sqlite_version_info < OLDEST_SQLITE:
+            raise LedgerError(f"SQLite {sqlite3.sqlite_version} is too old: the ledger needs 3.37 or later")
+        self._path = os.path.abspath(path)
+        self._clock = clock
+        self._options = (factory, several_writers)
+        self._closed = False
+        self._shared = acquire(self._path, *self._options)
+        try:
+            self._open_schema(migrate)
+        except BaseException:
+            self.close()
+            raise
+
+    @classmethod
+    def from_url(cls, url: str, *, clock: Clock | None = None, migrate: bool = False) -> Self:
+        """`sqlite:///relative/path.db` or `sqlite:////absolute/path.db`."""
+        rest, _, query = url.partition("?")
+        path = unquote(rest.removeprefix("sqlite:///"))
+        options = parse_qs(query, keep_blank_values=True, strict_parsing=bool(query))
+        if not rest.startswith("sqlite:///") or not path:
+            raise ValueError(f"{url!r}: write sqlite:///relative.db or sqlite:////absolute/path.db")
+        unknown = sorted(set(options) - {SEVERAL_WRITERS})
+        if unknown:
+            raise ValueError(f"{url!r}: unknown option {unknown[0]!r}; the only one is {SEVERAL_WRITERS}=1")
+        several = options.get(SEVERAL_WRITERS) == ["1"]
+        return cls(path, clock=clock, migrate=migrate, several_writers=several)
+
+    def transact(self, touch: Touch, decide: Decide) -> Changes:
+        shared = self._file()
+        with shared.writing() as connection:
+            patiently(lambda: connection.execute("BEGIN IMMEDIATE"), self._path)
+            try:
+                changes = decide(self._load(connection, touch))
+                if not (changes.accounts or changes.entries or changes.holds):
+                    connection.execute("ROLLBACK")
+                    return changes
+                self._save(connection, changes)
+            except BaseException as error:
+                shared.forget_writer()  # closing rolls back, whatever state the connection is in
+                if isinstance(error, sqlite3.Error):
+                    raise StoreUnavailable(f"writing {self._path} failed ({error})") from error
+                raise
+            try:
+                connection.execute("COMMIT")
+            except sqlite3.Error as error:
+                shared.forget_writer()
+                raise StoreUnavailable(
+                    f"the commit to {self._path} was not answered ({error})", maybe_applied=True
+                ) from error
+            return changes
+
+    def read(self, touch: Touch) -> Loaded:
+        with self._snapshot() as connection:
+            return self._load(connection, touch)
+
+    def entries(self, account: str, after: int, limit: int) -> list[Entry]:
+        return [Entry._make(row) for row in self._query("entries_after", account, after, limit)]
+
+    def open_holds(self, account: str | None) -> list[Hold]:
+        rows = self._query("open_holds") if account is None else self._query("open_holds_of", account)
+        return [_hold(row) for row in rows]
+
+    def accounts(self, after: str, limit: int) -> list[str]:
+        return [row[0] for row in self._query("accounts_after", after, limit)]
+
+    def due(self, limit: int) -> list[str]:
+        return [row[0] for row in self._query("due_accounts", now_micros(self._clock), limit)]
+
+    @contextmanager
+    def scan(self, account: str | None = None) -> Iterator[_Picture]:
+        connection = self._file().connect(read_only=True)
+        try:
+            connection.execute("BEGIN")
+            yield _Picture(connection, account)
+        finally:
+            connection.close()
+
+    def close(self) -> None:
+        if not self._closed:
+            self._closed = True
+            release(self._shared)
+
+    def _file(self) -> SharedFile:
+        if self._closed:
+            raise StoreUnavailable(f"the ledger in {self._path} is closed")
+        if self._shared.pid != os.getpid():
+            self._shared = acquire(self._path, *self._options)
+        return self._shared
+
+    @contextmanager
+    def _snapshot(self) -> Iterator[sqlite3.Connection]:
+        """A read transaction, so that several statements see one state."""
+        with self._file().reading() as connection:
+            try:
+                connection.execute("BEGIN")
+                patiently(lambda: connection.execute(_SQL["schema_version"]).fetchone(), self._path)
+                yield connection
+            except sqlite3.Error as error:
+                raise StoreUnavailable(f"reading {self._path} failed ({error})") from error
+            finally:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+
+    def _query(self, name: str, *values: Any) -> list[Any]:
+        with self._snapshot() as connection:
+            return connection.execute(_SQL[name], values).fetchall()
+
+    def _load(self, connection: sqlite3.Connection, touch: Touch) -> Loaded:
+        execute = connection.execute
+        loaded = Loaded(now_micros(self._clock))
+        for name in touch.accounts:
+            row = execute(_SQL["load_account"], (name,)).fetchone()
+            if row is None:
+                continue
+            account = loaded.accounts[name] = _account(row)
+            if is_due(account, loaded.now):
+                loaded.due[name] = _due(connection, name, max(loaded.now, account.at))
+        wanted = dict.fromkeys(touch.holds)
+        load_key = _SQL["load_key"]
+        for pair in touch.keys:
+            row = execute(load_key, (pair[1], pair[0])).fetchone()
+            if row is not None:
+                entry = loaded.entries[pair] = Entry._make(row)
+                if entry.hold is not None:
+                    wanted[entry.account, entry.hold] = None
+        load_hold = _SQL["load_hold"]
+        for pair in wanted:
+            row = execute(load_hold, (pair[1], pair[0])).fetchone()
+            if row is not None:
+                loaded.holds[pair] = _hold(row)
+        for mark in touch.marks:
+            row = execute(_SQL["load_hash"], mark).fetchone()
+            if row is not None:
+                loaded.hashes[mark] = row[0]
+        return loaded
+
+    def _save(self, connection: sqlite3.Connection, changes: Changes) -> None:
+        inserts: list[tuple[Any, ...]] = []
+        updates: list[tuple[Any, ...]] = []
+        for account, expected in changes.accounts:
+            name, version, head, at, status, available, held, debt, due, buckets = account
+            row = (version, head, at, status, available, held, debt, due, pack_buckets(buckets), name)
+            if expected == 0:
+                inserts.append(row)
+            else:
+                updates.append((*row, expected))
+        if inserts:
+            connection.executemany(_SQL["insert_account"], inserts)
+        if updates:
+            updated = connection.executemany(_SQL["update_account"], updates).rowcount
+            if updated != len(updates):
+                raise StoreUnavailable(f"an account in {self._path} was changed by somebody else")
+        if changes.holds:
+            connection.executemany(
+                _SQL["save_hold"], [(*hold[:11], pack_slices(hold.slices)) for hold in changes.holds]
+            )
+        if changes.entries:
+            connection.executemany(_SQL["insert_entry"], changes.entries)
+        if changes.notes:
+            connection.executemany(_SQL["insert_note"], changes.notes)
+
+    def _open_schema(self, migrate: bool) -> None:
+        """Make the tables in an empty file; leave an existing ledger as it is."""
+        try:
+            with self._shared.reading() as connection:
+                found = self._schema_version(connection)
+            if found is None:
+                with self._shared.writing() as connection:
+                    self._create(connection)
+                    found = self._schema_version(connection)
+        except sqlite3.DatabaseError as error:
+            raise LedgerError(f"{self._path} cannot be used as a ledger: {error}") from error
+        if found != str(SCHEMA_VERSION):
+            command = f"ledger-fortress migrate sqlite:///{self._path}"
+            advice = "no migration leads there: update the package" if migrate else f"run: {command}"
+            raise SchemaOutdated(
+                f"{self._path} has ledger schema {found}, this version works with {SCHEMA_VERSION}; {advice}"
+            )
+
+    def _schema_version(self, connection: sqlite3.Connection) -> str | None:
+        def ask() -> str | None:
+            if connection.execute(_SQL["has_ledger"]).fetchone()[0] == 0:
+                return None
+            version: str = connection.execute(_SQL["schema_version"]).fetchone()[0]
+            return version
+
+        return patiently(ask, self._path)
+
+    def _create(self, connection: sqlite3.Connection) -> None:
+        patiently(lambda: connection.execute("BEGIN IMMEDIATE"), self._path)
+        try:
+            if self._schema_version(connection) is None:
+                for statement in _statements(schema("sqlite")):
+                    connection.execute(statement)
+            connection.execute("COMMIT")
+        except BaseException:
+            self._shared.forget_writer()
+            raise
+
+
+class _Picture:
+    """A read transaction of its own, streamed."""
+
+    def __init__(self, connection: sqlite3.Connection, account: str | None) -> None:
+        self._connection = connection
+        self._suffix = "" if account is None else "_of"
+        self._values = () if account is None else (account,)
+
+    def entries(self) -> Iterable[Entry]:
+        return map(Entry._make, self._rows("scan_entries"))
+
+    def accounts(self) -> Iterable[Account]:
+        return map(_account, self._rows("scan_accounts"))
+
+    def holds(self) -> Iterable[Hold]:
+        return map(_hold, self._rows("scan_holds"))
+
+    def notes(self) -> Iterable[Note]:
+        return map(Note._make, self._rows("scan_notes"))
+
+    def _rows(self, name: str) -> sqlite3.Cursor:
+        return self._connection.execute(_SQL[name + self._suffix], self._values)
+
+
+def _account(row: tuple[Any, ...]) -> Account:
+    name, version, head, at, status, available, held, debt, due, buckets = row
+    return Account(name, version, head, at, status, available, held, debt, due, unpack_buckets(buckets))
+
+
+def _hold(row: tuple[Any, ...]) -> Hold:
+    return Hold(*row[:11], unpack_slices(row[11]))
+
+
+def _due(connection: sqlite3.Connection, account: str, until: int) -> Due:
+    holds = tuple(map(_hold, connection.execute(_SQL["load_due_holds"], (account, until))))
+    after = connection.execute(_SQL["next_deadline"], (account, until)).fetchone()[0]
+    return Due(holds, NEVER if after is None else after)
+
+
+def _statements(script: str) -> Iterator[str]:
+    """A script's statements one by one; a trigger's inner semicolons do not end it."""
+    statement = ""
+    for line in script.splitlines():
+        if statement or (line and not line.startswith("--")):
+            statement += line + "\n"
+        if statement and sqlite3.complete_statement(statement):
+            yield statement
+            statement = ""

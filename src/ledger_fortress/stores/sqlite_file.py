@@ -1,0 +1,209 @@
+"""One SQLite file, one writer.
+
+All ledgers of a process that name the same file share one writing connection, behind one lock. Between
+processes SQLite's own lock decides; because its busy handler starves some waiters for seconds, waiting is done
+here, with full jitter, and ends in `StoreBusy`.
+
+SQLite before 3.51.3 can corrupt a WAL file when two connections write or checkpoint at the same instant
+(https://sqlite.org/wal.html#walresetbug; the fix is also in 3.44.6 and 3.50.7). With such a build only one
+process may write a file: the first to write takes a lock on a file beside it, which the system gives back when
+the process ends, however it ends. Any process may read.
+
+A connection must not cross a fork. A child leaves everything that it inherited untouched, closing included,
+and opens the file anew.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any, Final, TypeVar
+
+from ledger_fortress.errors import StoreBusy, StoreUnavailable, WriterElsewhere
+
+BUSY_SECONDS: Final = 5.0
+FIRST_PAUSE: Final = 0.001
+LONGEST_PAUSE: Final = 0.05
+_BUSY_CODES: Final = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+_T = TypeVar("_T")
+
+_registry: dict[str, SharedFile] = {}
+_registry_lock = threading.Lock()
+_abandoned: list[object] = []  # a parent's connections: kept alive in the child so that nothing closes them
+
+
+def several_writers_are_safe(version: tuple[int, ...] = sqlite3.sqlite_version_info) -> bool:
+    """Whether this SQLite build has the fix for the WAL-reset bug."""
+    if version >= (3, 51, 3):
+        return True
+    return (3, 44, 6) <= version < (3, 45) or (3, 50, 7) <= version < (3, 51)
+
+
+def patiently(action: Callable[[], _T], path: str, seconds: float = BUSY_SECONDS) -> _T:
+    """Run `action` until the file is free; `StoreBusy` after `seconds`."""
+    deadline = time.monotonic() + seconds
+    pause = FIRST_PAUSE
+    while True:
+        try:
+            return action()
+        except sqlite3.OperationalError as error:
+            if (getattr(error, "sqlite_errorcode", 0) & 0xFF) not in _BUSY_CODES:
+                raise
+            if time.monotonic() >= deadline:
+                raise StoreBusy(f"{path} was kept locked by other writers for {seconds:g} s") from error
+        time.sleep(random.random() * pause)
+        pause = min(pause * 2, LONGEST_PAUSE)
+
+
+class SharedFile:
+    """The connections of this process to one file. Get one with `acquire`, give it back with `release`."""
+
+    def __init__(self, path: str, factory: type[sqlite3.Connection], several_writers: bool) -> None:
+        self.path = path
+        self.pid = os.getpid()
+        self.users = 0
+        self._factory = factory
+        self._several_writers = several_writers or several_writers_are_safe()
+        self._write_lock = threading.Lock()
+        self._read_lock = threading.Lock()
+        self._writer: sqlite3.Connection | None = None
+        self._reader: sqlite3.Connection | None = None
+        self._process_lock: IO[bytes] | None = None
+
+    @contextmanager
+    def writing(self) -> Iterator[sqlite3.Connection]:
+        """The writing connection, for one thread at a time."""
+        if not self._write_lock.acquire(timeout=BUSY_SECONDS):
+            raise StoreBusy(f"{self.path} was kept busy by other threads for {BUSY_SECONDS:g} s")
+        try:
+            if self._writer is None:
+                self._take_process_lock()
+                self._writer = self.connect()
+            yield self._writer
+        finally:
+            self._write_lock.release()
+
+    @contextmanager
+    def reading(self) -> Iterator[sqlite3.Connection]:
+        """A connection that cannot write, for one thread at a time."""
+        with self._read_lock:
+            if self._reader is None:
+                self._reader = self.connect(read_only=True)
+            yield self._reader
+
+    def forget_writer(self) -> None:
+        """Drop the writing connection after an error that leaves its state in doubt. Call while writing."""
+        writer, self._writer = self._writer, None
+        if writer is not None:
+            _close(writer)
+
+    def connect(self, *, read_only: bool = False) -> sqlite3.Connection:
+        """A new connection. Committed means synced: WAL with synchronous=FULL."""
+        if not Path(self.path).parent.is_dir():
+            raise FileNotFoundError(f"the directory of {self.path} does not exist: create it first")
+        try:
+            connection = sqlite3.connect(
+                self.path, timeout=0, isolation_level=None, check_same_thread=False, factory=self._factory
+            )
+        except sqlite3.Error as error:
+            raise StoreUnavailable(f"{self.path} cannot be opened ({error})") from error
+        try:
+            patiently(lambda: self._set_up(connection, read_only), self.path)
+        except BaseException:
+            _close(connection)
+            raise
+        return connection
+
+    def close(self) -> None:
+        """Close everything; the last to close also empties the WAL into the file."""
+        with self._read_lock:
+            reader, self._reader = self._reader, None
+        with self._write_lock:
+            writer, self._writer = self._writer, None
+            for connection in (reader, writer):
+                if connection is not None:
+                    _close(connection)
+            lock, self._process_lock = self._process_lock, None
+            if lock is not None:
+                lock.close()
+
+    @staticmethod
+    def _set_up(connection: sqlite3.Connection, read_only: bool) -> None:
+        if read_only:
+            connection.execute("PRAGMA query_only = ON")
+        else:
+            connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("PRAGMA fullfsync = ON")  # macOS: a plain fsync there does not reach the disk
+        connection.execute("PRAGMA wal_autocheckpoint = 4000")
+        connection.execute("PRAGMA cache_size = -16384")
+
+    def _take_process_lock(self) -> None:
+        if self._several_writers or self._process_lock is not None:
+            return
+        handle = open(f"{self.path}.writer-lock", "ab")  # noqa: SIM115  (held until close)
+        try:
+            _lock_file(handle)
+        except OSError as error:
+            handle.close()
+            raise WriterElsewhere(
+                f"another process is writing {self.path}, and SQLite {sqlite3.sqlite_version} can corrupt a file "
+                "that two processes write (fixed in 3.51.3); let one process write, or update SQLite"
+            ) from error
+        self._process_lock = handle
+
+
+def acquire(path: str, factory: type[sqlite3.Connection], several_writers: bool) -> SharedFile:
+    """This process's share of the file, made on first use."""
+    real = os.path.realpath(path)
+    with _registry_lock:
+        shared = _registry.get(real)
+        if shared is None:
+            shared = _registry[real] = SharedFile(real, factory, several_writers)
+        shared.users += 1
+        return shared
+
+
+def release(shared: SharedFile) -> None:
+    """Give back what `acquire` gave; the last user closes the file. In a forked child nothing is closed."""
+    with _registry_lock:
+        shared.users -= 1
+        if shared.users or shared.pid != os.getpid():
+            return
+        _registry.pop(shared.path, None)
+    shared.close()
+
+
+def _lock_file(handle: IO[bytes]) -> None:
+    """A lock that dies with its process and that a forked child does not inherit."""
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        msvcrt: Any = __import__("msvcrt")
+        msvcrt.locking(handle.fileno(), msvcrt.LK_NBLCK, 1)
+    else:
+        fcntl.lockf(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def _close(connection: sqlite3.Connection) -> None:
+    try:
+        connection.close()
+    except sqlite3.Error:  # closing can only fail to tidy up; the next opener does it
+        _abandoned.append(connection)
+
+
+def _after_fork() -> None:
+    global _registry_lock
+    _abandoned.append(dict(_registry))
+    _registry.clear()
+    _registry_lock = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
