@@ -14,14 +14,15 @@ from collections.abc import Iterable
 from hashlib import sha256
 from typing import Any, Final, NamedTuple
 
+from .commands import NEVER
 from .entries import Entry
-from .state import NEVER, Account, Bucket, Hold
+from .state import Account, Bucket, Hold
 from .stores.base import Scan
 from .views import Verification
 
 MAX_PROBLEMS: Final = 1_000
 
-# leg → what it does to (waiting, available, held) of its bucket, and to (available, held, debt) of the account
+# leg → what it does to (waiting, available, held) of its bucket, and to the account
 _MOVES: Final[dict[str, tuple[int, int, int, int, int, int]]] = {
     "add": (0, 1, 0, 1, 0, 0),
     "plan": (1, 0, 0, 0, 0, 0),
@@ -195,7 +196,7 @@ def _check_chain(books: _Books, e: Entry) -> None:
     if e.at < books.at:
         raise _Wrong("is dated before the entry before it")
     prev, key, hold, link = e.prev_hash.hex(), e.key or "", e.hold or "", e.link or ""
-    numbers = "%d,%d,%d,%d,%d,%d,%d,%d,%d" % (e[1], *e[5:13])
+    numbers = ",".join(map(str, (e[1], *e[5:13])))
     mark, note = e.fingerprint.hex() if e.fingerprint else "", e.note_hash.hex() if e.note_hash else ""
     texts = (prev, e.account, e.kind, key, hold, numbers, e.body, mark, link, note)
     raw = [text.encode() for text in texts]

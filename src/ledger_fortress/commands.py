@@ -63,13 +63,14 @@ class _Command:
 
     def packed(self) -> str:
         """The canonical JSON array that is fingerprinted."""
-        return f"[{PACKED_VERSION},{quoted(self.verb)},{quoted(self.account)},{quoted(self.key)}{self._fields()}]"
+        names = f"{quoted(self.account)},{quoted(self.key)}"
+        return f'[{PACKED_VERSION},"{self.verb}",{names}{self._fields()}]'
 
     def _fields(self) -> str:
         return ""
 
     def fingerprint(self, link: str | None = None) -> bytes:
-        """16 bytes that differ whenever the content differs; a command in a linked batch is another content."""
+        """16 bytes that differ whenever the content differs; being linked is part of the content."""
         text = self.packed() if link is None else f"{self.packed()}{link}"
         return blake2b(text.encode(), digest_size=16).digest()
 

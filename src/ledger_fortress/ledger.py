@@ -186,7 +186,7 @@ class Ledger(Reader):
     ) -> Receipt:
         """Give back part of what was charged (by default all that is left), to the buckets it came from.
 
-        A bucket that has expired meanwhile is replaced by a new one that lives for the policy's `refund_life`.
+        A bucket that has expired meanwhile is replaced by one that lives for the policy's `refund_life`.
         """
         micros = None if amount is None else micros_of(amount)
         return self._one(Refund(account=account, hold=hold_key, key=key, amount=micros, note=note))

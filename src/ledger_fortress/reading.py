@@ -96,7 +96,7 @@ class Reader:
 
     @staticmethod
     def _guard() -> None:
-        """A call waits for the disk, which would stop every task of an event loop that runs in this thread."""
+        """A call waits for the disk, which would stop every task of a loop running in this thread."""
         asyncio = sys.modules.get("asyncio")
         if asyncio is not None and asyncio._get_running_loop() is not None:
             raise RuntimeError("Ledger blocks, and an event loop is running in this thread: use AsyncLedger")

@@ -60,7 +60,7 @@ def burn(buckets: list[Bucket], amount: int, legs: list[Leg], *, into_hold: bool
 
 
 def settle(buckets: list[Bucket], slices: tuple[Slice, ...], charged: int, now: int, legs: list[Leg]) -> int:
-    """End a hold: spend the first `charged` of its slices, give the rest back. Returns what became available."""
+    """End a hold: spend its first `charged` credits, give the rest back. Returns what became available."""
     returned = 0
     left = charged
     for number, amount, _, _, _ in slices:

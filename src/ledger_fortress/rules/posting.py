@@ -42,7 +42,8 @@ def post(
     held += d_held
     debt += d_debt
     # The ledger's own law, checked where it would be broken: no rule may write past it.
-    assert available >= 0 and held >= 0 and debt >= 0 and (available == 0 or debt == 0), (kind, deltas)
+    assert min(available, held, debt) >= 0, (kind, deltas)
+    assert available == 0 or debt == 0, (kind, deltas)
     key, fingerprint, link, note_hash = origin
     digest = chain_hash(
         head,

@@ -65,7 +65,10 @@ REFUND_LIFE = 30 * 86_400 * 1_000_000
 
 
 class Policy(NamedTuple):
-    """What a team may choose. `refund_life`: how long refunded credits live whose own grant has expired, µs."""
+    """What a team may choose.
+
+    `refund_life`: for how many microseconds refunded credits live whose own grant has expired.
+    """
 
     refund_life: int = REFUND_LIFE
 
@@ -176,10 +179,10 @@ def charge(case: Case, command: Charge) -> Ruling | Denial:
         return _settle(case, "charge", hold, amount)
     if hold is not None and hold.state == CHARGED:
         return Denial(Reason.HOLD_CHARGED, asked or 0)
-    amount = asked if asked is not None else hold.amount if hold is not None else None
-    if command.on_missing == "debt" and amount is not None:
-        return _charge_late(case, command.hold, amount)
-    return Denial(Reason.UNKNOWN_HOLD if hold is None else _GONE[hold.state], amount or 0)
+    owed = asked if asked is not None else hold.amount if hold is not None else None
+    if command.on_missing == "debt" and owed is not None:
+        return _charge_late(case, command.hold, owed)
+    return Denial(Reason.UNKNOWN_HOLD if hold is None else _GONE[hold.state], owed or 0)
 
 
 def release(case: Case, command: Release) -> Ruling | Denial:

@@ -58,7 +58,7 @@ class Failure(NamedTuple):
 
 
 class Changes(NamedTuple):
-    """What to save: accounts with the version each must still have (0: it must not exist), and the answers."""
+    """What to save: accounts with the version each must still have (0: must not exist), and the answers."""
 
     accounts: tuple[tuple[Account, int], ...] = ()
     holds: tuple[Hold, ...] = ()

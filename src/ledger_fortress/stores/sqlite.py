@@ -275,7 +275,7 @@ def _account(row: tuple[Any, ...]) -> Account:
 
 
 def _hold(row: tuple[Any, ...]) -> Hold:
-    return Hold(*row[:11], unpack_slices(row[11]))
+    return Hold._make((*row[:11], unpack_slices(row[11])))
 
 
 def _due(connection: sqlite3.Connection, account: str, until: int) -> Due:

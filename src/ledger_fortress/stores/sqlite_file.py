@@ -1,13 +1,13 @@
 """One SQLite file, one writer.
 
 All ledgers of a process that name the same file share one writing connection, behind one lock. Between
-processes SQLite's own lock decides; because its busy handler starves some waiters for seconds, waiting is done
-here, with full jitter, and ends in `StoreBusy`.
+processes SQLite's own lock decides; because its busy handler starves some waiters for seconds, waiting is
+done here, with full jitter, and ends in `StoreBusy`.
 
 SQLite before 3.51.3 can corrupt a WAL file when two connections write or checkpoint at the same instant
 (https://sqlite.org/wal.html#walresetbug; the fix is also in 3.44.6 and 3.50.7). With such a build only one
-process may write a file: the first to write takes a lock on a file beside it, which the system gives back when
-the process ends, however it ends. Any process may read.
+process may write a file: the first to write takes a lock on a file beside it, which the system gives back
+when the process ends, however it ends. Any process may read.
 
 A connection must not cross a fork. A child leaves everything that it inherited untouched, closing included,
 and opens the file anew.
@@ -153,8 +153,8 @@ class SharedFile:
         except OSError as error:
             handle.close()
             raise WriterElsewhere(
-                f"another process is writing {self.path}, and SQLite {sqlite3.sqlite_version} can corrupt a file "
-                "that two processes write (fixed in 3.51.3); let one process write, or update SQLite"
+                f"another process is writing {self.path}, and SQLite {sqlite3.sqlite_version} can corrupt "
+                "a file that two processes write (fixed in 3.51.3); let one process write, or update SQLite"
             ) from error
         self._process_lock = handle
 
