@@ -14,7 +14,7 @@ import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from email.utils import parsedate_to_datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from execution_arrow.errors import PayloadUnsupported
@@ -26,7 +26,11 @@ from execution_arrow.providers.base import Context, Reply
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,199}")
 _WEB = re.compile(r"https?://[!-~]{3,8000}")
 _DATA = re.compile(r"data:[!-+\--~]{0,200},")
-_SECONDS = re.compile(r"\d{1,9}(\.\d{1,9})?")
+_SECONDS = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
+_DATE = re.compile(
+    r"[A-Z][a-z]{2}, ([0-9]{2}) ([A-Z][a-z]{2}) ([0-9]{4}) ([0-9]{2}):([0-9]{2}):([0-9]{2}) GMT"
+)
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]+")
 # An error text may quote the key it complains about; the shapes are those of the providers' own keys.
 _KEYS = re.compile(
@@ -210,9 +214,14 @@ def seconds(value: Any) -> float | None:
 
 
 def _date(value: str) -> float | None:
+    """Read the one form of date that servers send today (RFC 9110 section 5.6.7, IMF-fixdate)."""
+    found = _DATE.fullmatch(value.strip())
+    if found is None or found[2] not in _MONTHS:
+        return None
+    day, year, hour, minute, second = (int(found[i]) for i in (1, 3, 4, 5, 6))
     try:
-        return parsedate_to_datetime(value).timestamp()
-    except (TypeError, ValueError, OverflowError, IndexError):
+        return datetime(year, _MONTHS.index(found[2]) + 1, day, hour, minute, second, tzinfo=UTC).timestamp()
+    except (ValueError, OverflowError):
         return None
 
 
