@@ -41,7 +41,7 @@ def build_npm(workspace: Path, npm: dict[str, Any], chosen: set[str]) -> dict[st
     for name, source in wanted.items():
         written = write(name, typescript.convert(workspace, source), origin(source))
         original = workspace / "node_modules" / source["package"] / source["file"]
-        records[name] = manifest.record(source, original, written)
+        records[name] = manifest.record(source, "typescript.py", original, written)
     return records
 
 
@@ -60,12 +60,15 @@ def build_pip(workspace: Path, name: str, source: dict[str, Any]) -> dict[str, A
         [python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"],
         check=True, capture_output=True, text=True,
     )  # fmt: skip
-    return manifest.record(source, Path(where.stdout.strip()) / source["file"], written)
+    original = Path(where.stdout.strip()) / source["file"]
+    return manifest.record(source, "python_types.py", original, written)
 
 
 def build(chosen: set[str]) -> int:
     sources = paths.sources()
     known = (set(sources["npm"]) - {"tools"}) | set(sources["pip"])
+    if unknown := chosen - known - set(facts.providers()):
+        raise SystemExit(f"unknown provider {', '.join(sorted(unknown))}: see sources.yaml and facts/")
     with tempfile.TemporaryDirectory() as folder:
         records = build_npm(Path(folder), sources["npm"], (chosen or known) & known)
         for name, source in sources["pip"].items():

@@ -1,8 +1,10 @@
-"""Hand-made schemas: facts that a person read (names, types, values), kept as compact YAML, expanded to JSON Schema.
+"""Hand-made schemas: facts that a person read (names, types, values), kept as compact YAML, expanded to JSON
+Schema.
 
-`facts/<provider>.yaml` maps a native model id to `{source, level, date, required, properties}`; `like: <id>` starts
-from another entry of the same file (maps merge, `null` removes a property). Such a schema is marked
-`"x-origin": "hand-made"`: it catches a misspelt or invented parameter, but it is no machine's word.
+`facts/<provider>.yaml` maps a native model id to `{source, level, date, required, properties}`; `like:
+<id>` starts from another entry of the same file (maps merge, `null` removes a property). Such a schema is
+marked `"x-origin": "hand-made"`: it catches a misspelt or invented parameter, but it is no machine's
+word.
 """
 
 from __future__ import annotations

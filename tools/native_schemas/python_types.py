@@ -1,8 +1,9 @@
 """Python SDK types to JSON Schema, run by the interpreter of a throw-away environment that has the SDK.
 
-Reads `{"omit": [...], "ids": {id: "module:Class.method" or "module:TypedDict"}}` on stdin, writes schemas per id on
-stdout. A method is read by its signature (how BytePlus and others type a request), a `TypedDict` by its keys; an
-`Annotated` alias is the wire name. Only the standard library is imported here, besides the SDK itself.
+Reads `{"omit": [...], "ids": {id: "module:Class.method" or "module:TypedDict"}}` on stdin, writes schemas
+per id on stdout. A method is read by its signature (how BytePlus and others type a request), a
+`TypedDict` by its keys; an `Annotated` alias is the wire name. Only the standard library is imported
+here, besides the SDK itself.
 """
 
 from __future__ import annotations
@@ -96,7 +97,7 @@ def fields(hints: dict[str, Any], required: set[str]) -> dict[str, Any]:
 
 
 def typed_dict(target: Any) -> dict[str, Any]:
-    """Postponed annotations hide `Required` from `__required_keys__`, so the resolved hints are asked as well."""
+    """Postponed annotations hide `Required` from `__required_keys__`, so the resolved hints are asked too."""
     hints = typing.get_type_hints(target, include_extras=True)
     marked = {name for name, hint in hints.items() if is_named(typing.get_origin(hint), "Required")}
     return fields(hints, marked | set(target.__required_keys__))

@@ -1,9 +1,10 @@
 """TypeScript declarations to JSON Schema: one compiler run for all ids of a package, then one file per id.
 
-A single synthetic type maps each endpoint id to its input type, so nobody has to know how the package names its
-types (many are aliases of a look-alike). The generator's answer is a pile of definitions; `split` follows the
-references of one id, keeps what is reachable and folds unions of constants into enums. Defaults that the package
-states only in prose ("Default value: ...") are lifted into `default`; all other prose is left behind.
+A single synthetic type maps each endpoint id to its input type, so nobody has to know how the package
+names its types (many are aliases of a look-alike). The generator's answer is a pile of definitions;
+`split` follows the references of one id, keeps what is reachable and folds unions of constants into
+enums. Defaults that the package states only in prose ("Default value: ...") are lifted into `default`;
+all other prose is left behind.
 """
 
 from __future__ import annotations
@@ -60,7 +61,16 @@ def convert(workspace: Path, source: dict[str, Any]) -> dict[str, dict[str, Any]
     )
     (folder / "tsconfig.json").write_text(json.dumps(TSCONFIG), encoding="utf-8")
     tool = workspace / "node_modules" / ".bin" / "ts-json-schema-generator"
-    flags = ["--path", "want.ts", "--type", "Want", "--tsconfig", "tsconfig.json", "--no-type-check", "--minify"]
+    flags = [
+        "--path",
+        "want.ts",
+        "--type",
+        "Want",
+        "--tsconfig",
+        "tsconfig.json",
+        "--no-type-check",
+        "--minify",
+    ]
     done = subprocess.run([str(tool), *flags], cwd=folder, check=True, stdout=subprocess.PIPE, text=True)
     return {key: split(json.loads(done.stdout), key) for key in sorted(source["ids"])}
 
@@ -70,7 +80,7 @@ def split(pile: dict[str, Any], key: str) -> dict[str, Any]:
     definitions = pile["definitions"]
     root = resolve(definitions["Want"]["properties"][key], definitions)
     kept: dict[str, Any] = {}
-    body = tidy(root, definitions, kept)
+    body: dict[str, Any] = tidy(root, definitions, kept)
     if body.get("type") != "object" or "properties" not in body:
         raise SystemExit(f"{key}: the package declares no object for this id, so it would prove nothing")
     body["properties"] = dict(sorted(body["properties"].items()))
@@ -81,7 +91,7 @@ def split(pile: dict[str, Any], key: str) -> dict[str, Any]:
 
 def resolve(node: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any]:
     while "$ref" in node:
-        node = definitions[name_of(node["$ref"])]
+        node = dict(definitions[name_of(node["$ref"])])
     return node
 
 
