@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, ClassVar
 
 if TYPE_CHECKING:
-    from execution_arrow.documents import Generation
+    from execution_arrow.record import Generation
 
 
 class ArrowError(Exception):

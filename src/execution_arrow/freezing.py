@@ -1,0 +1,103 @@
+"""From a prepared request to the frozen spec of a generation."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from execution_arrow.errors import RequestRejected
+from execution_arrow.machine.state import Route, Spec, Terms
+from execution_arrow.policy import Policy
+from execution_arrow.ports import Prepared, Quote, Ranked
+from execution_arrow.providers.base import Provider
+
+UNKNOWN_PATIENCE = 60.0  # seconds, where the provider can be asked or calls back
+
+
+def fingerprint(model: str, request: Mapping[str, Any]) -> str:
+    """What an idempotency key is bound to: the model and the request as they were sent."""
+    text = json.dumps([model, request], sort_keys=True, default=str, ensure_ascii=False)
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+def terms_of(provider: Provider, quote: Quote, kind: str, policy: Policy, calls_back: bool) -> Terms:
+    """A provider's declared behaviour for this request and policy."""
+    semantics = provider.semantics
+    webhook = calls_back and semantics.webhook is not None
+    answers = webhook or semantics.lookup is not None
+    patience = policy.unknown_patience
+    if patience is None:
+        patience = UNKNOWN_PATIENCE if answers else 0.0
+    default = semantics.video_deadline if kind == "video" else semantics.image_deadline
+    return Terms(
+        sync=provider.is_sync(quote.payload),
+        deadline=policy.attempt_deadline if policy.attempt_deadline is not None else default,
+        poll_every=semantics.poll_every or 1.0,
+        patience=patience,
+        lookup=semantics.lookup is not None,
+        webhook=webhook,
+        cancel=semantics.cancel is not None and not provider.is_sync(quote.payload),
+        cancel_erases=semantics.cancel_erases,
+        billed=semantics.billed,
+    )
+
+
+def routes_of(
+    prepared: Prepared, providers: Mapping[str, Provider], policy: Policy, calls_back: bool
+) -> dict[str, Route]:
+    """The providers that can be asked. Raises `RequestRejected` when none of the eligible ones is known here."""
+    routes = {
+        name: Route(
+            payload=quote.payload,
+            cost=quote.cost,
+            price=quote.price,
+            terms=terms_of(providers[name], quote, prepared.kind, policy, calls_back),
+        )
+        for quote in prepared.quotes
+        if (name := quote.payload.provider) in providers
+    }
+    if not routes:
+        names = ", ".join(quote.payload.provider for quote in prepared.quotes)
+        raise RequestRejected(
+            [f"the eligible providers ({names}) have no client here: pass providers={{...}}"]
+        )
+    return routes
+
+
+def freeze(
+    *,
+    generation_id: str,
+    account: str,
+    region: str,
+    prepared: Prepared,
+    routes: Mapping[str, Route],
+    ranked: Ranked,
+    policy: Policy,
+    now: float,
+) -> Spec:
+    """Everything the generation will ever need from catalogue, tariff, ranking and policy."""
+    chain = {name: routes[name] for name in ranked.providers}
+    longest = max(route.terms.deadline for route in chain.values())
+    life = policy.generation_deadline if policy.generation_deadline is not None else 2 * longest
+    return Spec(
+        id=generation_id,
+        account=account,
+        model=prepared.model,
+        kind=prepared.kind,
+        region=region,
+        request=prepared.values,
+        order=prepared.order,
+        chain=tuple(chain),
+        chain_source=ranked.source,
+        chain_reason=ranked.reason,
+        work=prepared.work,
+        asked=prepared.asked,
+        routes=chain,
+        hold=max(route.price for route in chain.values()),
+        policy=policy,
+        catalog_digest=prepared.catalog_digest,
+        created_at=now,
+        deadline_at=now + life,
+    )

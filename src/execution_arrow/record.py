@@ -1,0 +1,180 @@
+"""What a caller sees of a generation: frozen values, amounts as `Decimal` credits with six places."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from execution_arrow.machine.state import Attempt, Outcome, Run, State, Status, Stop
+
+_MICRO = Decimal("0.000001")
+
+
+def credits(micros: int) -> Decimal:
+    """Micro-credits as credits, exactly."""
+    return (Decimal(micros) * _MICRO).quantize(_MICRO)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class File:
+    """One result that is ours: its content address, what it really is, and where it lies on this machine."""
+
+    index: int
+    key: str
+    sha256: str
+    size: int
+    media_type: str
+    width: int | None
+    height: int | None
+    seconds: float | None
+    path: Path | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttemptRecord:
+    """One submission to one provider. `cost` is what the provider bills us, never what the customer pays."""
+
+    id: str
+    provider: str
+    outcome: Outcome
+    state: State
+    stop: Stop | None
+    job: str | None
+    started_at: float
+    ended_at: float | None
+    cost: Decimal | None
+    cost_source: str
+    possible_waste: bool
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Generation:
+    """A generation as its customer and its operator see it. Times are unix seconds.
+
+    `hold` is what was reserved, `charged` what the account paid (0 until it is settled). `stuck` names the
+    ledger's refusal when a settlement needs a human. `watching` says that attempts of a closed generation
+    are still followed, so that their cost is known.
+    """
+
+    id: str
+    account: str
+    model: str
+    kind: str
+    status: Status
+    request: Mapping[str, Any]
+    region: str
+    chain: tuple[str, ...]
+    chain_source: str
+    chain_reason: str
+    provider_used: str | None
+    attempts: tuple[AttemptRecord, ...]
+    files: tuple[File, ...]
+    hold: Decimal
+    charged: Decimal
+    cost: Decimal
+    waste: Decimal
+    possible_waste: Decimal
+    error_code: str
+    error: str
+    stuck: str
+    watching: bool
+    idempotency_key: str | None
+    created_at: float
+    started_at: float | None
+    decided_at: float | None
+    closed_at: float | None
+    version: int
+
+    @property
+    def done(self) -> bool:
+        """Whether the public status is final."""
+        return self.status in (Status.SUCCEEDED, Status.FAILED, Status.CANCELED)
+
+
+def view(run: Run, version: int, key: str | None, find: Callable[[str], Path | None]) -> Generation:
+    """The public record of a run. `find` says where a stored file lies."""
+    spec = run.spec
+    winner = run.attempt(run.winner) if run.winner is not None else None
+    settlement = run.settlement
+    charged = settlement.amount if settlement is not None and settlement.done else 0
+    billed = sum(a.cost or 0 for a in run.attempts if a.cost_source != "unknown")
+    used = (winner.cost or 0) if winner is not None and winner.cost_source != "unknown" else 0
+    return Generation(
+        id=spec.id,
+        account=spec.account,
+        model=spec.model,
+        kind=spec.kind,
+        status=run.status,
+        request=spec.request,
+        region=spec.region,
+        chain=spec.chain,
+        chain_source=spec.chain_source,
+        chain_reason=spec.chain_reason,
+        provider_used=winner.provider if winner is not None else None,
+        attempts=tuple(_attempt(run, attempt) for attempt in run.attempts),
+        files=_files(winner, find) if winner is not None and run.status is Status.SUCCEEDED else (),
+        hold=credits(spec.hold),
+        charged=credits(charged),
+        cost=credits(billed),
+        waste=credits(billed - used),
+        possible_waste=credits(sum(_possible_waste(run, attempt) for attempt in run.attempts)),
+        error_code=run.error_code,
+        error=run.error,
+        stuck=settlement.stuck if settlement is not None else "",
+        watching=run.phase.value == "closed" and not run.done,
+        idempotency_key=key,
+        created_at=spec.created_at,
+        started_at=run.started_at,
+        decided_at=run.decided_at,
+        closed_at=run.closed_at,
+        version=version,
+    )
+
+
+def _attempt(run: Run, attempt: Attempt) -> AttemptRecord:
+    return AttemptRecord(
+        id=attempt.id,
+        provider=attempt.provider,
+        outcome=attempt.outcome(run.winner),
+        state=attempt.state,
+        stop=attempt.stop,
+        job=attempt.job,
+        started_at=attempt.sent_at,
+        ended_at=attempt.ended_at,
+        cost=credits(attempt.cost) if attempt.cost is not None else None,
+        cost_source=attempt.cost_source,
+        possible_waste=_possible_waste(run, attempt) > 0,
+        code=attempt.code,
+        message=attempt.message,
+    )
+
+
+def _possible_waste(run: Run, attempt: Attempt) -> int:
+    """What may have been billed without anybody knowing: an unresolved submit, or an end with unknown cost."""
+    if attempt.state is State.UNKNOWN:
+        return run.route(attempt).cost or 0
+    if attempt.final and attempt.cost_source == "unknown":
+        return attempt.cost or 0
+    return 0
+
+
+def _files(attempt: Attempt, find: Callable[[str], Path | None]) -> tuple[File, ...]:
+    return tuple(
+        File(
+            index=file.index,
+            key=file.key,
+            sha256=file.sha256,
+            size=file.size,
+            media_type=file.media_type,
+            width=file.width,
+            height=file.height,
+            seconds=file.seconds,
+            path=find(file.key),
+        )
+        for file in attempt.files
+    )

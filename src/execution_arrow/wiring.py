@@ -1,0 +1,271 @@
+"""The only module that knows all four packages: it fits the three lower ones into our ports.
+
+A team that uses something else for one of them writes the same few lines over its own library and passes
+the result to `AsyncArrow` as `Parts`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cachetools import LRUCache
+
+from adaptive_island import Attempt, Fault, Island, Outcome, Ticket
+from execution_arrow.artifacts import FolderArtifacts
+from execution_arrow.credentials import EnvironmentCredentials
+from execution_arrow.egress import EgressPolicy
+from execution_arrow.errors import RequestRejected, StoreUnavailable
+from execution_arrow.facts import HoldOpened, HoldRefused, Settled, SettleRefused
+from execution_arrow.naming import SystemClock, SystemNames
+from execution_arrow.ports import (
+    ArtifactStore,
+    Clock,
+    Credentials,
+    LedgerPort,
+    Names,
+    Normalizer,
+    Payload,
+    Prepared,
+    Quote,
+    Ranked,
+    Router,
+    Transport,
+    Verdict,
+)
+from execution_arrow.providers import shipped
+from execution_arrow.providers.base import Provider
+from execution_arrow.stores import JobStore, open_store
+from execution_arrow.tariff import Ask, DearestCost, Tariff
+from ledger_fortress import Credits, Ledger, Reason, Refused
+from ledger_fortress import StoreUnavailable as LedgerUnavailable
+from rosetta_bridge import Catalog, InvalidRequest, UnknownModel
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """What an Arrow is made of. `ledger`, `island` and `catalog` are handed to users as they are."""
+
+    normalizer: Normalizer
+    router: Router
+    holds: LedgerPort
+    store: JobStore
+    artifacts: ArtifactStore
+    transport: Transport
+    credentials: Credentials
+    providers: Mapping[str, Provider]
+    spool: Path
+    clock: Clock
+    names: Names
+    ledger: Ledger
+    island: Island
+    catalog: Catalog
+
+
+def default_parts(
+    where: str | Path,
+    *,
+    artifacts: str | Path | None = None,
+    catalog: Catalog | None = None,
+    ledger: Ledger | None = None,
+    island: Island | None = None,
+    tariff: Tariff | None = None,
+    credentials: Credentials | None = None,
+    providers: Mapping[str, Provider] | None = None,
+    transport: Transport | None = None,
+    egress: EgressPolicy | None = None,
+) -> Parts:
+    """Everything in one folder: `ledger.db`, `arrow.db`, `artifacts/`, `spool/`.
+
+    `where` is the folder; with `memory:` nothing but the artifacts is kept, and `artifacts` must name
+    their folder.
+    """
+    in_memory = str(where) == "memory:"
+    if in_memory and artifacts is None:
+        raise ValueError("Arrow.open('memory:') keeps files all the same: pass artifacts='some/folder'")
+    folder = Path(artifacts if in_memory and artifacts is not None else where)
+    folder.mkdir(parents=True, exist_ok=True)
+    if transport is None:
+        from execution_arrow.transport.httpx import HttpxTransport
+
+        transport = HttpxTransport()
+    catalog = catalog or Catalog.shipped()
+    ledger = ledger or Ledger.open("memory:" if in_memory else _sqlite(folder / "ledger.db"))
+    island = island or Island.open("memory:")
+    return Parts(
+        normalizer=BridgeNormalizer(catalog, tariff or DearestCost()),
+        router=IslandRouter(island),
+        holds=FortressLedger(ledger),
+        store=open_store("memory:" if in_memory else _sqlite(folder / "arrow.db")),
+        artifacts=FolderArtifacts(Path(artifacts) if artifacts else folder / "artifacts", egress=egress),
+        transport=transport,
+        credentials=credentials or EnvironmentCredentials(),
+        providers=providers or shipped(),
+        spool=folder / "spool",
+        clock=SystemClock(),
+        names=SystemNames(),
+        ledger=ledger,
+        island=island,
+        catalog=catalog,
+    )
+
+
+def _sqlite(path: Path) -> str:
+    return f"sqlite:///{path.absolute()}"
+
+
+class BridgeNormalizer:
+    """`rosetta_bridge` as our Normalizer: eligible payloads with costs from the catalogue, priced by a tariff."""
+
+    def __init__(self, catalog: Catalog, tariff: Tariff) -> None:
+        self._catalog, self._tariff = catalog, tariff
+
+    def prepare(self, model: str, request: Mapping[str, Any]) -> Prepared:
+        try:
+            found = self._catalog[model]
+            asked = found.normalize(request)
+            eligible = found.require_eligible(asked)
+        except UnknownModel as error:
+            raise RequestRejected([error]) from error
+        except InvalidRequest as error:
+            raise RequestRejected(error.issues) from error
+        bills = {name: found.cost(asked, name) for name in eligible}
+        costs = {name: bill.micros if bill else None for name, bill in bills.items()}
+        ask = Ask(
+            model=found.id,
+            kind=found.kind,
+            values=asked.values,
+            work=asked.work,
+            asked=asked.asked,
+            costs=costs,
+        )
+        prices = self._tariff.prices(ask)
+        payloads = [found.render(asked, name) for name in eligible]
+        return Prepared(
+            model=found.id,
+            kind=found.kind,
+            values=asked.values,
+            order=asked.order,
+            work=asked.work,
+            asked=asked.asked,
+            quotes=tuple(
+                Quote(
+                    payload=Payload(
+                        provider=payload.provider,
+                        route=payload.route,
+                        method=payload.method,
+                        path=payload.path,
+                        model=payload.model,
+                        encoding=payload.encoding,
+                        headers=payload.headers,
+                        body=payload.body,
+                        fetches=tuple(fetch["$fetch"] for fetch in payload.fetches),
+                        dropped=tuple(map(str, payload.dropped)),
+                    ),
+                    cost=costs[payload.provider],
+                    price=prices[payload.provider],
+                )
+                for payload in payloads
+            ),
+            catalog_digest=payloads[0].catalog_digest,
+        )
+
+
+class IslandRouter:
+    """`adaptive_island` as our Router. Tickets are kept by attempt until their verdict, bounded."""
+
+    def __init__(self, island: Island) -> None:
+        self._island = island
+        self._tickets: LRUCache[str, Ticket] = LRUCache(maxsize=50_000)
+        self._lock = threading.Lock()
+
+    def rank(
+        self,
+        model: str,
+        allowed: Sequence[str],
+        *,
+        order: str | Sequence[str],
+        region: str,
+        costs: Mapping[str, int],
+        work: str,
+        sticky: str | None,
+    ) -> Ranked:
+        found = self._island.rank(
+            model, allowed, order=order, region=region, costs=costs, work=work, sticky=sticky
+        )
+        return Ranked(
+            providers=tuple(found), source=str(found.source.value), reason=found.reason, dropped=found.dropped
+        )
+
+    def admit(self, model: str, provider: str, *, region: str, account: str, work: str, attempt: str) -> bool:
+        ticket = self._island.attempt(
+            model, provider, region=region, account=account, work=work, id=f"{attempt}/{provider}"
+        )
+        if ticket.skip:
+            return False
+        with self._lock:
+            self._tickets[attempt] = ticket
+        return True
+
+    def record(self, verdict: Verdict) -> None:
+        with self._lock:
+            self._tickets.pop(verdict.id, None)
+        self._island.record(
+            Attempt(
+                id=f"{verdict.id}/{verdict.provider}",
+                model=verdict.model,
+                provider=verdict.provider,
+                region=verdict.region,
+                account=verdict.account,
+                work=verdict.work,
+                outcome=Outcome(verdict.outcome),
+                fault=Fault(verdict.fault),
+                seconds=verdict.seconds,
+                cost=verdict.cost,
+                retry_after=verdict.retry_after,
+                at=verdict.at,
+            )
+        )
+
+
+class FortressLedger:
+    """`ledger_fortress` as our LedgerPort. Holds never expire by themselves: only their owner settles them."""
+
+    # What is not owed any more is settled: a release of a hold that is gone changes nothing.
+    _GONE = frozenset({Reason.UNKNOWN_HOLD, Reason.HOLD_RELEASED, Reason.HOLD_TIMED_OUT})
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+
+    async def hold(self, account: str, key: str, amount: int, timeout: float) -> HoldOpened | HoldRefused:
+        try:
+            await asyncio.to_thread(
+                self._ledger.reserve, account, _amount(amount), key=key, timeout=timeout, on_timeout="report"
+            )
+        except Refused as no:
+            return HoldRefused(reason=no.reason.value, needed=no.needed.micros, available=no.available.micros)
+        except LedgerUnavailable as error:
+            raise StoreUnavailable(f"the ledger: {error}", maybe_applied=error.maybe_applied) from error
+        return HoldOpened()
+
+    async def settle(self, account: str, key: str, verb: str, amount: int) -> Settled | SettleRefused:
+        try:
+            if verb == "charge":
+                await asyncio.to_thread(self._ledger.charge, account, key, _amount(amount), on_missing="debt")
+            else:
+                await asyncio.to_thread(self._ledger.release, account, key)
+        except Refused as no:
+            if verb == "release" and no.reason in self._GONE:
+                return Settled()
+            return SettleRefused(reason=no.reason.value)
+        except LedgerUnavailable as error:
+            raise StoreUnavailable(f"the ledger: {error}", maybe_applied=error.maybe_applied) from error
+        return Settled()
+
+
+def _amount(micros: int) -> Credits:
+    return Credits.micro(micros)
