@@ -19,6 +19,11 @@ from tools.packages import PACKAGES, ROOT
 __all__ = ["FOLDER", "listing"]
 
 FOLDER = ROOT / "tests" / "public_api"
+# Special methods that a user writes without naming them: construction, `with`, `for`, `in`, `[]`, truth.
+PROTOCOL = {
+    *("__init__", "__enter__", "__aenter__", "__iter__", "__aiter__", "__next__", "__len__", "__contains__"),
+    *("__getitem__", "__bool__", "__call__", "__await__"),
+}
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
@@ -57,7 +62,7 @@ def members(value: type) -> Iterator[str]:
         assert isinstance(node, ast.ClassDef)
         for statement in node.body:
             for name, line in member(statement):
-                if name not in seen and (not name.startswith("_") or name == "__init__"):
+                if name not in seen and (not name.startswith("_") or name in PROTOCOL):
                     yield f"    {line}"
                 seen.add(name)
 

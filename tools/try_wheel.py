@@ -22,7 +22,7 @@ for name in {packages!r}:
     home = sys.modules[name].__file__
     assert {checkout!r} not in home, f"{{name}} was imported from the checkout: {{home}}"
 from rosetta_bridge import Catalog
-models = list(Catalog.shipped())
+models = Catalog.shipped().models()
 assert models, "the shipped catalogue is empty"
 for model in models:
     Catalog.shipped()[model]
