@@ -61,18 +61,24 @@ class Attempt:
     at: float = 0.0
 
 
-_NAMES = ("id", "model", "provider", "region", "account", "work")
-_REQUIRED = frozenset({"id", "model", "provider"})
+def misnamed(id: str, model: str, provider: str, region: str, account: str, work: str) -> str | None:
+    """Which of these names cannot be one, or None. `*` stands for all models or accounts and names none."""
+    for name in (id, model, provider, region, account, work):
+        if type(name) is not str or len(name) > NAME_LENGTH:
+            return f"{name!r:.80} is not a text of at most {NAME_LENGTH} characters"
+    if not (id and model and provider) or model == "*" or account == "*":
+        return "id, model and provider must not be empty, and '*' is neither a model nor an account"
+    return None
 
 
 def flaw(attempt: object) -> str | None:
     """Why this report cannot be counted, or None. Never raises, whatever it is given."""
     if not isinstance(attempt, Attempt):
         return f"not an Attempt but {type(attempt).__name__}"
-    for name in _NAMES:
-        value = getattr(attempt, name)
-        if not isinstance(value, str) or len(value) > NAME_LENGTH or (not value and name in _REQUIRED):
-            return f"{name} is not a text of 1 to {NAME_LENGTH} characters"
+    a = attempt
+    wrong = misnamed(a.id, a.model, a.provider, a.region, a.account, a.work)
+    if wrong is not None:
+        return wrong
     if not isinstance(attempt.outcome, Outcome):
         return "outcome is not an Outcome"
     if not isinstance(attempt.fault, Fault):

@@ -156,9 +156,15 @@ def _rated(breaker: Breaker, moment: Moment, rules: BreakerRules) -> Breaker:
 
 def _open(b: Breaker, moment: Moment, rules: BreakerRules, cause: Cause, wish: float = 0.0) -> Breaker:
     calm = b.state is State.CLOSED and moment.now - b.since > rules.open_most
-    opens = 1 if calm else b.opens + 1
-    # A wish replaces our own guess: the provider knows when it will take calls again. Jitter only ever adds.
-    base = wish if wish else min(rules.open_seconds * 2.0 ** min(opens - 1, 40), rules.open_most)
+    wish = min(max(wish, 0.0), rules.retry_after_most)
+    if (
+        cause is Cause.RETRY_AFTER
+    ):  # the provider knows better than our doubling when it will take calls again
+        base, opens = wish, b.opens
+    else:
+        opens = 1 if calm else b.opens + 1
+        base = max(wish, min(rules.open_seconds * 2.0 ** min(opens - 1, 40), rules.open_most))
+    # Jitter only ever adds: a wish is never shortened.
     until = max(b.until, moment.now + base * (1.0 + rules.jitter * moment.chance))
     return Breaker(State.OPEN, moment.now, until, cause, 0, opens)
 
@@ -168,9 +174,9 @@ def _failed(breaker: Breaker, moment: Moment, rules: BreakerRules) -> Breaker:
 
 
 def _throttled(breaker: Breaker, moment: Moment, rules: BreakerRules) -> Breaker:
-    wish = min(moment.retry_after, rules.retry_after_most)
     if breaker.state is not State.OPEN:
-        return _open(breaker, moment, rules, Cause.RETRY_AFTER, wish)
+        return _open(breaker, moment, rules, Cause.RETRY_AFTER, moment.retry_after)
+    wish = min(moment.retry_after, rules.retry_after_most)
     until = moment.now + wish * (1.0 + rules.jitter * moment.chance)
     if until <= breaker.until:
         return breaker
@@ -181,7 +187,7 @@ def _throttled(breaker: Breaker, moment: Moment, rules: BreakerRules) -> Breaker
 def _refused(breaker: Breaker, moment: Moment, rules: BreakerRules) -> Breaker:
     if breaker.state is State.OPEN and breaker.cause is Cause.ACCOUNT and moment.now < breaker.until:
         return breaker  # calls that were already on their way tell the same story once more
-    return _open(breaker, moment, rules, Cause.ACCOUNT)
+    return _open(breaker, moment, rules, Cause.ACCOUNT, moment.retry_after)
 
 
 def _close(breaker: Breaker, moment: Moment, _rules: BreakerRules) -> Breaker:

@@ -11,7 +11,6 @@ Not safe for threads by itself; the island's lock is around it.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
 
 from cachetools import LRUCache
 
@@ -27,28 +26,22 @@ from .breaker import (
     step,
     wait,
 )
-from .events import BreakerChanged
+from .events import BreakerChanged as Change
 from .order import Blocked
 from .policy import BreakerRules
 
 ANY = "*"
 
-
-class Scope(NamedTuple):
-    """What a breaker stands for; `*` for all accounts or all models."""
-
-    provider: str
-    account: str
-    model: str
+Scope = tuple[str, str, str]  # provider, account, model; `*` for all accounts or all models
 
 
 def scopes(provider: str, account: str, model: str) -> tuple[Scope, Scope, Scope, Scope]:
     """The breakers that a call stands under, its own first."""
     return (
-        Scope(provider, account, model),
-        Scope(provider, account, ANY),
-        Scope(provider, ANY, model),
-        Scope(provider, ANY, ANY),
+        (provider, account, model),
+        (provider, account, ANY),
+        (provider, ANY, model),
+        (provider, ANY, ANY),
     )
 
 
@@ -59,80 +52,89 @@ class Circuits:
         self.rules = rules
         self._most = most
         self._chance = chance
-        self._closed: LRUCache[Scope, Breaker] = LRUCache(maxsize=most)
-        self.shut: dict[Scope, Breaker] = {}
+        self._closed: LRUCache[Scope, list[Breaker]] = LRUCache(maxsize=most)
+        self.shut: dict[str, dict[Scope, Breaker]] = {}
+        """All breakers that are not closed, by provider; empty means that nothing is shut at all."""
+
+    def __len__(self) -> int:
+        return sum(map(len, self.shut.values()))
 
     def get(self, scope: Scope) -> Breaker:
         """The breaker of a scope, a fresh one where nothing happened yet."""
-        return self.shut.get(scope) or self._closed.get(scope, FRESH)
+        breaker = self.shut.get(scope[0], {}).get(scope)
+        if breaker is None:
+            box = self._closed.get(scope)
+            return FRESH if box is None else box[0]
+        return breaker
 
     def blocked(self, provider: str, account: str, model: str, now: float) -> Blocked | None:
         """Why a call would be skipped now, by the breaker that lasts longest; None where it would not."""
+        shut = self.shut.get(provider)
+        if shut is None:
+            return None
         worst: Blocked | None = None
         for scope in scopes(provider, account, model):
-            breaker = self.shut.get(scope)
+            breaker = shut.get(scope)
             if breaker is None or permit(breaker, now) is not Permit.SKIP:
                 continue
-            block = Blocked(breaker.cause, breaker.state.value, wait(breaker, now))
+            block = Blocked(breaker.cause, breaker.state, wait(breaker, now))
             if worst is None or _longer(block, worst):
                 worst = block
         return worst
 
     def state(self, provider: str, account: str, model: str) -> str:
         """The state to show: that of the first breaker that is not closed."""
+        shut = self.shut.get(provider, {})
         for scope in scopes(provider, account, model):
-            if scope in self.shut:
-                return self.shut[scope].state.value
+            if scope in shut:
+                return shut[scope].state.value
         return State.CLOSED.value
 
-    def lease(
-        self, provider: str, account: str, model: str, attempt: str, now: float
-    ) -> list[BreakerChanged]:
-        """Give the attempt the probe of every breaker that waits for one; call it only where nothing
-        blocks."""
+    def lease(self, provider: str, account: str, model: str, attempt: str, now: float) -> list[Change]:
+        """Give the attempt the probe of every breaker that waits for one; only where nothing blocks."""
         moment = Moment(now, attempt=attempt)
-        changes = []
+        changes: list[Change] = []
         for scope in scopes(provider, account, model):
-            breaker = self.shut.get(scope)
+            breaker = self.shut.get(provider, {}).get(scope)
             if breaker is not None and permit(breaker, now) is Permit.PROBE:
                 changes += self.tell(scope, Signal.PROBE, moment)
         return changes
 
-    def tell(self, scope: Scope, signal: Signal, moment: Moment) -> list[BreakerChanged]:
+    def tell(self, scope: Scope, signal: Signal, moment: Moment) -> list[Change]:
         """Fold one signal into one breaker."""
         before = self.get(scope)
-        if signal in (Signal.FAILURE, Signal.THROTTLED, Signal.REFUSED):
+        if signal in _JITTERED:
             moment = moment._replace(chance=self._chance())
         after = step(before, signal, moment, self.rules)
         if after is before:
             return []
-        if after.state is State.CLOSED:
-            self.shut.pop(scope, None)
-            self._closed[scope] = after
-        else:
-            self._closed.pop(scope, None)
-            self._make_room()
-            self.shut[scope] = after
+        self._put(scope, after)
         if after.state is before.state and after.until <= before.until:
             return []
-        return [_change(scope, before, after, moment.now)]
+        cause = after.cause if after.cause is not Cause.NONE else before.cause
+        return [Change(moment.now, *scope, before.state.value, after.state.value, cause.value, after.until)]
 
-    def settle(
-        self, provider: str, account: str, model: str, signal: Signal, started: float, moment: Moment
-    ) -> list[BreakerChanged]:
+    def settle(self, own: Scope, signal: Signal, started: float, moment: Moment) -> list[Change]:
         """Fold a verdict into every breaker it concerns.
 
         The account's breaker learns only about the account: another failure hands its probe back, unjudged.
         """
-        own = Scope(provider, account, model)
-        refused = signal is Signal.REFUSED
-        changes = self.tell(own, Signal.NEUTRAL if refused else self._timed(own, signal, started), moment)
-        if refused:
-            changes += self.tell(Scope(provider, account, ANY), signal, moment)
-        elif self.shut:
+        if signal is Signal.REFUSED:
+            changes = self.tell(own, Signal.NEUTRAL, moment)
+            return changes + self.tell((own[0], own[1], ANY), signal, moment)
+        shut = self.shut.get(own[0])
+        if shut is None and signal is Signal.SUCCESS:  # nearly always
+            box = self._closed.get(own)
+            if box is None:
+                box = self._closed[own] = [FRESH]
+            if started >= box[0].since:
+                box[0] = step(box[0], signal, moment, self.rules)
+            return []
+        changes = self.tell(own, self._timed(own, signal, started), moment)
+        if shut is not None:
             wider = signal if signal in (Signal.SUCCESS, Signal.SLOW) else Signal.NEUTRAL
-            for scope in scopes(provider, account, model)[1:]:
-                if scope in self.shut:
+            for scope in scopes(*own)[1:]:
+                if scope in shut:
                     changes += self.tell(scope, self._timed(scope, wider, started), moment)
         return changes
 
@@ -144,20 +146,36 @@ class Circuits:
         before = started < breaker.since if breaker.state is State.CLOSED else started <= breaker.since
         return Signal.LATE if before else signal
 
+    def _put(self, scope: Scope, breaker: Breaker) -> None:
+        provider = scope[0]
+        shut = self.shut.get(provider)
+        if breaker.state is State.CLOSED:
+            if shut is not None and shut.pop(scope, None) is not None and not shut:
+                del self.shut[provider]
+            self._closed[scope] = [breaker]
+            return
+        self._closed.pop(scope, None)
+        if (shut is None or scope not in shut) and len(self) >= self._most:
+            self._make_room()
+        self.shut.setdefault(provider, {})[scope] = breaker
+
     def _make_room(self) -> None:
         """Forget the open breaker that ends first; isolated ones are a human's word and stay."""
-        if len(self.shut) >= self._most:
-            ends = [(b.until, scope) for scope, b in self.shut.items() if b.state is not State.ISOLATED]
-            if ends:
-                del self.shut[min(ends)[1]]
+        open_ones = (
+            (breaker.until, scope)
+            for shut in self.shut.values()
+            for scope, breaker in shut.items()
+            if breaker.state is not State.ISOLATED
+        )
+        first = min(open_ones, default=None)
+        if first is not None:
+            self._put(first[1], FRESH)
+
+
+_JITTERED = frozenset({Signal.FAILURE, Signal.THROTTLED, Signal.REFUSED, Signal.SLOW})
 
 
 def _longer(block: Blocked, other: Blocked) -> bool:
     if block.retry_after is None or other.retry_after is None:
         return block.retry_after is None
     return block.retry_after > other.retry_after
-
-
-def _change(scope: Scope, before: Breaker, after: Breaker, now: float) -> BreakerChanged:
-    cause = after.cause if after.cause is not Cause.NONE else before.cause
-    return BreakerChanged(now, *scope, before.state.value, after.state.value, cause.value, after.until)

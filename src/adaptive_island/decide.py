@@ -9,11 +9,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from .attempt import is_money
-from .index import Estimate, dollars, scored
-from .knowledge import Known
+from .attempt import MOST
+from .index import Known, dollars, expected
 from .order import Blocked, Order, Source, arranged, based, explicit, follow, panics, soft
-from .policy import Policy
+from .policy import Policy, Weights
 
 
 class Question(NamedTuple):
@@ -30,14 +29,14 @@ class Question(NamedTuple):
 
 
 class Decision(NamedTuple):
-    """The order, and per provider in base order what it was made of (empty where nothing was compared)."""
+    """The order, and what it was made of where providers were compared: their names in base order, their
+    scores and dollars, and the weights."""
 
     order: Order
-    names: tuple[str, ...]
-    hoped: Sequence[float]
-    expected: Sequence[float]
-    estimates: Sequence[Estimate]
-    dollars: Sequence[float]
+    names: tuple[str, ...] = ()
+    scores: Sequence[float] = ()
+    dollars: Sequence[float] = ()
+    weights: Weights | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,12 +75,15 @@ def decide(
 ) -> Decision:
     """The order for a question, given estimates, blocked providers and a published ranking (or none)."""
     model, allowed = question.model, question.allowed
-    named = explicit(question.order, allowed)
-    if named is not None:
-        return _plain(follow(model, named, allowed))
-    weights = policy.orders.get(question.order) if isinstance(question.order, str) else None
-    if weights is None:
-        return _plain(Order(allowed, model, Source.CALLER, f"there is no order named {question.order!r:.80}"))
+    kind = question.order
+    if isinstance(kind, (tuple, list)) and len(kind) == 1 and kind[0] not in allowed:
+        kind = kind[0]  # ["fastest"] is how some requests spell it
+    weights = policy.orders.get(kind) if isinstance(kind, str) else None
+    if weights is None or not isinstance(kind, str):
+        named = explicit(kind, allowed)
+        if named is not None:
+            return Decision(follow(model, named, allowed))
+        return Decision(Order(allowed, model, Source.CALLER, f"there is no order named {kind!r:.80}"))
     names = based(ranked, allowed)
     shut, note = _shut(names, blocks, policy)
     if known.judged.isdisjoint(names):
@@ -89,17 +91,12 @@ def decide(
         what = _BASES[source]
         tail = [name for name in names if name in shut]
         cold = [name for name in names if name not in shut] + tail
-        return _plain(Order(cold, model, source, what + note))
-    estimates = [known.of(name) for name in names]
-    money = dollars(names, estimates, question.costs)
-    hoped, expected = scored(estimates, money, weights)
-    ordered = arranged(names, hoped, band=policy.band, sticky=question.sticky, shut=shut)
-    order = Order(ordered, model, Source.LEARNED, f"{question.order} by recent attempts{note}")
-    return Decision(order, names, hoped, expected, estimates, money)
-
-
-def _plain(order: Order) -> Decision:
-    return Decision(order, (), (), (), (), ())
+        return Decision(Order(cold, model, source, what + note))
+    money = dollars(names, known, question.costs)
+    scores = known.scores(kind, weights, names, money)
+    ordered = arranged(names, scores, band=policy.band, sticky=question.sticky, shut=shut)
+    order = Order(ordered, model, Source.LEARNED, f"{kind} by recent attempts{note}")
+    return Decision(order, names, scores, money, weights)
 
 
 def _shut(names: Sequence[str], blocks: Mapping[str, Blocked], policy: Policy) -> tuple[tuple[str, ...], str]:
@@ -114,14 +111,15 @@ def _shut(names: Sequence[str], blocks: Mapping[str, Blocked], policy: Policy) -
 
 
 def sane_costs(costs: object) -> dict[str, int]:
-    """The usable part of a cost table: names with integer micro-credits. Anything else is left out."""
-    if not isinstance(costs, Mapping):
+    """The usable part of a cost table: whole, non-negative micro-credits. Anything else is left out."""
+    if type(costs) is not dict and not isinstance(costs, Mapping):
         return {}
-    return {name: cost for name, cost in costs.items() if isinstance(name, str) and is_money(cost)}
+    return {name: cost for name, cost in costs.items() if type(cost) is int and 0 <= cost <= MOST}
 
 
 def explained(
     decision: Decision,
+    known: Known,
     name: str,
     *,
     last_seen: float | None,
@@ -133,24 +131,25 @@ def explained(
     words = [decision.order.reason if position else "left out by the explicit order"]
     if blocked is not None:
         when = "until restored" if blocked.retry_after is None else f"for {blocked.retry_after:.0f} s"
-        words.append(f"breaker {blocked.state} ({blocked.cause.value}) {when}")
-    reason = "; ".join(words)
-    if name not in decision.names:
-        return Explanation(name, position, None, None, None, None, None, 0.0, last_seen, None, state, reason)
-    i = decision.names.index(name)
-    e, hoped, mean = decision.estimates[i], decision.hoped[i], decision.expected[i]
-    cost = round(decision.dollars[i] * 1e6)
+        words.append(f"breaker {blocked.state} ({blocked.cause}) {when}")
+    e = known.of(name)
+    score = mean = cost = None
+    if decision.weights is not None:
+        i = decision.names.index(name)
+        cost, score = round(decision.dollars[i] * 1e6), decision.scores[i]
+        mean = expected(decision.weights, e) - decision.weights.per_dollar * decision.dollars[i]
+    seen = name in known.judged
     return Explanation(
-        name,
-        position,
-        hoped,
-        mean,
-        hoped - mean,
-        e.success,
-        e.seconds,
-        e.attempts,
-        last_seen,
-        cost,
-        state,
-        reason,
+        provider=name,
+        position=position,
+        score=score,
+        mean=mean,
+        width=None if score is None or mean is None else score - mean,
+        success=e.success if seen else None,
+        seconds=e.seconds if seen else None,
+        attempts=e.attempts,
+        last_seen=last_seen,
+        cost=cost,
+        breaker=state,
+        reason="; ".join(words),
     )

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from typing import NamedTuple, Protocol
 
-from .attempt import Attempt, Fault, Outcome
+from .attempt import Fault, Outcome
 from .breaker import Moment, Signal
-from .circuits import ANY, Circuits, Scope
+from .circuits import ANY, Circuits
 from .decide import Decision, Question, decide
 from .events import BreakerChanged
 from .flights import Flight, Flights
+from .index import Known
 from .knowledge import Knowledge, lost, won
 from .order import Blocked, panics, soft
 from .policy import Policy
@@ -23,6 +25,40 @@ from .stores.base import Counters, RankingCache
 
 FINAL = frozenset({Outcome.USED, Outcome.FAILED, Outcome.CANCELED, Outcome.DISCARDED})
 DELIVERED = frozenset({Outcome.USED, Outcome.DISCARDED})
+
+
+class Names(Protocol):
+    """What an attempt and a ticket have in common: which submission it is."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def model(self) -> str: ...
+    @property
+    def provider(self) -> str: ...
+    @property
+    def region(self) -> str: ...
+    @property
+    def account(self) -> str: ...
+    @property
+    def work(self) -> str: ...
+
+
+class Told(NamedTuple):
+    """What a report says; `at` is never later than now."""
+
+    outcome: Outcome
+    fault: Fault
+    seconds: float
+    cost: int | None
+    retry_after: float | None
+    at: float
+
+    def blamed(self) -> bool:
+        """Whether it blames the provider: a failure by default, a cancel only if it says so."""
+        if self.outcome is Outcome.CANCELED:
+            return self.fault is Fault.PROVIDER
+        return self.fault is Fault.PROVIDER or self.fault is Fault.NONE
 
 
 class Engine:
@@ -39,17 +75,19 @@ class Engine:
         self.counts: Counter[str] = Counter()
         self._swept = 0.0
 
-    def decide(self, question: Question, now: float) -> tuple[Decision, dict[str, Blocked]]:
-        """The order for a question, and who is blocked now."""
+    def decide(self, question: Question, now: float) -> tuple[Decision, Known, dict[str, Blocked]]:
+        """The order for a question, what it was made from, and who is blocked now."""
         blocks: dict[str, Blocked] = {}
-        if self.circuits.shut:
+        shut = self.circuits.shut
+        if shut:
             for name in question.allowed:
-                block = self.circuits.blocked(name, question.account, question.model, now)
-                if block is not None:
-                    blocks[name] = block
+                if name in shut:
+                    block = self.circuits.blocked(name, question.account, question.model, now)
+                    if block is not None:
+                        blocks[name] = block
         known = self.knowledge.estimates(question.region, question.model, question.work, now)
         ranked = self.rankings.get(question.region, question.model, now)
-        return decide(question, known, blocks, ranked, self.policy), blocks
+        return decide(question, known, blocks, ranked, self.policy), known, blocks
 
     def admit(self, name: str, flight: Flight, now: float) -> tuple[Blocked | None, list[BreakerChanged]]:
         """Let an attempt start, as the probe where one is due, or say what blocks it."""
@@ -77,52 +115,48 @@ class Engine:
         )
         return panics(blocked, len(names), self.policy.panic)
 
-    def take(self, report: Attempt, now: float) -> list[BreakerChanged]:
+    def take(self, of: Names, told: Told, now: float) -> list[BreakerChanged]:
         """Take a report about an attempt: the first verdict counts, waiting is shown, the rest changes
         nothing."""
-        at = min(report.at, now) if report.at else now
-        if self.flights.settled(report.id):
+        flights = self.flights
+        if flights.settled(of.id):
             self.counts["duplicates"] += 1
             return []
-        flight = self.flights.get(report.id)
-        if report.outcome in FINAL:
-            self.flights.settle(report.id)
-        elif report.outcome is Outcome.PENDING or (flight is not None and flight.unknown):
+        flight = flights.get(of.id)
+        waited = flight is not None and flight.unknown
+        started = told.at - told.seconds if flight is None else flight.started
+        if told.outcome in FINAL:
+            flights.settle(of.id)
+        else:
             if flight is None:
-                self.flights.start(report.id, _flight(report, at - report.seconds))
-            return []
-        else:
-            begun = _flight(report, at - report.seconds) if flight is None else flight
-            self.flights.start(report.id, begun._replace(unknown=True))
-        self.knowledge.forget(report.region, report.model)
-        self._count(report, at)
-        if now - at > self.policy.breaker.window_seconds:
-            return []  # an old log being fed: it teaches the index, but says nothing about this minute
-        started = at - report.seconds if flight is None else flight.started
-        moment = Moment(now, attempt=report.id, retry_after=(report.retry_after or 0.0) - (now - at))
-        signal = self._signal(report, moment)
-        return self.circuits.settle(report.provider, report.account, report.model, signal, started, moment)
+                flight = Flight(of.region, of.model, of.provider, of.account, of.work, started)
+            unknown = waited or told.outcome is Outcome.UNKNOWN
+            flights.start(of.id, flight._replace(unknown=unknown))
+        self.knowledge.forget(of.region, of.model)
+        if told.outcome in DELIVERED:
+            verdict = won(told.seconds, told.cost)
+            self.knowledge.count(verdict, of.region, of.model, of.provider, of.work, told.at)
+        elif told.outcome in FINAL and told.blamed():
+            self.knowledge.count(lost(told.seconds), of.region, of.model, of.provider, of.work, told.at)
+        age = now - told.at
+        if told.outcome is Outcome.PENDING or age > self.policy.breaker.window_seconds:
+            return []  # an old log being fed teaches the index, but says nothing about this minute
+        moment = Moment(now, 0.0, of.id, (told.retry_after or 0.0) - age)
+        signal = self._signal(told, moment.retry_after)
+        if waited and signal is Signal.FAILURE:
+            signal = Signal.NEUTRAL  # the breaker heard of it when it became unknown
+        return self.circuits.settle((of.provider, of.account, of.model), signal, started, moment)
 
-    def _count(self, report: Attempt, at: float) -> None:
-        """Add a verdict about the provider to what is known."""
-        if report.outcome in DELIVERED:
-            verdict = won(report.seconds, report.cost)
-        elif report.outcome is not Outcome.UNKNOWN and _blamed(report):
-            verdict = lost(report.seconds)
-        else:
-            return
-        self.knowledge.count(verdict, report.region, report.model, report.provider, report.work, at)
-
-    def _signal(self, report: Attempt, moment: Moment) -> Signal:
+    def _signal(self, told: Told, retry_after: float) -> Signal:
         """What the breaker is told."""
-        if report.outcome in DELIVERED:
+        if told.outcome in DELIVERED:
             slow = self.policy.breaker.slow_seconds
-            return Signal.SLOW if slow is not None and report.seconds > slow else Signal.SUCCESS
-        if report.outcome is Outcome.FAILED and report.fault is Fault.ACCOUNT:
+            return Signal.SLOW if slow is not None and told.seconds > slow else Signal.SUCCESS
+        if told.outcome is Outcome.FAILED and told.fault is Fault.ACCOUNT:
             return Signal.REFUSED
-        if not _blamed(report):
+        if not told.blamed():
             return Signal.NEUTRAL
-        return Signal.THROTTLED if moment.retry_after > 0.0 else Signal.FAILURE
+        return Signal.THROTTLED if retry_after > 0.0 else Signal.FAILURE
 
     def steer(
         self, signal: Signal, provider: str, account: str | None, model: str | None, now: float
@@ -131,21 +165,10 @@ class Engine:
 
         Restoring a wide scope restores every narrower one in it.
         """
-        scope = Scope(provider, ANY if account is None else account, ANY if model is None else model)
+        scope = (provider, ANY if account is None else account, ANY if model is None else model)
         changes = self.circuits.tell(scope, signal, Moment(now))
         if signal is Signal.RESTORE:
-            for other in list(self.circuits.shut):
+            for other in list(self.circuits.shut.get(provider, ())):
                 if all(mine in (ANY, theirs) for mine, theirs in zip(scope, other, strict=True)):
                     changes += self.circuits.tell(other, signal, Moment(now))
         return changes
-
-
-def _flight(report: Attempt, started: float) -> Flight:
-    return Flight(report.region, report.model, report.provider, report.account, report.work, started)
-
-
-def _blamed(report: Attempt) -> bool:
-    """Whether the report blames the provider: a failure by default, a cancel only if it says so."""
-    if report.outcome in (Outcome.FAILED, Outcome.UNKNOWN):
-        return report.fault in (Fault.PROVIDER, Fault.NONE)
-    return report.outcome is Outcome.CANCELED and report.fault is Fault.PROVIDER

@@ -62,6 +62,10 @@ class Flights:
         self._settled[attempt] = None
         return self._remove(attempt)
 
+    def any(self, region: str, model: str) -> bool:
+        """Whether any attempt is in flight for a model."""
+        return (region, model) in self._by_model
+
     def of(self, region: str, model: str, now: float) -> Iterator[Flight]:
         """Attempts in flight for a model that are young enough to say something."""
         attempts = self._by_model.get((region, model))

@@ -60,9 +60,10 @@ def report(engine: Engine, store: str, last_error: str, now: float) -> Health:
         known[0] += 1
         known[1] += flight.unknown
     states: dict[str, set[State]] = {}
-    for scope, breaker in engine.circuits.shut.items():
-        waiting = breaker.state is State.OPEN and now >= breaker.until
-        states.setdefault(scope.provider, set()).add(State.HALF_OPEN if waiting else breaker.state)
+    for provider, shut in engine.circuits.shut.items():
+        for breaker in shut.values():
+            waiting = breaker.state is State.OPEN and now >= breaker.until
+            states.setdefault(provider, set()).add(State.HALF_OPEN if waiting else breaker.state)
     providers = []
     for region in sorted(engine.knowledge.regions | {where for where, _name in flying}):
         fast, slow = engine.knowledge.read(region, "", now)
@@ -91,7 +92,7 @@ def report(engine: Engine, store: str, last_error: str, now: float) -> Health:
         store=store,
         store_age=0.0,
         in_flight=len(engine.flights),
-        open_breakers=len(engine.circuits.shut),
+        open_breakers=len(engine.circuits),
         rankings=len(engine.rankings),
         last_error=last_error,
         counts={name: number for name, number in counts.items() if number},

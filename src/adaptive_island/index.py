@@ -62,11 +62,21 @@ class Evidence(NamedTuple):
     overdue: Mapping[str, int]
 
 
-def worth(weights: Weights, success: float, seconds: float, failure_seconds: float, dollars: float) -> float:
-    """The index of the paragraph above, in parts of a delivered result."""
-    value = 1.0 - weights.per_minute * seconds / 60.0 - weights.per_dollar * dollars
+def worth(weights: Weights, success: float, seconds: float, failure_seconds: float) -> float:
+    """The index of the paragraph above in parts of a delivered result, before the request's own cost."""
+    value = 1.0 - weights.per_minute * seconds / 60.0
     loss = weights.per_failure + weights.per_minute * failure_seconds / 60.0
     return value - loss * (1.0 - success) / success
+
+
+def hoped(weights: Weights, e: Estimate) -> float:
+    """The index at the optimistic end, before the request's own cost."""
+    return worth(weights, e.hoped_success, e.hoped_seconds, e.failure_seconds)
+
+
+def expected(weights: Weights, e: Estimate) -> float:
+    """The index as expected, before the request's own cost."""
+    return worth(weights, e.success, e.seconds, e.failure_seconds)
 
 
 def pooled(cells: Cells) -> dict[str, Sums]:
@@ -181,20 +191,40 @@ class Pace(NamedTuple):
         return (self.base + self.factors.get(provider, 0.0) + sums.log) / (1.0 + sums.timed)
 
 
-def dollars(allowed: Sequence[str], known: Sequence[Estimate], costs: Mapping[str, int]) -> list[float]:
+def dollars(allowed: Sequence[str], known: Known, costs: Mapping[str, int]) -> list[float]:
     """What this request costs at each provider: as told, else as learned, else as the others on average."""
-    amounts = [costs.get(name, e.cost) for name, e in zip(allowed, known, strict=True)]
-    given = [amount for amount in amounts if amount is not None]
-    usual = sum(given) / len(given) if given else 0.0
-    return [(usual if amount is None else amount) / 1e6 for amount in amounts]
+    try:
+        return [costs[name] / 1e6 for name in allowed]
+    except KeyError:
+        amounts = [costs.get(name, known.of(name).cost) for name in allowed]
+        given = [amount for amount in amounts if amount is not None]
+        usual = sum(given) / len(given) if given else 0.0
+        return [(usual if amount is None else amount) / 1e6 for amount in amounts]
 
 
-def scored(
-    known: Sequence[Estimate], money: Sequence[float], weights: Weights
-) -> tuple[list[float], list[float]]:
-    """The hoped and the expected index for each estimate at its dollars."""
-    hoped, expected = [], []
-    for e, cost in zip(known, money, strict=True):
-        hoped.append(worth(weights, e.hoped_success, e.hoped_seconds, e.failure_seconds, cost))
-        expected.append(worth(weights, e.success, e.seconds, e.failure_seconds, cost))
-    return hoped, expected
+class Known(NamedTuple):
+    """Estimates of one model at one class of work; `unseen` stands for every provider not in `seen`, `judged`
+    are the providers that anybody had a verdict from. `own` is false where nobody ever reported on the model. `parts` keeps the hoped index by named order, which
+    only the request's cost is missing from."""
+
+    seen: Mapping[str, Estimate]
+    unseen: Estimate
+    judged: frozenset[str]
+    parts: dict[str, dict[str, float]]
+    own: bool = True
+
+    def of(self, provider: str) -> Estimate:
+        """The estimate of a provider, seen or not."""
+        return self.seen.get(provider, self.unseen)
+
+    def scores(
+        self, order: str, weights: Weights, allowed: Sequence[str], money: Sequence[float]
+    ) -> list[float]:
+        """The hoped index of each allowed provider at its dollars."""
+        parts = self.parts.get(order)
+        if parts is None:
+            parts = {name: hoped(weights, e) for name, e in self.seen.items()}
+            parts[NOBODY] = hoped(weights, self.unseen)
+            self.parts[order] = parts
+        other, rate = parts[NOBODY], weights.per_dollar
+        return [parts.get(name, other) - rate * cost for name, cost in zip(allowed, money, strict=True)]

@@ -12,11 +12,11 @@ from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Any
 
-from .attempt import Attempt, Fault, Outcome, flaw, is_money
+from .attempt import Attempt, Fault, Outcome, flaw, is_money, misnamed
 from .breaker import Signal
 from .circuits import ANY
-from .decide import Decision, Explanation, Question, explained, sane_costs
-from .engine import Engine
+from .decide import Explanation, Question, explained, sane_costs
+from .engine import Engine, Told
 from .errors import UnknownStore
 from .events import BreakerChanged, FellOpen, Hook, LogHook
 from .flights import Flight
@@ -26,6 +26,8 @@ from .policy import Policy
 from .runtime import Names, guard_fork, lock, random_source, steady_clock
 from .stores.memory import MemoryCounters, MemoryRankings
 from .ticket import Ticket
+
+_Kept = tuple[float, float, dict[str, int] | None, Order]  # from, until, costs
 
 
 class Island:
@@ -43,7 +45,7 @@ class Island:
         self._names = Names()
         self._last_now = 0.0
         self._last_error = ""
-        self._memo: dict[str, dict[Any, list[tuple[float, float, dict[str, int], Order]]]] = {}
+        self._memo: dict[str, dict[Any, list[_Kept]]] = {}
         self._memo_size = 0
         self.rankings = MemoryRankings(self._now, policy.models_most)
         counters = MemoryCounters(policy.models_most)
@@ -95,20 +97,22 @@ class Island:
         """
         try:
             now = self._clock()
-            for since, until, known, result in self._memo[model][
+            for since, until, paid, result in self._memo[model][
                 allowed, order, region, work, sticky, account
             ]:
-                if since <= now < until and known == costs:
+                if since <= now < until and paid == costs:
                     return result
         except Exception:  # noqa: BLE001  # nothing remembered, or nothing that can be: decide
             pass
         names = _checked(allowed)
         try:
-            question = Question(model, names, order, region, sane_costs(costs), work, sticky, account)
+            clean = sane_costs(costs)
+            question = Question(model, names, order, region, clean, work, sticky, account)
             with self._lock:
                 now = self._now()
-                decision, blocks = self._engine.decide(question, now)
-                self._remember(question, costs, decision, blocks, now)
+                decision, known, blocks = self._engine.decide(question, now)
+                if decision.names and known.own and (costs is None or len(clean) == len(costs)):
+                    self._remember(question, None if costs is None else clean, decision.order, blocks, now)
             return decision.order
         except Exception as error:  # noqa: BLE001  # intelligence fails open
             self._fell_open("rank", error)
@@ -131,11 +135,12 @@ class Island:
         names = _checked(allowed)
         question = Question(model, names, order, region, sane_costs(costs), work, sticky, account)
         with self._lock:
-            decision, blocks = self._engine.decide(question, self._now())
+            decision, known, blocks = self._engine.decide(question, self._now())
             rest = (name for name in names if name not in decision.order)
             return tuple(
                 explained(
                     decision,
+                    known,
                     name,
                     last_seen=self._engine.knowledge.last(region, model, name),
                     blocked=blocks.get(name),
@@ -165,12 +170,12 @@ class Island:
         changes: list[BreakerChanged] = []
         started = self._last_now
         try:
-            flight = Flight(region, model, provider, account, work, started)
-            if wrong := flaw(_report(name, flight, Outcome.PENDING)):
+            if wrong := misnamed(name, model, provider, region, account, work):
                 raise ValueError(wrong)
             with self._lock:
                 started = self._now()
-                block, changes = self._engine.admit(name, flight._replace(started=started), started)
+                flight = Flight(region, model, provider, account, work, started)
+                block, changes = self._engine.admit(name, flight, started)
             if changes:
                 self._emit(changes)
         except Exception as error:  # noqa: BLE001  # intelligence fails open
@@ -188,11 +193,9 @@ class Island:
         try:
             if wrong := flaw(attempt):
                 raise ValueError(wrong)
-            with self._lock:
-                changes = self._engine.take(attempt, self._now())
-                self._memo.pop(attempt.model, None)
-            if changes:
-                self._emit(changes)
+            a, now = attempt, self._now()
+            told = Told(a.outcome, a.fault, a.seconds, a.cost, a.retry_after, min(a.at, now) if a.at else now)
+            self._take(attempt, told, now)
         except Exception as error:  # noqa: BLE001  # intelligence fails open
             self._fell_open("record", error)
 
@@ -242,22 +245,25 @@ class Island:
         self, ticket: Ticket, outcome: Outcome, fault: Fault, cost: int | None, retry_after: float | None
     ) -> None:
         """A verdict from a ticket."""
-        seconds = max(0.0, self._now() - ticket.started)
-        self.record(
-            Attempt(
-                id=ticket.id,
-                model=ticket.model,
-                provider=ticket.provider,
-                outcome=outcome,
-                region=ticket.region,
-                account=ticket.account,
-                work=ticket.work,
-                fault=fault,
-                seconds=seconds,
-                cost=cost if is_money(cost) else None,
-                retry_after=retry_after,
-            )
-        )
+        try:
+            if wrong := misnamed(
+                ticket.id, ticket.model, ticket.provider, ticket.region, ticket.account, ticket.work
+            ):
+                raise ValueError(wrong)
+            now = self._now()
+            seconds = max(0.0, now - ticket.started)
+            told = Told(outcome, fault, seconds, cost if is_money(cost) else None, retry_after, now)
+            self._take(ticket, told, now)
+        except Exception as error:  # noqa: BLE001  # intelligence fails open
+            self._fell_open("record", error)
+
+    def _take(self, of: Attempt | Ticket, told: Told, now: float) -> None:
+        with self._lock:
+            changes = self._engine.take(of, told, now)
+            if self._memo:
+                self._memo.pop(of.model, None)
+        if changes:
+            self._emit(changes)
 
     def _steer(self, signal: Signal, provider: str, account: str | None, model: str | None) -> None:
         with self._lock:
@@ -266,25 +272,24 @@ class Island:
 
     def _remember(
         self,
-        question: Question,
-        costs: object,
-        decision: Decision,
+        q: Question,
+        costs: dict[str, int] | None,
+        order: Order,
         blocks: Mapping[str, Blocked],
         now: float,
     ) -> None:
         """Keep an order until it may change by itself; only for models that verdicts brought in."""
-        if not decision.names or (costs is not None and question.costs != costs):
-            return
-        waits = [block.retry_after for block in blocks.values() if block.retry_after is not None]
-        until = now + min([self.policy.refresh, *waits])
-        q = question
-        key = q.allowed, q.order, q.region, q.work, q.sticky, q.account
+        until = now + self.policy.refresh
+        for block in blocks.values():
+            if block.retry_after is not None:
+                until = min(until, now + block.retry_after)
         if self._memo_size >= self.policy.orders_most:
             self._memo, self._memo_size = {}, 0
-        remembered = self._memo.setdefault(q.model, {}).setdefault(key, [])
-        kept = [entry for entry in remembered if entry[0] <= now < entry[1] and entry[2] != costs][-3:]
+        of_model = self._memo.setdefault(q.model, {})
+        key = q.allowed, q.order, q.region, q.work, q.sticky, q.account
+        kept = [entry for entry in of_model.get(key, ()) if now < entry[1] and entry[2] != costs]
+        of_model[key] = [(now, until, costs, order), *kept[:3]]
         self._memo_size += 1
-        self._memo[q.model][key] = [(now, until, dict(q.costs), decision.order), *kept]
 
     def _now(self) -> float:
         """The clock's time; the last good one where the clock itself is broken."""
@@ -321,24 +326,12 @@ class Island:
             self._engine.counts["hook"] += 1
 
 
-def _report(name: str, flight: Flight, outcome: Outcome) -> Attempt:
-    return Attempt(
-        id=name,
-        model=flight.model,
-        provider=flight.provider,
-        outcome=outcome,
-        region=flight.region,
-        account=flight.account,
-        work=flight.work,
-    )
-
-
 def _checked(allowed: Sequence[str]) -> tuple[str, ...]:
     """The allowed providers without duplicates, or the one error that `rank` raises."""
     try:
         names = None if isinstance(allowed, (str, bytes)) else tuple(dict.fromkeys(allowed))
     except Exception:  # noqa: BLE001
         names = None
-    if not names or not all(isinstance(name, str) for name in names):
+    if not names or (set(map(type, names)) != {str} and not all(isinstance(n, str) for n in names)):
         raise ValueError(f"allowed must be a sequence of at least one provider name, not {allowed!r:.200}")
     return names

@@ -17,7 +17,7 @@ from typing import NamedTuple
 from cachetools import LRUCache
 
 from .flights import Flight, Flights
-from .index import Cells, Estimate, Evidence, estimates
+from .index import Cells, Evidence, Known, estimates
 from .policy import Policy
 from .stores.base import Bucket, Cell, Counters
 from .window import NOTHING, WIDTH, Sums, epoch, rescale, weight
@@ -43,19 +43,6 @@ def won(seconds: float, cost: int | None) -> Verdict:
 def lost(seconds: float) -> Verdict:
     """A failure as sums."""
     return (1.0, 0.0, 0.0, 0.0, 0.0, seconds, 0.0, 0.0)
-
-
-class Known(NamedTuple):
-    """Estimates of one model at one class of work; `unseen` stands for every provider not in `seen`, `judged`
-    are the providers that anybody had a verdict from."""
-
-    seen: Mapping[str, Estimate]
-    unseen: Estimate
-    judged: frozenset[str]
-
-    def of(self, provider: str) -> Estimate:
-        """The estimate of a provider, seen or not."""
-        return self.seen.get(provider, self.unseen)
 
 
 class _Remembered(NamedTuple):
@@ -110,6 +97,7 @@ class Knowledge:
         """Drop the estimates of a model, to be made anew when somebody asks."""
         if self._known:
             self._known.pop((region, model), None)
+            self._known.pop((region, ""), None)
 
     def flush(self) -> None:
         """Add the tally to the counters, for each model and for the provider over all models."""
@@ -141,9 +129,12 @@ class Knowledge:
         They are remembered until a verdict on the model comes in, at most `policy.refresh` seconds, and only
         under names that verdicts brought in.
         """
+        self.flush()
         if not 0.0 <= now - self._known_at < self._policy.refresh:
             self._known.clear()
             self._known_at = now
+        if not self._counters.read(region, model) and not self._flights.any(region, model):
+            model = ""  # nobody reported on it: all such models share what is known about their providers
         remembered = self._known.get((region, model))
         if remembered is not None:
             known = remembered.known.get(work if work in remembered.works else None)
@@ -152,17 +143,17 @@ class Knowledge:
         evidence = self.evidence(region, model, now)
         judged = frozenset(name for name, _work in evidence.slow) | evidence.provider_slow.keys()
         seen, unseen = estimates(judged | evidence.flying.keys(), work, evidence, self._policy)
-        known = Known(seen, unseen, judged)
-        if evidence.slow:
+        known = Known(seen, unseen, judged, {}, bool(evidence.slow))
+        if evidence.slow or not model:
             if remembered is None:
-                works = frozenset(kind for _name, kind in evidence.slow)
+                works = frozenset(kind for _name, kind in evidence.slow) if model else frozenset()
                 remembered = self._known[region, model] = _Remembered(works, {})
             remembered.known[work if work in remembered.works else None] = known
         return known
 
     def evidence(self, region: str, model: str, now: float) -> Evidence:
         """All that is known about a model in a region at this moment."""
-        fast, slow = self.read(region, model, now)
+        fast, slow = self.read(region, model, now) if model else ({}, {})
         everywhere_fast, everywhere_slow = self.read(region, "", now)
         flying: dict[str, int] = {}
         overdue: dict[str, int] = {}

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from .breaker import HARD, Cause
+from .breaker import HARD, Cause, State
 
 
 class Source(StrEnum):
@@ -48,7 +48,8 @@ class Order(tuple[str, ...]):
     ) -> Order:
         """Build an order; islands do this."""
         self = super().__new__(cls, providers)
-        self.__dict__.update(model=model, source=source, reason=reason, dropped=dropped)
+        own = self.__dict__  # __setattr__ refuses
+        own["model"], own["source"], own["reason"], own["dropped"] = model, source, reason, dropped
         return self
 
     def __setattr__(self, name: str, _value: object) -> None:
@@ -69,7 +70,7 @@ class Blocked:
     """Why a provider should not be called now; `retry_after` in seconds, None where only a human can tell."""
 
     cause: Cause
-    state: str
+    state: State
     retry_after: float | None
 
 
@@ -95,6 +96,8 @@ def follow(model: str, names: Sequence[str], allowed: Sequence[str]) -> Order:
 
 def based(ranked: Sequence[str], allowed: Sequence[str]) -> tuple[str, ...]:
     """A published ranking as an order of all allowed providers: the unranked follow in the caller's order."""
+    if not ranked:
+        return tuple(allowed)
     first = tuple(name for name in ranked if name in allowed)
     return first + tuple(name for name in allowed if name not in first)
 
@@ -117,28 +120,21 @@ def soft(blocks: Iterable[Blocked]) -> bool:
 def banded(names: Sequence[str], scores: Sequence[float], band: float) -> list[str]:
     """Names by falling score; whoever is within `band` of the best that is left yields to the earlier name.
 
-    `names` come in base order. Scores that are not numbers count as the worst.
+    `names` come in base order, scores are finite.
     """
-    left = sorted(range(len(names)), key=lambda i: (-scores[i] if scores[i] == scores[i] else 1e300, i))
-    if not _near(left, scores, band):
-        return [names[i] for i in left]
+    left = sorted(range(len(names)), key=scores.__getitem__, reverse=True)
     result = []
-    while left:
+    while len(left) > 1:
+        place = chosen = 0
         least = scores[left[0]] - band
-        chosen = min((i for i in left if scores[i] >= least), default=left[0])
-        left.remove(chosen)
-        result.append(names[chosen])
+        for place in range(1, len(left)):
+            if scores[left[place]] < least:
+                break
+            if left[place] < left[chosen]:
+                chosen = place
+        result.append(names[left.pop(chosen)])
+    result.append(names[left[0]])
     return result
-
-
-def _near(ranked: Sequence[int], scores: Sequence[float], band: float) -> bool:
-    """Whether anybody stands within the band of somebody better who comes later in base order."""
-    last = ranked[0]
-    for i in ranked[1:]:
-        if scores[last] - scores[i] <= band:
-            return True
-        last = i
-    return False
 
 
 def arranged(

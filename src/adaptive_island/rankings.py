@@ -35,7 +35,7 @@ class Rankings:
 
     def get(self, region: str, model: str, now: float) -> Sequence[str]:
         """The ranking of a model, or nothing where there is none or it is too old."""
-        ranked = self._table.get((region, model))
+        ranked = self._table.get((region, model)) if self._table else None
         if ranked is None or not -60.0 <= now - ranked.computed_at <= self._age:
             return ()
         return ranked.providers
