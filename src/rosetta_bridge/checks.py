@@ -162,7 +162,7 @@ def _most(field: Field, accept: Accept) -> float:
 
 
 def _landing(contract: Contract, mapping: Mapping) -> dict[str, list[dict[str, Any]]]:
-    """For each route the combinations of presence and values that reach it, over all fields that a `when` names."""
+    """For each route the combinations that reach it, over all fields that a `when` names."""
     names = sorted({c.field for route in mapping.routes for c in route.when})
     choices = domains(names, contract, {name: named_values(name, mapping.routes) for name in names})
     landing: dict[str, list[dict[str, Any]]] = {route.name: [] for route in mapping.routes}
@@ -175,7 +175,7 @@ def _landing(contract: Contract, mapping: Mapping) -> dict[str, list[dict[str, A
 
 
 def _excluded_by_defaults(contract: Contract, mapping: Mapping) -> list[Problem]:
-    """A caller who sets nothing must not lose a provider for ever: a request with all defaults must render."""
+    """A caller who sets nothing must not lose a provider for ever: some request with all defaults renders."""
     fixed: dict[str, Any] = {
         name: field.default for name, field in contract.fields.items() if field.has_default
     }

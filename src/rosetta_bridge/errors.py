@@ -85,7 +85,7 @@ class UnknownModel(RosettaError, LookupError):
 
 
 class NotEligible(RosettaError):
-    """This provider cannot honour this request; `reasons` holds every (field, reason), "" for no one field."""
+    """This provider cannot honour this request; `reasons` holds every (field, reason), "" for no field."""
 
     code = "BSE2001"
 
@@ -100,7 +100,7 @@ class NotEligible(RosettaError):
 
 
 class InvalidCatalog(RosettaError, ValueError):
-    """Catalogue files are wrong; `problems` holds all that were found, each with file, line, path and hint."""
+    """Catalogue files are wrong; `problems` holds all of it, each with file, line, path and hint."""
 
     def __init__(self, problems: Iterable[Problem]) -> None:
         self.problems: tuple[Problem, ...] = tuple(problems)

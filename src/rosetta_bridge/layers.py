@@ -38,7 +38,7 @@ def refuse(doc: Doc, path: tuple[str | int, ...], message: str, hint: str = "") 
 
 
 class Layers:
-    """Finds, reads and merges files; each is read once. Not for concurrent use: the catalogue has the lock."""
+    """Finds, reads and merges files; each is read once. Not for threads: the catalogue has the lock."""
 
     def __init__(self, directories: tuple[Path, ...]) -> None:
         for directory in directories:

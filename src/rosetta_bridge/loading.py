@@ -23,7 +23,7 @@ SHIPPED: Final = Path(__file__).parent / "catalog"
 
 
 class Catalog:
-    """Models by id. Open it once and keep it: files are read when a model is first asked for, then never again.
+    """Models by id. Open it once and keep it: a model is read when it is first asked for, then never again.
 
     Made by `Catalog.shipped()` or `Catalog.open()`. Reading is safe from several threads and after a fork.
     It holds no open files, so it needs no closing, but it works as a context manager like its neighbours.
@@ -111,7 +111,7 @@ class Catalog:
 
     @property
     def digest(self) -> str:
-        """`sha256:...` over relative path and content of every file of every layer; it is in every payload."""
+        """`sha256:...` over path and content of every file of every layer; it is in every payload."""
         with self._lock:
             self._digest = self._digest or self._layers.digest()
             return self._digest

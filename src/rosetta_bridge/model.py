@@ -46,7 +46,7 @@ class Model:
         return f"<Model {self.id}: {', '.join(self.providers) or 'no provider'}>"
 
     def normalize(self, data: Any) -> Request:
-        """Check a request and fill in defaults. Raises `InvalidRequest` with *all* issues; never anything else.
+        """Check a request and fill in defaults. Raises `InvalidRequest` with *all* issues, nothing else.
 
         An explicit `generation_provider_order` that names no eligible provider is an issue, unless nobody
         is eligible: that is `require_eligible`'s to say.
@@ -56,8 +56,10 @@ class Model:
         if isinstance(order, tuple) and not any(self._reasons(request, name) == () for name in order):
             eligible = self.eligible(request)
             if eligible:
-                raise InvalidRequest([Issue(ORDER_FIELD, "order", "names no provider that can honour this request",
-                                            f"eligible: {', '.join(eligible)}")])  # fmt: skip
+                message = "names no provider that can honour this request"
+                raise InvalidRequest(
+                    [Issue(ORDER_FIELD, "order", message, f"eligible: {', '.join(eligible)}")]
+                )
         return request
 
     def eligible(self, request: Request) -> tuple[str, ...]:
@@ -102,7 +104,8 @@ class Model:
         return Payload(
             provider=provider, route=route.name, method="POST", path=route.path, model=route.model,
             encoding=route.encoding, headers=dict(route.headers), body=rendered.body,
-            arguments=rendered.arguments, fetches=rendered.fetches, dropped=rendered.dropped, catalog_digest=self._digest(),
+            arguments=rendered.arguments, fetches=rendered.fetches, dropped=rendered.dropped,
+            catalog_digest=self._digest(),
         )  # fmt: skip
 
     def cost(self, request: Request, provider: str) -> Cost | None:

@@ -8,14 +8,16 @@ from typing import Any, Final
 from .contract import Contract, Reporter, read_date, read_retired
 from .errors import did_you_mean
 from .expressions import Body, Expr, Numbered, Object, Ref, walk
-from .fields import among
+from .fields import Field, among
 from .mapping import Accept, Condition, Evidence, Mapping, Refusal, Route, When
 from .parsing import Parser
 from .prices import read_price
 from .yaml12 import Doc, Path, merge
 
-ROUTE_KEYS: Final = ("model", "path", "encoding", "headers", "wrap", "body", "when", "accepts", "refuses", "drops",
-                     "leaves", "tables", "price", "evidence", "native", "unproved", "retired")  # fmt: skip
+ROUTE_KEYS: Final = (
+    "model", "path", "encoding", "headers", "wrap", "body", "when", "accepts", "refuses", "drops", "leaves",
+    "tables", "price", "evidence", "native", "unproved", "retired",
+)  # fmt: skip
 FILE_KEYS: Final = (*(k for k in ROUTE_KEYS if k != "when"), "schema", "extends", "routes", "must_set")
 LEVELS: Final = ("sdk", "openapi", "docs", "secondary")
 _AUTH = re.compile(r"(?i)(authorization|proxy-authorization|cookie|.*api[-_]?key|x-key|.*token|.*secret)\Z")
@@ -66,8 +68,9 @@ class _RouteReader:
         return Route(
             name=self.name, when=self._when(data.get("when", {}), ("when",)), model=self._model(),
             path=self._path(), encoding=encoding, headers=self._headers(), wrap=self._wrap(parser), body=body,
-            accepts=self._accepts(), refuses=self._refuses(), drops=self._drops(), leaves=self._names("leaves"),
-            price=price, evidence=evidence, native=str(data.get("native", "")), unproved=str(data.get("unproved", "")),
+            accepts=self._accepts(), refuses=self._refuses(), drops=self._drops(),
+            leaves=self._names("leaves"), price=price, evidence=evidence, native=str(data.get("native", "")),
+            unproved=str(data.get("unproved", "")),
             retired=read_retired(data.get("retired"), ("retired",), report), must_set=self._names("must_set"),
             item_limits=item_limits(body, self.contract), source=report.doc,
         )  # fmt: skip
@@ -150,8 +153,7 @@ class _RouteReader:
                 self.report(
                     path, f"{value!r} is not a value of {name}", did_you_mean(str(value), map(str, finite))
                 )
-            elif finite is None and (field.type not in ("integer", "number") or not isinstance(value, int | float)
-                                     or isinstance(value, bool) or not field.within(value)):  # fmt: skip
+            elif finite is None and not _comparable(value, field):
                 self.report(
                     path, f"{value!r} is not a value that {name} can be compared with", "present or absent"
                 )
@@ -250,6 +252,11 @@ class _RouteReader:
             self.report(("evidence",), "evidence needs a source")
         day = read_date(data.get("date"), ("evidence", "date"), self.report)
         return Evidence(str(data.get("level")), str(data.get("source", "")), day)
+
+
+def _comparable(value: Any, field: Field) -> bool:
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    return number and field.type in ("integer", "number") and field.within(value)
 
 
 def item_limits(body: Object, contract: Contract) -> dict[str, int]:

@@ -38,6 +38,7 @@ class _Omitted:
 
 OMITTED: Final = _Omitted()
 Reasons = list[tuple[str, str]]
+Trace = list[tuple[Switch, Expr]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +53,14 @@ class Rendered:
 
 
 def render_route(
-    route: Route, contract: Contract, values: Mapping[str, Any], given: frozenset[str]
+    route: Route,
+    contract: Contract,
+    values: Mapping[str, Any],
+    given: frozenset[str],
+    trace: Trace | None = None,
 ) -> Rendered:
-    """Render one route, which the caller has chosen by `when`."""
-    run = _Run(values, route.model)
+    """Render one route, which the caller has chosen by `when`. `trace` collects the table cells that were used."""
+    run = _Run(values, route.model, trace)
     run.reasons += limit_reasons(route, values)
     dropped = _drop(route, contract, values, given, run.reasons)
     arguments = run.evaluate(route.body)
@@ -102,10 +107,10 @@ def _drop(
 class _Run:
     """One evaluation. `index` is the position inside the lists that `.each` walks."""
 
-    __slots__ = ("arguments", "fetches", "index", "model", "reasons", "trail", "values")
+    __slots__ = ("arguments", "fetches", "index", "model", "reasons", "trace", "trail", "values")
 
-    def __init__(self, values: Mapping[str, Any], model: str) -> None:
-        self.values, self.model = values, model
+    def __init__(self, values: Mapping[str, Any], model: str, trace: Trace | None = None) -> None:
+        self.values, self.model, self.trace = values, model, trace
         self.reasons: Reasons = []
         self.fetches: list[dict[str, str]] = []
         self.index = 0
@@ -113,7 +118,7 @@ class _Run:
         self.arguments: Any = ABSENT
 
     def evaluate(self, expr: Expr, in_item: bool = False) -> Any:
-        """The value, ABSENT (a source is absent) or OMITTED (this key only); `in_item`: absence takes the item."""
+        """The value, ABSENT (a source is absent) or OMITTED (this key). `in_item`: absence takes the item."""
         match expr:
             case Literal(value):
                 return value
@@ -177,6 +182,8 @@ class _Run:
             if value is ABSENT:
                 return ABSENT
             cell = Unsupported()  # only where `accepts` has already said no; never a silent default
+        elif self.trace is not None:
+            self.trace.append((switch, cell))
         self.trail.append((switch.field, value))
         result = self.evaluate(cell, in_item)
         self.trail.pop()

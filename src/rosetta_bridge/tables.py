@@ -40,7 +40,7 @@ def check_switches(
 
 
 def _reachable(name: str, contract: Contract, route: Route | None) -> tuple[list[Any] | None, bool]:
-    """The values that can reach a table of this route (None: endless), and whether the field can be absent."""
+    """The values that can reach a table of this route (None: endless); whether the field can be absent."""
     field = contract.fields[name]
     finite, absent = field.finite(), contract.may_be_absent(name)
     if route is None:

@@ -85,7 +85,7 @@ def dotted(path: Path) -> str:
 
 
 def merge(base: Doc, over: Doc) -> Doc:
-    """`over` laid on `base`: maps are merged; lists, scalars and operator maps (a `$` key) are replaced whole.
+    """`over` laid on `base`: maps are merged; lists, scalars and operator maps (with a `$` key) replaced.
 
     A half-merged table or content list would be unreadable, hence the second rule.
     """
@@ -138,8 +138,7 @@ class _Reader:
         if not isinstance(event, yaml.MappingStartEvent):
             self.fail((), "the file must hold a map", "start with `schema: mapping.v1`")
         data = self.node(event, ())
-        while not isinstance(event, yaml.StreamEndEvent):
-            event = next(self.events)
+        for event in self.events:
             if isinstance(event, yaml.DocumentStartEvent):
                 self.line = event.start_mark.line + 1
                 self.fail((), "a second document in one file", "one file, one document: remove the `---`")

@@ -1,0 +1,227 @@
+"""The second total, and the proof: every eligible request of a route renders to a body that validates natively.
+
+A route is `proved` with a schema converted by machine from the provider's own source, `partly` with one
+made by hand, `unproved` without one, `failed` when a body does not validate, a native property is neither
+set nor in `leaves`, or a table cell is never reached. Both weaknesses are said, never hidden.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from .checks import native_keys
+from .contract import Contract
+from .expressions import Expr, Switch, Unsupported, walk
+from .loading import Catalog
+from .mapping import Mapping, Route
+from .model import Model
+from .natives import native_schema, properties, without_markers
+from .products import WHOLE, requests
+from .render import Trace, render_route
+
+MAX_FAILURES = 5
+Cell = tuple[tuple[str | int, ...], Any]
+
+
+@dataclass(slots=True)
+class RouteProof:
+    """What the proof of one route found: `requests` came to it, `eligible` rendered, `bodies` differ."""
+
+    model: str
+    provider: str
+    route: str
+    native: str
+    evidence: str
+    status: str = "unproved"
+    reason: str = ""
+    requests: int = 0
+    eligible: int = 0
+    bodies: int = 0
+    failures: list[str] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Proof:
+    """All routes, and problems that belong to no single one (a shared table's cell that nobody reaches)."""
+
+    routes: list[RouteProof]
+    problems: list[str]
+
+    @property
+    def holds(self) -> bool:
+        return not self.problems and all(route.status != "failed" for route in self.routes)
+
+    def totals(self) -> dict[str, int]:
+        """Counts of models, labs, providers and routes, by status, and of requests."""
+        counts = {
+            s: sum(r.status == s for r in self.routes) for s in ("proved", "partly", "unproved", "failed")
+        }
+        return {
+            "models": len({r.model for r in self.routes}),
+            "labs": len({r.model.split("/")[0] for r in self.routes}),
+            "providers": len({r.provider for r in self.routes}),
+            "routes": len(self.routes),
+            **counts,
+            "requests": sum(r.requests for r in self.routes),
+            "eligible": sum(r.eligible for r in self.routes),
+            "bodies": sum(r.bodies for r in self.routes),
+        }
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "totals": self.totals(),
+            "problems": self.problems,
+            "routes": [asdict(r) for r in self.routes],
+        }
+
+
+def prove(
+    catalog: Catalog,
+    natives: Path,
+    models: Iterable[str] = (),
+    seed: int = 0,
+    whole: int = WHOLE,
+    progress: Callable[[str], None] = lambda _: None,
+) -> Proof:
+    """Prove the routes of these models (default: all), the same way for the same seed; `whole` bounds the enumeration."""
+    proof = Proof([], [])
+    for name in models or catalog.models():
+        progress(name)
+        prove_model(catalog[name], natives, proof, seed, whole)
+    return proof
+
+
+def prove_model(model: Model, natives: Path, proof: Proof, seed: int = 0, whole: int = WHOLE) -> None:
+    """Add the proof of one model's routes to `proof`."""
+    reached: set[Cell] = set()
+    cells: dict[Cell, str] = {}
+    for mapping in model.mappings.values():
+        provers = {r.name: _RouteProver(model.contract, mapping, r, natives) for r in mapping.routes}
+        unmatched = 0
+        for values in requests(model.contract, mapping, seed, whole):
+            route = mapping.route(values)
+            if route is None:
+                unmatched += 1
+            else:
+                provers[route.name].look_at(values)
+        for prover in provers.values():
+            reached |= prover.reached
+            cells.update(prover.cells)
+            proof.routes.append(prover.verdict())
+    for cell in cells.keys() - reached:
+        proof.problems.append(f"{cells[cell]}: the table cell is never reached")
+    proof.problems.sort()
+
+
+class _RouteProver:
+    def __init__(self, contract: Contract, mapping: Mapping, route: Route, natives: Path) -> None:
+        self.contract, self.mapping, self.route = contract, mapping, route
+        native = route.native or route.model
+        self.proof = RouteProof(contract.id, mapping.provider, route.name, native, route.evidence.level)
+        self.schema = native_schema(natives, mapping.provider, native)
+        self.validator = _validator(self.schema) if self.schema is not None else None
+        self.reached: set[Cell] = set()
+        self.cells = _cells(route)
+        self.seen: set[str] = set()
+        self.must_set = self._must_set()
+
+    def _must_set(self) -> set[str]:
+        native = set(properties(self.schema)) if self.schema is not None else set()
+        return native & set(self.route.must_set)
+
+    def look_at(self, values: dict[str, Any]) -> None:
+        self.proof.requests += 1
+        trace: Trace = []
+        rendered = render_route(self.route, self.contract, values, frozenset(values), trace)
+        if rendered.reasons:
+            self.reached |= {_cell(switch, cell) for switch, cell in trace if isinstance(cell, Unsupported)}
+            return
+        self.reached |= {_cell(switch, cell) for switch, cell in trace}
+        self.proof.eligible += 1
+        body = without_markers(rendered.arguments)
+        key = json.dumps(body, sort_keys=True, default=repr)
+        if key in self.seen:
+            return
+        self.seen.add(key)
+        self.proof.bodies += 1
+        if self.validator is not None and len(self.proof.failures) < MAX_FAILURES:
+            self._validate(body, values)
+
+    def _validate(self, body: Any, values: dict[str, Any]) -> None:
+        for error in self.validator.iter_errors(body):  # type: ignore[union-attr]
+            at = ".".join(map(str, error.absolute_path)) or "the body"
+            self._fail(f"{at}: {error.message[:200]}; from {json.dumps(values)[:300]}")
+        for name in self.must_set - set(body):
+            self._fail(f"{name} must be set and is left out; from {json.dumps(values)[:300]}")
+
+    def _fail(self, message: str) -> None:
+        if len(self.proof.failures) < MAX_FAILURES:
+            self.proof.failures.append(message)
+
+    def verdict(self) -> RouteProof:
+        proof, route = self.proof, self.route
+        if not proof.eligible:
+            self._fail("no request is eligible")
+        if self.schema is None:
+            proof.reason = route.unproved or "no native schema"
+        else:
+            if route.unproved:
+                self._fail("`unproved` is said, but there is a native schema: remove the line")
+            for message in _undecided(route, self.mapping, self.schema):
+                self._fail(message)
+            by_hand = self.schema.get("x-origin") == "hand-made"
+            proof.status, proof.reason = (
+                ("partly", "the native schema is hand-made") if by_hand else ("proved", "")
+            )
+        if proof.failures:
+            proof.status, proof.reason = "failed", proof.failures[0]
+        return proof
+
+
+def _undecided(route: Route, mapping: Mapping, schema: dict[str, Any]) -> list[str]:
+    """Native properties that are neither set nor left on purpose, and names in `leaves` that do not exist.
+
+    Routes of one native model share the duty: a text route need not speak of the image that another route sends.
+    """
+    native, left = set(properties(schema)), set(route.leaves)
+    shared = [r for r in mapping.routes if (r.native or r.model) == (route.native or route.model)]
+    set_here = {key for r in shared for key in native_keys(r.body)}
+    opened = {key.rsplit(".", 1)[0] for key in set_here if "." in key}  # objects that the body builds itself
+    told = []
+    for name in sorted(native - set_here):
+        parents = [".".join(name.split(".")[:i]) for i in range(1, name.count(".") + 1)]
+        outer = name.rsplit(".", 1)[0] if "." in name else ""
+        if name in left or any(parent in left for parent in parents):
+            continue
+        if not outer or outer in opened:
+            told.append(f"the native property {name} is neither set nor in `leaves`")
+    told += [
+        f"`leaves` names {name}, which the native schema does not have" for name in sorted(left - native)
+    ]
+    return told
+
+
+def _validator(schema: dict[str, Any]) -> Any:
+    from jsonschema import Draft202012Validator
+
+    Draft202012Validator.check_schema(schema)
+    return Draft202012Validator(schema)
+
+
+def _cells(route: Route) -> dict[Cell, str]:
+    """Every cell of the tables in the body, with where it stands."""
+    found: dict[Cell, str] = {}
+    for switch in (e for e in walk(route.body) if isinstance(e, Switch)):
+        for key, cell in switch.cells():
+            problem = route.source.problem((*switch.path, key), "")
+            found[_cell(switch, cell)] = f"{problem.file}:{problem.line}: {problem.path}"
+    return found
+
+
+def _cell(switch: Switch, cell: Expr) -> Cell:
+    key = next(key for key, candidate in switch.cells() if candidate is cell)
+    return switch.path, (type(key).__name__, key)
