@@ -11,11 +11,11 @@ error in `ledger_fortress.errors`.
 
 from __future__ import annotations
 
-from .aio import AsyncLedger
 from .answers import Reason, Receipt
 from .credits import Credits
 from .errors import LedgerError, Refused, StoreBusy, StoreUnavailable
 from .ledger import Ledger
+from .ledger.aio import AsyncLedger
 from .views import Balance, Statement, Verification
 
 __all__ = [

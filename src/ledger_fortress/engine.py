@@ -15,10 +15,10 @@ from typing import Final
 from .answers import Answer, Applied, Reason, Refusal, Replayed
 from .commands import Command, Item, Linked
 from .entries import Entry, Note
+from .protocol import Changes, Failure, LedgerStore, Loaded, Touch
 from .rules import Decision, Policy, decide, refuse, sweep
-from .rules.verbs import Denial
+from .rules.cases import Denial
 from .state import Account, Due, Hold
-from .stores.base import Changes, Failure, LedgerStore, Loaded, Touch
 
 MAX_BATCH: Final = 4_096
 """More commands than this in one commit would keep every other writer waiting for tens of milliseconds."""

@@ -10,8 +10,9 @@ a colon, and its UTF-8 text:
 
     previous hash · account · kind · key · hold · numbers · body · fingerprint · link · note hash
 
-where hashes are in hex, `numbers` is ``version,at,amount,d_available,d_held,d_debt,available,held,debt`` and an absent text is
-the empty one (keys and holds are never empty). The first entry's previous hash is 32 zero bytes. A note is
+where hashes are in hex, `numbers` is
+``version,at,amount,d_available,d_held,d_debt,available,held,debt`` and an absent text is the empty one (keys
+and holds are never empty). The first entry's previous hash is 32 zero bytes. A note is
 chained as SHA-256 over a 16-byte salt and its text and stored beside the entry, so that it can be erased
 for good without touching the chain. The body is canonical JSON: sorted keys, no spaces, UTF-8.
 """

@@ -22,7 +22,7 @@ _NEXT = {
     Reason.HOLD_OPEN: "the hold is not charged yet; charge or release it",
     Reason.HOLD_CHARGED: "the hold is charged; refund it to give credits back",
     Reason.HOLD_RELEASED: "the hold was released; reserve again with a new key",
-    Reason.HOLD_TIMED_OUT: "the hold ran out of time; on_missing='debt' with a key of its own books the charge",
+    Reason.HOLD_TIMED_OUT: "the hold ran out of time; on_missing='debt' and a new key book the charge",
     Reason.EXCEEDS_HOLD: "charge at most what the hold has; the hold is still open",
     Reason.EXCEEDS_CHARGE: "refund at most what is left of the charge",
     Reason.GRANT_EXPIRED: "its expiry has passed; grant again with a later one and a new key",

@@ -28,9 +28,10 @@ from ledger_fortress.commands import NEVER, Command, Grant, OpenAccount
 from ledger_fortress.entries import GENESIS, Entry
 from ledger_fortress.state import CLOSED, OPEN, REWOUND, Account, Due, Hold
 
+from .cases import Case, Denial, Policy
 from .mature import mature, matured
 from .posting import TIME, Origin, post
-from .verbs import RULES, Case, Denial, Policy
+from .verbs import RULES
 
 __all__ = ["Decision", "Policy", "View", "decide", "mature", "matured", "refuse", "sweep"]
 

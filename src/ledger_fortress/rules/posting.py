@@ -45,32 +45,16 @@ def post(
     assert min(available, held, debt) >= 0, (kind, deltas)
     assert available == 0 or debt == 0, (kind, deltas)
     key, fingerprint, link, note_hash = origin
-    digest = chain_hash(
-        head,
-        name,
-        kind,
-        key or "",
-        hold or "",
-        f"{version},{at},{amount},{d_available},{d_held},{d_debt},{available},{held},{debt}",
-        body,
-        "" if fingerprint is None else fingerprint.hex(),
-        link or "",
-        "" if note_hash is None else note_hash.hex(),
-    )
+    numbers = f"{version},{at},{amount},{d_available},{d_held},{d_debt},{available},{held},{debt}"
+    mark = "" if fingerprint is None else fingerprint.hex()
+    note = "" if note_hash is None else note_hash.hex()
+    digest = chain_hash(head, name, kind, key or "", hold or "", numbers, body, mark, link or "", note)
     entry = Entry(
         name, version, kind, key, hold, at, amount, d_available, d_held, d_debt, available, held, debt,
         body, fingerprint, link, note_hash, head, digest,
     )  # fmt: skip
     after = Account(
-        name,
-        version,
-        digest,
-        at,
-        old_status if status is None else status,
-        available,
-        held,
-        debt,
-        old_due if due is None else due,
-        old_buckets if buckets is None else buckets,
-    )
+        name, version, digest, at, status or old_status, available, held, debt,
+        old_due if due is None else due, old_buckets if buckets is None else buckets,
+    )  # fmt: skip
     return after, entry

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ledger_fortress.errors import MissingExtra
+from ledger_fortress.protocol import Changes, LedgerStore, Loaded, Scan, Touch
 
-from .base import Clock, LedgerStore
+from .base import Clock
 
-__all__ = ["LedgerStore", "open_store"]
+__all__ = ["Changes", "Clock", "LedgerStore", "Loaded", "Scan", "Touch", "open_store"]
 
 # Stores that a later release brings, and the extra that each will need.
 _EXTRAS = {"postgresql": "postgres", "postgres": "postgres", "redis": "redis", "rediss": "redis"}

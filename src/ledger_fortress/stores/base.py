@@ -1,149 +1,15 @@
-"""What a store must do.
-
-A store loads, compares and saves; it holds no money rule. Its one way of writing is `transact`: enter a
-critical section, load what the caller names, call a pure function (possibly more than once), save what it
-returned atomically, on condition that every account still has the version it was loaded with.
-
-To write a store of one's own: implement `LedgerStore`, then run `ledger_fortress.testing.LedgerStoreContract`
-over it.
-"""
+"""What stores share: the clock."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol, TypeAlias
-
-from ledger_fortress.answers import Answer
-from ledger_fortress.commands import NEVER
-from ledger_fortress.entries import Entry, Note
-from ledger_fortress.state import Account, Due, Hold
+from collections.abc import Callable
+from typing import TypeAlias
 
 Clock: TypeAlias = Callable[[], float]
 """Seconds since 1970, like `time.time`."""
 
 
-class Touch(NamedTuple):
-    """What a transaction is about. Every pair is (account, key); `marks` are (account, version)."""
-
-    accounts: tuple[str, ...]
-    keys: tuple[tuple[str, str], ...] = ()
-    holds: tuple[tuple[str, str], ...] = ()
-    marks: tuple[tuple[str, int], ...] = ()
-
-
-@dataclass(slots=True)
-class Loaded:
-    """What was found. What does not exist is absent.
-
-    `entries` are the rows of the named keys. For each of them that belongs to a hold, that hold is in `holds`
-    too. `due` has an item for every account whose `due` is not later than `now` or than its last entry: its
-    open holds with `on_timeout="release"` up to then, and the deadline of the next such hold.
-    """
-
-    now: int
-    accounts: dict[str, Account] = field(default_factory=dict)
-    entries: dict[tuple[str, str], Entry] = field(default_factory=dict)
-    holds: dict[tuple[str, str], Hold] = field(default_factory=dict)
-    due: dict[str, Due] = field(default_factory=dict)
-    hashes: dict[tuple[str, int], bytes] = field(default_factory=dict)
-
-
-class Failure(NamedTuple):
-    """A command that could not be judged because of a programming error; it alone has failed."""
-
-    error: Exception
-
-
-class Changes(NamedTuple):
-    """What to save: accounts with the version each must still have (0: must not exist), and the answers."""
-
-    accounts: tuple[tuple[Account, int], ...] = ()
-    holds: tuple[Hold, ...] = ()
-    entries: tuple[Entry, ...] = ()
-    notes: tuple[Note, ...] = ()
-    answers: tuple[Answer | Failure, ...] = ()
-
-
-Decide: TypeAlias = Callable[[Loaded], Changes]
-
-
-class Scan(Protocol):
-    """One consistent picture of the stored rows, for auditors. Entries of an account come in order."""
-
-    def entries(self) -> Iterable[Entry]: ...
-    def accounts(self) -> Iterable[Account]: ...
-    def holds(self) -> Iterable[Hold]: ...
-    def notes(self) -> Iterable[Note]: ...
-
-
-class LedgerStore(Protocol):
-    """The store protocol. All methods may be called from any thread."""
-
-    def transact(self, touch: Touch, decide: Decide) -> Changes:
-        """Load, decide and save in one atomic step; returns what was decided last.
-
-        Raises `StoreBusy` or `StoreUnavailable`; after either, what was computed is worth nothing.
-        """
-        ...
-
-    def read(self, touch: Touch) -> Loaded:
-        """Load without writing, in one consistent picture."""
-        ...
-
-    def entries(self, account: str, after: int, limit: int) -> list[Entry]:
-        """Up to `limit` entries of the account with a version above `after`, in order."""
-        ...
-
-    def open_holds(self, account: str | None) -> list[Hold]:
-        """Holds whose stored state is open, of one account or of all, by deadline."""
-        ...
-
-    def accounts(self, after: str, limit: int) -> list[str]:
-        """Up to `limit` account names above `after`, in order."""
-        ...
-
-    def due(self, limit: int) -> list[str]:
-        """Accounts that time alone changes by now, the longest due first."""
-        ...
-
-    def scan(self, account: str | None = None) -> AbstractContextManager[Scan]:
-        """A consistent picture of one account or of everything, for `verify`."""
-        ...
-
-    def close(self) -> None:
-        """Release what the store holds; closing twice is harmless."""
-        ...
-
-
 def now_micros(clock: Clock | None) -> int:
     """The clock in microseconds since 1970."""
     return time.time_ns() // 1_000 if clock is None else round(clock() * 1_000_000)
-
-
-def is_due(account: Account, now: int) -> bool:
-    """Whether `Loaded.due` must have an item for this account."""
-    return account.due <= now or account.due <= account.at
-
-
-def due_of(holds: Iterable[Hold], until: int) -> Due:
-    """`Due` from the open holds of one account that are released by their timeout."""
-    expiring = sorted(
-        (hold for hold in holds if hold.state == "open" and hold.on_timeout == "release"),
-        key=lambda hold: (hold.deadline, hold.version),
-    )
-    late = tuple(hold for hold in expiring if hold.deadline <= until)
-    return Due(late, expiring[len(late)].deadline if len(late) < len(expiring) else NEVER)
-
-
-def chunks(store: LedgerStore, account: str, size: int = 1_000) -> Iterator[Entry]:
-    """All entries of an account, read page by page."""
-    after = 0
-    while True:
-        page = store.entries(account, after, size)
-        yield from page
-        if len(page) < size:
-            return
-        after = page[-1].version

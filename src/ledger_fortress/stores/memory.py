@@ -9,9 +9,10 @@ from contextlib import contextmanager
 
 from ledger_fortress.entries import Entry, Note
 from ledger_fortress.errors import StoreUnavailable
+from ledger_fortress.protocol import Changes, Decide, Loaded, Touch, due_of, is_due
 from ledger_fortress.state import OPEN, Account, Hold
 
-from .base import Changes, Clock, Decide, Loaded, Touch, due_of, is_due, now_micros
+from .base import Clock, now_micros
 
 
 class MemoryStore:

@@ -16,9 +16,10 @@ from urllib.parse import parse_qs, unquote
 from ledger_fortress.commands import NEVER
 from ledger_fortress.entries import Entry, Note
 from ledger_fortress.errors import LedgerError, SchemaOutdated, StoreUnavailable
+from ledger_fortress.protocol import Changes, Decide, Loaded, Touch, is_due
 from ledger_fortress.state import Account, Due, Hold, pack_buckets, pack_slices, unpack_buckets, unpack_slices
 
-from .base import Changes, Clock, Decide, Loaded, Touch, is_due, now_micros
+from .base import Clock, now_micros
 from .sql import queries, schema
 from .sqlite_file import SharedFile, acquire, patiently, release
 

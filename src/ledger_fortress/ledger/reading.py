@@ -9,14 +9,14 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 
-from . import audit
-from .answers import Reason, Refusal
-from .entries import Entry
-from .errors import Refused
-from .rules import matured
-from .state import NOTHING_DUE, Account, Hold
-from .stores.base import LedgerStore, Loaded, Touch, chunks
-from .views import Balance, HoldView, Statement, Verification, balance_of, view_of
+from ledger_fortress import audit
+from ledger_fortress.answers import Reason, Refusal
+from ledger_fortress.entries import Entry
+from ledger_fortress.errors import Refused
+from ledger_fortress.protocol import LedgerStore, Loaded, Touch, chunks
+from ledger_fortress.rules import matured
+from ledger_fortress.state import NOTHING_DUE, Account, Hold
+from ledger_fortress.views import Balance, HoldView, Statement, Verification, balance_of, view_of
 
 
 class Reader:

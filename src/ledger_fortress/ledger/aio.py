@@ -15,13 +15,15 @@ from datetime import datetime
 from types import TracebackType
 from typing import Any, ParamSpec, Self, TypeVar
 
-from .answers import Answer, Receipt
-from .commands import Item, OnMissing, OnTimeout
-from .credits import CreditsLike
-from .ledger import Ledger
-from .rules import Policy
-from .stores.base import Clock, LedgerStore
-from .views import Balance, HoldView, Statement, Verification
+from ledger_fortress.answers import Answer, Receipt
+from ledger_fortress.commands import Item, OnMissing, OnTimeout
+from ledger_fortress.credits import CreditsLike
+from ledger_fortress.protocol import LedgerStore
+from ledger_fortress.rules import Policy
+from ledger_fortress.stores.base import Clock
+from ledger_fortress.views import Balance, HoldView, Statement, Verification
+
+from . import Ledger
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
@@ -43,7 +45,7 @@ class AsyncLedger:
         cls, url: str, *, clock: Clock | None = None, migrate: bool = False, policy: Policy | None = None
     ) -> Self:
         """As `Ledger.open`. Opening is quick and not awaited; close with `async with` or `aclose()`."""
-        from .stores import open_store
+        from ledger_fortress.stores import open_store
 
         return cls(open_store(url, clock=clock, migrate=migrate), policy=policy)
 

@@ -14,8 +14,8 @@ from secrets import token_bytes
 from types import TracebackType
 from typing import Self
 
-from .answers import Answer, Applied, Receipt, Refusal, Replayed
-from .commands import (
+from ledger_fortress.answers import Answer, Applied, Receipt, Refusal, Replayed
+from ledger_fortress.commands import (
     NEVER,
     Charge,
     Close,
@@ -32,16 +32,18 @@ from .commands import (
     Release,
     Reserve,
     Unfreeze,
-    salted,
 )
-from .credits import CreditsLike, micros_of
-from .engine import run, run_sweep
-from .entries import micros_since_epoch
-from .errors import Refused
+from ledger_fortress.credits import CreditsLike, micros_of
+from ledger_fortress.engine import run, run_sweep
+from ledger_fortress.entries import micros_since_epoch
+from ledger_fortress.errors import Refused
+from ledger_fortress.packing import salted
+from ledger_fortress.protocol import Failure, LedgerStore
+from ledger_fortress.rules import Policy
+from ledger_fortress.stores import open_store
+from ledger_fortress.stores.base import Clock
+
 from .reading import Reader
-from .rules import Policy
-from .stores import open_store
-from .stores.base import Clock, Failure, LedgerStore
 
 
 class Ledger(Reader):

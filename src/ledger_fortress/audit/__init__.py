@@ -1,0 +1,89 @@
+"""The auditor: replays entries to balances without any of the code that wrote them.
+
+An entry is believed only as far as it can be checked: its hash from its own fields, its place from the entry
+before it, its deltas from its legs, its legs from the buckets and holds that the earlier entries made. What
+the replay arrives at is then compared with what is stored beside the entries. Nothing here imports `rules`;
+the small table below is written out a second time on purpose, because an auditor who borrows the
+bookkeeper's pencil finds no mistakes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from hashlib import sha256
+from typing import NamedTuple
+
+from ledger_fortress.entries import Entry
+from ledger_fortress.protocol import Scan
+from ledger_fortress.state import Account, Hold
+from ledger_fortress.views import Verification
+
+from .books import Replay
+
+__all__ = ["Replay", "Replayed", "replay", "verify"]
+
+
+class Replayed(NamedTuple):
+    """What entries add up to: accounts by name, and what could not be."""
+
+    accounts: dict[str, Account]
+    problems: tuple[str, ...]
+
+
+def replay(entries: Iterable[Entry]) -> Replayed:
+    """Replay entries (each account's in order) to accounts, without the rules that wrote them."""
+    books = Replay()
+    for entry in entries:
+        books.feed(entry)
+    return Replayed({name: books.account(name) for name in books.names()}, tuple(books.problems))
+
+
+def verify(scan: Scan) -> Verification:
+    """Check every entry and compare what they add up to with the stored accounts, holds and notes."""
+    books = Replay()
+    for entry in scan.entries():
+        books.feed(entry)
+    stored = 0
+    missing = set(books.names())
+    for state in scan.accounts():
+        stored += 1
+        if state.account not in missing:
+            books.report(f"account {state.account!r}: stored without any entry")
+            continue
+        missing.discard(state.account)
+        _compare(books, state)
+    for name in sorted(missing):
+        books.report(f"account {name!r}: has entries but is not stored")
+    _compare_holds(books, scan.holds())
+    for note in scan.notes():
+        if books.notes.get((note.account, note.version)) != sha256(note.salt + note.text.encode()).digest():
+            books.report(
+                f"account {note.account!r} version {note.version}: the note is not the one that was written"
+            )
+    return Verification(not books.problems, books.entries, stored, tuple(books.problems))
+
+
+def _compare(books: Replay, stored: Account) -> None:
+    """The stored row against the replay; `due` is a hint for the store and no part of the truth."""
+    told = books.account(stored.account)._replace(due=stored.due)
+    if told == stored:
+        return
+    for field, expected, found in zip(Account._fields, told, stored, strict=True):
+        if expected != found:
+            shown = (
+                "differs" if field in ("head", "buckets") else f"is {found!r}, its entries say {expected!r}"
+            )
+            books.report(f"account {stored.account!r} version {stored.version}: stored {field} {shown}")
+
+
+def _compare_holds(books: Replay, holds: Iterable[Hold]) -> None:
+    seen = 0
+    for hold in holds:
+        seen += 1
+        told = books.hold(hold.account, hold.key)
+        parts = tuple((piece.bucket, piece.amount) for piece in hold.slices)
+        found = hold.state, hold.amount, hold.charged, hold.refunded, hold.deadline, parts
+        if told != found:
+            books.report(f"account {hold.account!r} version {hold.version}: stored hold {hold.key!r} differs")
+    if seen != books.hold_count():
+        books.report(f"{books.hold_count()} holds by the entries, {seen} stored")
