@@ -1,0 +1,289 @@
+"""The sandbox as a whole: engine, providers, servers and the files they make."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from types import TracebackType
+from typing import Self
+
+from execution_arrow.sandbox import page
+from execution_arrow.sandbox.asgi import App, InProcess
+from execution_arrow.sandbox.byteplus import BytePlus
+from execution_arrow.sandbox.clock import Clock, RealClock
+from execution_arrow.sandbox.cloudflare import Cloudflare
+from execution_arrow.sandbox.desk import Desk
+from execution_arrow.sandbox.engine import Engine
+from execution_arrow.sandbox.fal import Fal, FalRun
+from execution_arrow.sandbox.faults import Fault, chance
+from execution_arrow.sandbox.media import MEDIA_TYPES, render
+from execution_arrow.sandbox.models import Model
+from execution_arrow.sandbox.prices import PriceList, Rate
+from execution_arrow.sandbox.replicate import Replicate
+from execution_arrow.sandbox.server import Servers
+from execution_arrow.sandbox.wire import Answer, Reply, Request, Wait, reply
+from execution_arrow.sandbox.work import Bill, Job, Received, State, Timing
+
+_DESKS: dict[str, type[Desk]] = {
+    "replicate": Replicate, "fal": Fal, "fal-run": FalRun, "byteplus": BytePlus, "cloudflare": Cloudflare
+}  # fmt: skip
+PROVIDERS = tuple(sorted({desk.name for desk in _DESKS.values()}))
+#: what a client's base URL holds below the host
+_ROOTS = {"byteplus": "/api/v3", "cloudflare": "/client/v4"}
+#: seconds that result URLs live, counted from the end of the job
+FILES_LIVE = {"replicate": 3600.0, "fal": 7 * 86400.0, "byteplus": 86400.0}
+_MAIN = ""
+_ACCOUNT = "0" * 32
+
+
+class Sandbox:
+    """Local servers that speak the providers' wire protocols, with faults on demand and a bill book.
+
+    Use it as a context manager (`with` or `async with`); it listens on `host` from entry to exit. Each
+    provider has a port of its own, because official clients need a provider at the root of a host; the main
+    port serves the result files, the page with calls and bills, and every provider under `/<provider>`.
+    `separate=False` opens the main port only. Without entering it, `transport()` reaches the same providers
+    in process.
+
+    `faults` is per provider; `models` adds native model ids (`{"replicate": {"acme/x": "image"}}`, their
+    input is not checked); `prices` are micro-credits per file or a `Rate`; `tls` names certificate and key
+    files. Raises `errors.MissingExtra` on entry without uvicorn, `OSError` when a port is taken.
+    """
+
+    def __init__(
+        self,
+        *,
+        faults: Mapping[str, Iterable[Fault | str]] | None = None,
+        seed: int = 0,
+        timing: Timing | None = None,
+        prices: Mapping[str, Mapping[str, Rate | int]] | None = None,
+        models: Mapping[str, Mapping[str, str]] | None = None,
+        clock: Clock | None = None,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        separate: bool = True,
+        tls: tuple[str, str] | None = None,
+    ) -> None:
+        self._engine = Engine(seed=seed, timing=timing, prices=PriceList(prices))
+        self._clock = clock or RealClock()
+        self._lock = threading.RLock()
+        self._host, self._port, self._separate, self._tls = host, port, separate, tls
+        self._servers: Servers | None = None
+        known = {
+            name: {model: Model(kind=kind) for model, kind in more.items()}
+            for name, more in (models or {}).items()
+        }
+        self._desks = {
+            name: desk(
+                self._engine, file_url=self._file_url, render=self._render, models=known.get(desk.name)
+            )
+            for name, desk in _DESKS.items()
+        }
+        self._apps = {name: self._app(name) for name in (_MAIN, *_DESKS)}
+        for provider, several in (faults or {}).items():
+            for fault in several:
+                self.fault(provider, fault)
+
+    # --- life ---------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Listen. Entering the context manager does it."""
+        if self._servers is not None:
+            raise RuntimeError("this sandbox is already listening")
+        names = self._apps if self._separate else (_MAIN,)
+        servers = Servers({name: self._apps[name] for name in names}, host=self._host, tls=self._tls)
+        servers.start({_MAIN: self._port}, closed=self._closed())
+        self._servers = servers
+
+    def close(self) -> None:
+        """Stop listening. The books stay readable."""
+        servers, self._servers = self._servers, None
+        if servers is not None:
+            servers.close()
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    async def __aenter__(self) -> Self:
+        await asyncio.to_thread(self.start)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await asyncio.to_thread(self.close)
+
+    # --- addresses ----------------------------------------------------------------------------------------
+
+    @property
+    def url(self) -> str:
+        """The main address: page, files, and the providers under `/<provider>`."""
+        return self._origin(_MAIN)
+
+    def base_url(self, provider: str) -> str:
+        """What takes the place of the provider's own base URL in a client, path included.
+
+        `https://api.replicate.com`, `https://queue.fal.run` (`fal-run` for `https://fal.run`),
+        `https://ark.ap-southeast.bytepluses.com/api/v3`, `https://api.cloudflare.com/client/v4`.
+        """
+        if provider not in _DESKS:
+            raise ValueError(f"the sandbox has no {provider!r}; it has {', '.join(_DESKS)}")
+        alone = self._separate or self._servers is None
+        return (self._origin(provider) if alone else f"{self.url}/{provider}") + _ROOTS.get(provider, "")
+
+    def environment(self) -> dict[str, str]:
+        """The variables that official clients read; keys are made up, any value is accepted."""
+        return {
+            "REPLICATE_BASE_URL": self.base_url("replicate"),
+            "REPLICATE_API_TOKEN": "r8_sandbox",
+            "FAL_QUEUE_RUN_HOST": self.base_url("fal").partition("://")[2],
+            "FAL_RUN_HOST": self.base_url("fal-run").partition("://")[2],
+            "FAL_KEY": "sandbox:key",
+            "ARK_BASE_URL": self.base_url("byteplus"),
+            "ARK_API_KEY": "sandbox",
+            "CLOUDFLARE_BASE_URL": self.base_url("cloudflare"),
+            "CLOUDFLARE_API_TOKEN": "sandbox",
+            "CLOUDFLARE_ACCOUNT_ID": _ACCOUNT,
+        }
+
+    def transport(self) -> InProcess:
+        """A `ports.Transport` to the same providers without sockets, at the addresses of `base_url`."""
+        return InProcess(
+            lambda origin: next((self._apps[n] for n in self._apps if self._origin(n) == origin), None)
+        )
+
+    def _origin(self, name: str) -> str:
+        scheme = "https" if self._tls else "http"
+        if self._servers is None:
+            return f"{scheme}://{name or 'main'}.sandbox.invalid"
+        host = "localhost" if self._tls else f"[{self._host}]" if ":" in self._host else self._host
+        return f"{scheme}://{host}:{self._servers.ports.get(name, 0)}"
+
+    # --- faults -------------------------------------------------------------------------------------------
+
+    def fault(self, provider: str, fault: Fault | str) -> None:
+        """Let something go wrong from now on: a `Fault`, or a kind's name. `down` closes the provider's port."""
+        if provider not in PROVIDERS:
+            raise ValueError(f"the sandbox has no {provider!r}; it has {', '.join(PROVIDERS)}")
+        with self._lock:
+            self._engine.faults.add(provider, Fault(fault) if isinstance(fault, str) else fault)
+        self._mind_ports()
+
+    def heal(self, provider: str | None = None, kind: str | None = None) -> None:
+        """End the faults: of one provider or all, of one kind or all. What they did to jobs stays."""
+        with self._lock:
+            for name in PROVIDERS if provider is None else (provider,):
+                self._engine.faults.heal(name, kind)
+        self._mind_ports()
+
+    def _closed(self) -> set[str]:
+        return {name for name, desk in self._desks.items() if self._engine.faults.outage(desk.name)}
+
+    def _mind_ports(self) -> None:
+        if self._servers is None or not self._separate:
+            return
+        closed = self._closed()
+        for name in self._desks:
+            self._servers.shut(name) if name in closed else self._servers.open(name)
+
+    # --- books --------------------------------------------------------------------------------------------
+
+    def bills(self, provider: str | None = None) -> tuple[Bill, ...]:
+        """What each job that has ended costs, free ones with amount 0, in the order of their ends."""
+        with self._lock:
+            return self._engine.bills(self._clock.now(), provider)
+
+    def calls(self, provider: str | None = None) -> tuple[Received, ...]:
+        """Every call that arrived, in order."""
+        with self._lock:
+            return self._engine.calls(provider)
+
+    def jobs(self, provider: str | None = None) -> tuple[Job, ...]:
+        """Every job that was accepted, in order; `job.state(now)` tells its state."""
+        with self._lock:
+            return self._engine.jobs(provider)
+
+    # --- answering ----------------------------------------------------------------------------------------
+
+    def _app(self, name: str) -> App:
+        return App(
+            lambda request: self._respond(name, request),
+            self._clock,
+            later=self._later,
+            answered=self._answered,
+        )
+
+    def _respond(self, name: str, request: Request) -> Answer:
+        if name == _MAIN or request.path == "/" or request.path.startswith("/files/"):
+            head, _, rest = request.path.lstrip("/").partition("/")
+            if head not in _DESKS:
+                return self._own(request)
+            name, request = head, replace(request, path=f"/{rest}", base=f"{request.base}/{head}")
+        desk = self._desks[name]
+        with self._lock:
+            now = self._clock.now()
+            object.__setattr__(request, "call", self._received(desk.name, request, now))
+            return desk.handle(request, now)
+
+    def _received(self, provider: str, request: Request, now: float) -> int:
+        reference = request.headers.get("x-client-request-id")
+        return self._engine.receive(provider, request.method, request.path, reference=reference, now=now)
+
+    def _later(self, wait: Wait) -> Answer:
+        with self._lock:
+            return wait.then(self._clock.now())
+
+    def _answered(self, request: Request, status: int | None) -> None:
+        if request.call >= 0:
+            with self._lock:
+                self._engine.note(request.call, status=status)
+
+    # --- files --------------------------------------------------------------------------------------------
+
+    def _own(self, request: Request) -> Reply:
+        if request.method not in ("GET", "HEAD"):
+            return reply(405, {"detail": "the sandbox's own pages are read with GET"})
+        match request.path.strip("/").split("/"):
+            case ["files", provider, job, name]:
+                return self._file(provider, job, name)
+            case [""]:
+                with self._lock:
+                    return page.page(
+                        self._engine, {name: self.base_url(name) for name in _DESKS}, self._clock.now()
+                    )
+            case ["book.json"]:
+                with self._lock:
+                    return page.book(self._engine, self._clock.now())
+        return reply(404, {"detail": f"no {request.path}; there are /, /book.json, /files/ and /<provider>"})
+
+    def _file(self, provider: str, name: str, file: str) -> Reply:
+        now = self._clock.now()
+        with self._lock:
+            job = self._engine.job(provider, name)
+        index = int(file.partition(".")[0]) if file.partition(".")[0].isdecimal() else -1
+        made = job is not None and job.state(now) is State.SUCCEEDED and 0 <= index < len(job.order.outputs)
+        if job is None or not made or now >= job.ended + FILES_LIVE.get(provider, 3600.0):
+            return reply(404, {"detail": "no such file, or no longer"})
+        media_type = MEDIA_TYPES[job.order.outputs[index].format]
+        return Reply(status=200, headers={"content-type": media_type}, body=lambda: self._render(job, index))
+
+    def _file_url(self, job: Job, index: int) -> str:
+        return f"{self.url}/files/{job.provider}/{job.id}/{index}.{job.order.outputs[index].format}"
+
+    def _render(self, job: Job, index: int) -> bytes:
+        order, output = job.order, job.order.outputs[index]
+        seed = (
+            order.seed + index
+            if order.seed
+            else int(chance(self._engine.seed, job.number, index) * 1_000_000)
+        )
+        note = f"{order.model} · {order.provider} · seed {seed} · {output.width}×{output.height} · sandbox"
+        return render(output, order.prompt, note, seed)
