@@ -3,9 +3,9 @@
 A synchronous provider's answer to a paid call holds the result itself and cannot be asked for again. It is
 written to a file before anybody looks at it, so that the next process can read it where this one died.
 
-Format: the line `spool.v1`, one line of JSON (`status`, `headers`, `size` and `sha256` of the body), then the
-body. The file is written under another name, synced, and renamed; its directory is synced too. A file that
-is missing, cut short or altered reads as None: then nothing is known.
+Format: the line `spool.v1`, a line with the SHA-256 (hex) of everything that follows, one line of JSON
+(`status`, `headers`), then the body as it came. The file is written under another name, synced and renamed,
+and its directory is synced. A file that is missing, cut short or altered reads as None: nothing is known.
 """
 
 from __future__ import annotations
@@ -23,17 +23,14 @@ _MAGIC = b"spool.v1\n"
 
 def write_spool(path: Path, reply: Reply) -> None:
     """Write an answer so that it survives a power cut. Replaces what was there. Raises `OSError`."""
-    head = {
-        "status": reply.status,
-        "headers": dict(reply.headers),
-        "size": len(reply.body),
-        "sha256": hashlib.sha256(reply.body).hexdigest(),
-    }
+    head = json.dumps({"status": reply.status, "headers": dict(reply.headers)}).encode() + b"\n"
+    digest = hashlib.sha256(head)
+    digest.update(reply.body)
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f"{path.name}.part")
     try:
         with partial.open("wb") as file:
-            file.write(_MAGIC + json.dumps(head).encode() + b"\n")
+            file.write(_MAGIC + digest.hexdigest().encode() + b"\n" + head)
             file.write(reply.body)
             file.flush()
             os.fsync(file.fileno())
@@ -50,13 +47,12 @@ def read_spool(path: Path) -> Reply | None:
         data = path.read_bytes()
     except OSError:
         return None
-    if not data.startswith(_MAGIC):
+    digest, _, rest = data.removeprefix(_MAGIC).partition(b"\n")
+    if not data.startswith(_MAGIC) or hashlib.sha256(rest).hexdigest().encode() != digest:
         return None
-    line, _, body = data[len(_MAGIC) :].partition(b"\n")
+    line, _, body = rest.partition(b"\n")
     try:
         head = json.loads(line)
-        if (len(body), hashlib.sha256(body).hexdigest()) != (head["size"], head["sha256"]):
-            return None
         return Reply(status=head["status"], headers=head["headers"], body=body)
     except (ValueError, KeyError, TypeError):
         return None
