@@ -16,10 +16,10 @@ from .circuits import ANY, Circuits
 from .decide import Decision, Question, decide
 from .events import BreakerChanged
 from .flights import Flight, Flights
-from .index import Known
+from .index import Known, expected
 from .knowledge import Knowledge, lost, won
 from .order import Blocked, panics, soft
-from .policy import Policy
+from .policy import Policy, Weights
 from .rankings import Rankings
 from .stores.base import Counters, RankingCache
 
@@ -109,7 +109,7 @@ class Engine:
         blocked."""
         if not soft((block,)):
             return False
-        names = self.knowledge.providers(flight.region, flight.model, now) | {flight.provider}
+        names = self.knowledge.tried(flight.region, flight.model, now).keys() | {flight.provider}
         blocked = sum(
             1 for name in names if self.circuits.blocked(name, flight.account, flight.model, now) is not None
         )
@@ -157,6 +157,14 @@ class Engine:
         if not told.blamed():
             return Signal.NEUTRAL
         return Signal.THROTTLED if retry_after > 0.0 else Signal.FAILURE
+
+    def publish(self, model: str, region: str, weights: Weights, now: float) -> None:
+        """Write the ranking of a model to the cache, if anything is known about it."""
+        known = self.knowledge.estimates(region, model, "", now)
+        if known.own:
+            tried = self.knowledge.tried(region, model, now)
+            scores = {name: expected(weights, known.of(name)) for name in tried}
+            self.rankings.publish(region, model, scores, sum(tried.values()), now)
 
     def steer(
         self, signal: Signal, provider: str, account: str | None, model: str | None, now: float

@@ -7,7 +7,8 @@ minutes with the number of times it happened since: loud once, never silent, nev
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 REPEAT = 300.0  # seconds between two warnings about the same trouble
@@ -67,3 +68,28 @@ class LogHook:
         if not 0 <= event.at - last < REPEAT:
             self._said[event.what] = (event.at, event.count)
             logger.warning("fell_open what=%s times=%d %s", event.what, event.count - counted, event.detail)
+
+
+class Herald:
+    """Hands events to the hook, which can break nothing: what it raises is counted and forgotten."""
+
+    def __init__(self, hook: Hook) -> None:
+        self._hook = hook
+        self.counts: Counter[str] = Counter()
+        self.last_error = ""
+
+    def fell_open(self, what: str, error: Exception, at: float) -> None:
+        """Something of kind `what` went wrong and the caller was served regardless."""
+        detail = f"{type(error).__name__}: {error}"[:300]
+        self.last_error = f"{what}: {detail}"
+        self.counts[what] += 1
+        self.tell([FellOpen(at, what, detail, self.counts[what])])
+
+    def tell(self, events: Sequence[Event]) -> None:
+        """Hand over events in order."""
+        for event in events:
+            try:
+                self._hook(event)
+            except Exception as error:  # noqa: BLE001
+                self.last_error = f"hook: {type(error).__name__}: {error}"[:300]
+                self.counts["hook"] += 1

@@ -8,6 +8,7 @@ from enum import StrEnum
 
 from .breaker import State
 from .engine import Engine
+from .events import Herald
 
 
 class ProviderStatus(StrEnum):
@@ -52,7 +53,7 @@ class Health:
     counts: Mapping[str, int] = field(default_factory=dict)
 
 
-def report(engine: Engine, store: str, last_error: str, now: float) -> Health:
+def report(engine: Engine, store: str, herald: Herald, now: float) -> Health:
     """Gather it all; runs under the island's lock."""
     flying: dict[tuple[str, str], list[int]] = {}
     for flight in engine.flights.all(now):
@@ -86,7 +87,7 @@ def report(engine: Engine, store: str, last_error: str, now: float) -> Health:
                     unknown=unknown,
                 )
             )
-    counts = {**engine.counts, "attempts_lost": engine.flights.lost}
+    counts = {**herald.counts, **engine.counts, "attempts_lost": engine.flights.lost}
     return Health(
         providers=tuple(providers),
         store=store,
@@ -94,7 +95,7 @@ def report(engine: Engine, store: str, last_error: str, now: float) -> Health:
         in_flight=len(engine.flights),
         open_breakers=len(engine.circuits),
         rankings=len(engine.rankings),
-        last_error=last_error,
+        last_error=herald.last_error,
         counts={name: number for name, number in counts.items() if number},
     )
 

@@ -203,9 +203,10 @@ def dollars(allowed: Sequence[str], known: Known, costs: Mapping[str, int]) -> l
 
 
 class Known(NamedTuple):
-    """Estimates of one model at one class of work; `unseen` stands for every provider not in `seen`, `judged`
-    are the providers that anybody had a verdict from. `own` is false where nobody ever reported on the model. `parts` keeps the hoped index by named order, which
-    only the request's cost is missing from."""
+    """Estimates of one model at one class of work; `unseen` stands for every provider not in `seen`,
+    `judged` are the providers that anybody had a verdict from. `own` is false where nobody ever reported
+    on the model. `parts` keeps the hoped index by named order, which only the request's cost is missing
+    from."""
 
     seen: Mapping[str, Estimate]
     unseen: Estimate

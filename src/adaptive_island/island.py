@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
-from typing import Any
 
 from .attempt import Attempt, Fault, Outcome, flaw, is_money, misnamed
 from .breaker import Signal
@@ -18,16 +17,15 @@ from .circuits import ANY
 from .decide import Explanation, Question, explained, sane_costs
 from .engine import Engine, Told
 from .errors import UnknownStore
-from .events import BreakerChanged, FellOpen, Hook, LogHook
+from .events import BreakerChanged, Herald, Hook, LogHook
 from .flights import Flight
 from .health import Health, report
-from .order import Blocked, Order, Source
+from .memo import Memo
+from .order import Blocked, Order, Source, checked
 from .policy import Policy
 from .runtime import Names, guard_fork, lock, random_source, steady_clock
 from .stores.memory import MemoryCounters, MemoryRankings
-from .ticket import Ticket
-
-_Kept = tuple[float, float, dict[str, int] | None, Order]  # from, until, costs
+from .ticket import Ticket, uncounted
 
 
 class Island:
@@ -40,13 +38,11 @@ class Island:
     def __init__(self, policy: Policy, clock: Callable[[], float], hook: Hook, seed: int | None) -> None:
         self.policy = policy
         self._clock = clock
-        self._hook = hook
+        self._herald = Herald(hook)
         self._lock = lock()
         self._names = Names()
         self._last_now = 0.0
-        self._last_error = ""
-        self._memo: dict[str, dict[Any, list[_Kept]]] = {}
-        self._memo_size = 0
+        self._memo = Memo(policy.orders_most)
         self.rankings = MemoryRankings(self._now, policy.models_most)
         counters = MemoryCounters(policy.models_most)
         self._engine = Engine(policy, counters, self.rankings, random_source(seed))
@@ -97,14 +93,13 @@ class Island:
         """
         try:
             now = self._clock()
-            for since, until, paid, result in self._memo[model][
-                allowed, order, region, work, sticky, account
-            ]:
+            kept = self._memo.table[model][allowed, order, region, work, sticky, account]
+            for since, until, paid, result in kept:
                 if since <= now < until and paid == costs:
                     return result
         except Exception:  # noqa: BLE001  # nothing remembered, or nothing that can be: decide
             pass
-        names = _checked(allowed)
+        names = checked(allowed)
         try:
             clean = sane_costs(costs)
             question = Question(model, names, order, region, clean, work, sticky, account)
@@ -132,7 +127,7 @@ class Island:
     ) -> tuple[Explanation, ...]:
         """The same question as `rank`, answered with one line per provider: the ordered ones first, then
         what an explicit order left out (position 0)."""
-        names = _checked(allowed)
+        names = checked(allowed)
         question = Question(model, names, order, region, sane_costs(costs), work, sticky, account)
         with self._lock:
             decision, known, blocks = self._engine.decide(question, self._now())
@@ -167,8 +162,7 @@ class Island:
         """
         name = id if isinstance(id, str) and id else self._names.next()
         block: Blocked | None = None
-        changes: list[BreakerChanged] = []
-        started = self._last_now
+        started, settle = self._last_now, self._settle
         try:
             if wrong := misnamed(name, model, provider, region, account, work):
                 raise ValueError(wrong)
@@ -176,13 +170,14 @@ class Island:
                 started = self._now()
                 flight = Flight(region, model, provider, account, work, started)
                 block, changes = self._engine.admit(name, flight, started)
-            if changes:
-                self._emit(changes)
+                self._forget(changes)
+            self._herald.tell(changes)
         except Exception as error:  # noqa: BLE001  # intelligence fails open
             self._fell_open("attempt", error)
+            settle = uncounted
         reason = f"breaker {block.state}: {block.cause.value}" if block else ""
         wait = block.retry_after if block else None
-        return Ticket(self._settle, name, model, provider, region, account, work, started, reason, wait)
+        return Ticket(settle, name, model, provider, region, account, work, started, reason, wait)
 
     def record(self, attempt: Attempt) -> None:
         """Take a report about an attempt from anywhere. Never raises.
@@ -220,10 +215,22 @@ class Island:
         except Exception as error:  # noqa: BLE001  # a cache that is down changes nothing
             self._fell_open("refresh", error)
 
+    def publish(self, model: str, *, region: str = "us", order: str = "balanced") -> None:
+        """Write what is known about a model to the cache as a `ranking.v1` document, for others to read.
+
+        Scores are the expected index under the named order without the cost of any request. Nothing is
+        written where nothing is known. Never raises.
+        """
+        try:
+            with self._lock:
+                self._engine.publish(model, region, self.policy.orders[order], self._now())
+        except Exception as error:  # noqa: BLE001  # a cache that is down changes nothing
+            self._fell_open("publish", error)
+
     def health(self) -> Health:
         """How the providers are by what this island knows, and how the island is."""
         with self._lock:
-            return report(self._engine, "memory:", self._last_error, self._now())
+            return report(self._engine, "memory:", self._herald, self._now())
 
     def close(self) -> None:
         """Nothing runs behind an island in memory; it stays usable."""
@@ -246,10 +253,6 @@ class Island:
     ) -> None:
         """A verdict from a ticket."""
         try:
-            if wrong := misnamed(
-                ticket.id, ticket.model, ticket.provider, ticket.region, ticket.account, ticket.work
-            ):
-                raise ValueError(wrong)
             now = self._now()
             seconds = max(0.0, now - ticket.started)
             told = Told(outcome, fault, seconds, cost if is_money(cost) else None, retry_after, now)
@@ -260,15 +263,15 @@ class Island:
     def _take(self, of: Attempt | Ticket, told: Told, now: float) -> None:
         with self._lock:
             changes = self._engine.take(of, told, now)
-            if self._memo:
-                self._memo.pop(of.model, None)
-        if changes:
-            self._emit(changes)
+            self._memo.forget(of.model)
+            self._forget(changes)
+        self._herald.tell(changes)
 
     def _steer(self, signal: Signal, provider: str, account: str | None, model: str | None) -> None:
         with self._lock:
             changes = self._engine.steer(signal, provider, account, model, self._now())
-        self._emit(changes)
+            self._forget(changes)
+        self._herald.tell(changes)
 
     def _remember(
         self,
@@ -278,18 +281,13 @@ class Island:
         blocks: Mapping[str, Blocked],
         now: float,
     ) -> None:
-        """Keep an order until it may change by itself; only for models that verdicts brought in."""
+        """Keep an order for as long as nothing can change it but a report."""
         until = now + self.policy.refresh
         for block in blocks.values():
             if block.retry_after is not None:
                 until = min(until, now + block.retry_after)
-        if self._memo_size >= self.policy.orders_most:
-            self._memo, self._memo_size = {}, 0
-        of_model = self._memo.setdefault(q.model, {})
         key = q.allowed, q.order, q.region, q.work, q.sticky, q.account
-        kept = [entry for entry in of_model.get(key, ()) if now < entry[1] and entry[2] != costs]
-        of_model[key] = [(now, until, costs, order), *kept[:3]]
-        self._memo_size += 1
+        self._memo.keep(q.model, key, costs, order, now, until)
 
     def _now(self) -> float:
         """The clock's time; the last good one where the clock itself is broken."""
@@ -301,37 +299,13 @@ class Island:
             self._last_now = now
         return self._last_now
 
-    def _emit(self, changes: Sequence[BreakerChanged]) -> None:
-        """Forget orders that a breaker may have changed, and tell the operator. No hook can break a
-        request."""
+    def _forget(self, changes: Sequence[BreakerChanged]) -> None:
+        """Forget orders that a breaker may have changed."""
         for change in changes:
             if change.model == ANY:
-                self._memo = {}
+                self._memo.clear()
             else:
-                self._memo.pop(change.model, None)
-            self._tell(change)
+                self._memo.forget(change.model)
 
     def _fell_open(self, what: str, error: Exception) -> None:
-        detail = f"{type(error).__name__}: {error}"[:300]
-        self._last_error = f"{what}: {detail}"
-        counts = self._engine.counts
-        counts[what] += 1
-        self._tell(FellOpen(self._last_now, what, detail, counts[what]))
-
-    def _tell(self, event: BreakerChanged | FellOpen) -> None:
-        try:
-            self._hook(event)
-        except Exception as error:  # noqa: BLE001
-            self._last_error = f"hook: {type(error).__name__}"
-            self._engine.counts["hook"] += 1
-
-
-def _checked(allowed: Sequence[str]) -> tuple[str, ...]:
-    """The allowed providers without duplicates, or the one error that `rank` raises."""
-    try:
-        names = None if isinstance(allowed, (str, bytes)) else tuple(dict.fromkeys(allowed))
-    except Exception:  # noqa: BLE001
-        names = None
-    if not names or (set(map(type, names)) != {str} and not all(isinstance(n, str) for n in names)):
-        raise ValueError(f"allowed must be a sequence of at least one provider name, not {allowed!r:.200}")
-    return names
+        self._herald.fell_open(what, error, self._last_now)

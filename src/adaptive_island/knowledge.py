@@ -17,7 +17,7 @@ from typing import NamedTuple
 from cachetools import LRUCache
 
 from .flights import Flight, Flights
-from .index import Cells, Evidence, Known, estimates
+from .index import Cells, Evidence, Known, estimates, pooled
 from .policy import Policy
 from .stores.base import Bucket, Cell, Counters
 from .window import NOTHING, WIDTH, Sums, epoch, rescale, weight
@@ -165,10 +165,10 @@ class Knowledge:
             fast, slow, _by_provider(everywhere_fast), _by_provider(everywhere_slow), flying, overdue
         )
 
-    def providers(self, region: str, model: str, now: float) -> set[str]:
-        """Providers of a model that anybody ever got a verdict from, as far as memory goes."""
+    def tried(self, region: str, model: str, now: float) -> dict[str, float]:
+        """Providers of a model that anybody had a verdict from, with the faded number of verdicts."""
         _fast, slow = self.read(region, model, now)
-        return {provider for provider, _work in slow}
+        return {provider: sums.tried for provider, sums in pooled(slow).items()}
 
 
 def _add(found: dict[Cell, list[float]], cells: Mapping[Cell, Sequence[float]], factor: float) -> None:

@@ -74,6 +74,17 @@ class Blocked:
     retry_after: float | None
 
 
+def checked(allowed: Sequence[str]) -> tuple[str, ...]:
+    """The allowed providers without duplicates, or the one error that `rank` raises."""
+    try:
+        names = None if isinstance(allowed, (str, bytes)) else tuple(dict.fromkeys(allowed))
+    except Exception:  # noqa: BLE001
+        names = None
+    if not names or (set(map(type, names)) != {str} and not all(isinstance(n, str) for n in names)):
+        raise ValueError(f"allowed must be a sequence of at least one provider name, not {allowed!r:.200}")
+    return names
+
+
 def explicit(order: object, allowed: Sequence[str]) -> tuple[str, ...] | None:
     """The providers that `order` names, or None where it is the name of a learned order."""
     if isinstance(order, str):

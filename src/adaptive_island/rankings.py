@@ -7,7 +7,8 @@ its own, and for near-ties; it never drops a provider, and it is not used once i
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from typing import NamedTuple
 
 from .policy import Policy
@@ -27,6 +28,7 @@ class Rankings:
     def __init__(self, cache: RankingCache, policy: Policy) -> None:
         self.cache = cache
         self._age = policy.ranking_age
+        self._memory = policy.slow / 0.693  # the mean age of what the slow memory counts
         self._table: dict[tuple[str, str], Ranked] = {}
         self._raw: dict[str, str | bytes] = {}
 
@@ -64,6 +66,17 @@ class Rankings:
         self._table, self._raw = table, raw
         return wrong
 
-    def publish(self, region: str, model: str, document: str) -> None:
+    def publish(
+        self, region: str, model: str, scores: Mapping[str, float], attempts: float, now: float
+    ) -> None:
         """Write a ranking to the cache, to stay as long as it would be used."""
-        self.cache.write(ranking_key(region, model), document, self._age)
+        from .documents import RankingV1
+
+        document = RankingV1(
+            providers_ranked=sorted(scores, key=scores.__getitem__, reverse=True),
+            scores=dict(scores),
+            attempts_total=round(attempts),
+            window_hours=max(1, round(self._memory / 3600.0)),
+            computed_at=datetime.fromtimestamp(now, UTC),
+        )
+        self.cache.write(ranking_key(region, model), document.model_dump_json(), self._age)

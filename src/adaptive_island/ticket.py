@@ -10,6 +10,10 @@ from .attempt import Fault, Outcome, is_time
 Settle = Callable[["Ticket", Outcome, Fault, int | None, float | None], None]
 
 
+def uncounted(*_told: object) -> None:
+    """Where a verdict goes on an attempt that could not be announced."""
+
+
 class Ticket:
     """Permission to submit once, and the place to say how it went.
 
