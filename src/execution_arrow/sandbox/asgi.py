@@ -145,9 +145,13 @@ async def _read(scope: Scope, receive: Receive) -> Request | None:
             break
     headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
     return Request(
-        method=scope["method"], path=scope["path"], query=scope["query_string"].decode("latin-1"), headers=headers,
-        body=bytes(body), base=f"{scope['scheme']}://{headers.get('host', '')}{scope.get('root_path', '')}",
-    )  # fmt: skip
+        method=scope["method"],
+        path=scope["path"],
+        query=scope["query_string"].decode("latin-1"),
+        headers=headers,
+        body=bytes(body),
+        base=f"{scope['scheme']}://{headers.get('host', '')}{scope.get('root_path', '')}",
+    )
 
 
 async def _send(answer: Reply, request: Request, send: Send) -> None:

@@ -18,8 +18,8 @@ from execution_arrow.sandbox.desk import Desk
 from execution_arrow.sandbox.engine import Engine
 from execution_arrow.sandbox.fal import Fal, FalRun
 from execution_arrow.sandbox.faults import Fault, chance
+from execution_arrow.sandbox.inputs import Model
 from execution_arrow.sandbox.media import MEDIA_TYPES, render
-from execution_arrow.sandbox.models import Model
 from execution_arrow.sandbox.prices import PriceList, Rate
 from execution_arrow.sandbox.replicate import Replicate
 from execution_arrow.sandbox.server import Servers
@@ -170,7 +170,7 @@ class Sandbox:
     # --- faults -------------------------------------------------------------------------------------------
 
     def fault(self, provider: str, fault: Fault | str) -> None:
-        """Let something go wrong from now on: a `Fault`, or a kind's name. `down` closes the provider's port."""
+        """Let something go wrong from now on: a `Fault`, or a kind's name. `down` closes the port."""
         if provider not in PROVIDERS:
             raise ValueError(f"the sandbox has no {provider!r}; it has {', '.join(PROVIDERS)}")
         with self._lock:

@@ -18,7 +18,7 @@ from execution_arrow.sandbox import sizes
 from execution_arrow.sandbox.desk import Desk, copies, filled, integer, media_format, with_prompt
 from execution_arrow.sandbox.engine import Canceling
 from execution_arrow.sandbox.faults import Fault
-from execution_arrow.sandbox.models import Model
+from execution_arrow.sandbox.inputs import Model
 from execution_arrow.sandbox.wire import Answer, Reply, Request, reply
 from execution_arrow.sandbox.work import Job, Order, Output, State
 
@@ -201,9 +201,10 @@ class BytePlus(Desk):
             code, message = _TASK_ERRORS[state]
             value["error"] = {"code": code, "message": message}
         if state is State.SUCCEEDED:
+            urls = self.files(job)
             tokens = int(output.width * output.height * output.fps * output.seconds) // 1024
             value |= {
-                "content": {"video_url": url for url in self.files(job)}, "seed": order.seed,
+                "content": {"video_url": urls[0]} if urls else {}, "seed": order.seed,
                 "usage": {"completion_tokens": tokens, "total_tokens": tokens}, "framespersecond": output.fps,
                 "resolution": order.native["resolution"], "ratio": order.native.get("ratio", "16:9"),
                 "duration": int(output.seconds),

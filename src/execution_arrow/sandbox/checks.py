@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from execution_arrow.sandbox.models import Model
+from execution_arrow.sandbox.inputs import Model
 
 #: JSON Schema's word -> ours
 _KINDS = {"required": "missing", "additionalProperties": "unknown", "enum": "choice", "type": "type"}

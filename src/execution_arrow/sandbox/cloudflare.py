@@ -15,7 +15,7 @@ from typing import Any
 from execution_arrow.sandbox import sizes
 from execution_arrow.sandbox.desk import Desk, filled, with_prompt
 from execution_arrow.sandbox.faults import Fault
-from execution_arrow.sandbox.models import Model
+from execution_arrow.sandbox.inputs import Model
 from execution_arrow.sandbox.wire import Answer, Reply, Request, reply
 from execution_arrow.sandbox.work import Job, Order, Output, State
 

@@ -10,7 +10,8 @@ from typing import Any, ClassVar
 from execution_arrow.sandbox.checks import Problem, problems
 from execution_arrow.sandbox.engine import Engine
 from execution_arrow.sandbox.faults import Fault
-from execution_arrow.sandbox.models import MODELS, Model
+from execution_arrow.sandbox.inputs import Model
+from execution_arrow.sandbox.models import MODELS
 from execution_arrow.sandbox.wire import Answer, HangUp, Reply, Request, Wait, lost
 from execution_arrow.sandbox.work import Job, Order, Output
 

@@ -85,8 +85,8 @@ class Engine:
         )
         starts = now + self._drawn("queue", number)
         job = Job(
-            id=self._name(order.provider, number, now), number=number, order=order, created=now, starts=starts,
-            ends=math.inf if kind == "never_finishes" else starts + run, run=run, fault=kind,
+            id=self._name(order.provider, number, now), number=number, order=order, created=now,
+            starts=starts, ends=math.inf if kind == "never_finishes" else starts + run, run=run, fault=kind,
             end=_ENDS.get(kind or "", State.SUCCEEDED), stubborn=kind == "late", empty=kind == "no_output",
         )  # fmt: skip
         job = _with_deadlines(job)

@@ -16,7 +16,7 @@ from execution_arrow.sandbox.checks import Problem
 from execution_arrow.sandbox.desk import Desk, copies, filled, integer, media_format, with_prompt
 from execution_arrow.sandbox.engine import Canceling
 from execution_arrow.sandbox.faults import Fault
-from execution_arrow.sandbox.models import Model
+from execution_arrow.sandbox.inputs import Model
 from execution_arrow.sandbox.wire import Answer, Reply, Request, reply
 from execution_arrow.sandbox.work import Job, Order, Output, State
 
@@ -164,8 +164,8 @@ class Fal(Desk):
         if order.kind == "video":
             return {"video": made[0] if made else None, "seed": order.seed}
         return {
-            "images": made, "seed": order.seed, "prompt": order.prompt, "has_nsfw_concepts": [False] * len(made),
-            "timings": {"inference": round(job.run, 6)},
+            "images": made, "seed": order.seed, "prompt": order.prompt,
+            "has_nsfw_concepts": [False] * len(made), "timings": {"inference": round(job.run, 6)},
         }  # fmt: skip
 
     # --- refusals -----------------------------------------------------------------------------------------
@@ -180,12 +180,8 @@ class Fal(Desk):
         return reply(500, {"detail": text, "error_type": kind}, {"x-fal-error-type": kind})
 
     def no_credit(self, fault: Fault) -> Reply:
-        return reply(
-            403,
-            {
-                "detail": "User is locked. Reason: Exhausted balance. Top up your balance at fal.ai/dashboard/billing."
-            },
-        )
+        where = "Top up your balance at fal.ai/dashboard/billing."
+        return reply(403, {"detail": f"User is locked. Reason: Exhausted balance. {where}"})
 
 
 class FalRun(Fal):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import math
+from collections.abc import Callable
 from fractions import Fraction
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -52,8 +53,8 @@ def render(output: Output, prompt: str, note: str, seed: int) -> bytes:
 # --- the picture ----------------------------------------------------------------------------------------
 
 
-def _scene(width: int, height: int, prompt: str, note: str, seed: int, turn: float | None = None) -> Picture:
-    picture = _backdrop(width, height, prompt, seed, turn)
+def _scene(width: int, height: int, prompt: str, note: str, seed: int) -> Picture:
+    picture = _backdrop(width, height, prompt, seed)
     _tower(picture, prompt, seed)
     _caption(picture, prompt, note)
     return picture
@@ -88,7 +89,8 @@ def _backdrop(width: int, height: int, prompt: str, seed: int, turn: float | Non
     pen.ellipse((x - h * 0.03, y - h * 0.03, x + h * 0.03, y + h * 0.03), fill=255)
     glow = glow.filter(filters.GaussianBlur(max(1.0, h * 0.012)))
     small.paste(image.new("RGB", (w, h), light), (0, 0), glow)
-    return small.resize((width, height), image.Resampling.BICUBIC)
+    whole: Picture = small.resize((width, height), image.Resampling.BICUBIC)
+    return whole
 
 
 def _tower(picture: Picture, prompt: str, seed: int) -> None:
@@ -194,36 +196,51 @@ def _pillow() -> tuple[Any, Any, Any]:
 
 # --- the clip -------------------------------------------------------------------------------------------
 
-_TURNS = 48  # beam positions drawn for a clip; frames repeat them
+_HOLD = 3  # frames for which the beam stands still: drawing costs more than encoding
 
 
 def _clip(output: Output, prompt: str, note: str, seed: int) -> bytes:
     _pillow()
-    try:
-        import av
-    except ImportError as missing:
-        raise MissingExtra("encoding the sandbox's clips", "sandbox") from missing
+    av = _pyav()
     width, height = output.width // 2 * 2, output.height // 2 * 2
     buffer = io.BytesIO()
     with av.open(buffer, "w", format="mp4") as container:
-        stream = container.add_stream(_codec(av), rate=output.fps)
+        stream: Any = container.add_stream(_codec(av), rate=output.fps)
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
         stream.thread_count = 1
         stream.options = {"preset": "ultrafast", "crf": "30", "tune": "zerolatency"}
-        frames: dict[int, Any] = {}
         total = max(1, round(output.seconds * output.fps))
-        turns = min(_TURNS, total)
+        frames = _frames(av, width, height, prompt, note, seed)
         for number in range(total):
-            turn = number * turns // total
-            if turn not in frames:
-                frames.clear()  # each position is used by consecutive frames only
-                picture = _scene(width, height, prompt, note, seed, turn=2 * math.pi * turn / turns)
-                frames[turn] = av.VideoFrame.from_image(picture).reformat(format="yuv420p")
-            frame = frames[turn]
+            if number % _HOLD == 0:
+                frame = frames(2 * math.pi * number / max(total, 24))
             frame.pts, frame.time_base = number, Fraction(1, output.fps)
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
     return buffer.getvalue()
+
+
+def _frames(av: Any, width: int, height: int, prompt: str, note: str, seed: int) -> Callable[[float], Any]:
+    """A function from the beam's angle to a frame; what does not move is drawn once."""
+    image, _, _ = _pillow()
+    front = image.new("RGBA", (width, height))
+    _tower(front, prompt, seed)
+    _caption(front, prompt, note)
+
+    def frame(turn: float) -> Any:
+        picture = _backdrop(width, height, prompt, seed, turn)
+        picture.paste(front, (0, 0), front)
+        return av.VideoFrame.from_image(picture).reformat(format="yuv420p")
+
+    return frame
+
+
+def _pyav() -> Any:
+    try:
+        import av
+    except ImportError as missing:
+        raise MissingExtra("encoding the sandbox's clips", "sandbox") from missing
+    return av
 
 
 def _codec(av: Any) -> str:

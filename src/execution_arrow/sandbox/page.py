@@ -11,7 +11,8 @@ from typing import Any
 from execution_arrow.sandbox.engine import Engine
 from execution_arrow.sandbox.wire import Reply, reply
 
-_STYLE = """body{font:14px/1.45 system-ui,sans-serif;margin:2rem;color:#1c2330}table{border-collapse:collapse;width:100%}
+_STYLE = """body{font:14px/1.45 system-ui,sans-serif;margin:2rem;color:#1c2330}
+table{border-collapse:collapse;width:100%}
 th,td{text-align:left;padding:.25rem .6rem;border-bottom:1px solid #dde3ea;font-variant-numeric:tabular-nums}
 th{background:#f2f5f8}h2{margin-top:2rem}.fault{color:#b23a3a}td.n{text-align:right}"""
 

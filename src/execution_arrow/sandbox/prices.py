@@ -110,7 +110,7 @@ RULES: Mapping[str, Mapping[State, Share]] = {
 
 
 class PriceList:
-    """The default rates with a caller's over them: `{"fal": {"fal-ai/flux/schnell": 3000}}`, amounts per file."""
+    """The default rates with a caller's over them, such as `{"fal": {"fal-ai/flux/schnell": 3000}}`."""
 
     def __init__(self, overrides: Mapping[str, Mapping[str, Rate | int]] | None = None) -> None:
         self._rates = {provider: dict(rates) for provider, rates in RATES.items()}

@@ -16,7 +16,7 @@ from execution_arrow.sandbox import sizes
 from execution_arrow.sandbox.checks import Problem
 from execution_arrow.sandbox.desk import Desk, copies, filled, integer, media_format, with_prompt
 from execution_arrow.sandbox.faults import Fault
-from execution_arrow.sandbox.models import Model
+from execution_arrow.sandbox.inputs import Model
 from execution_arrow.sandbox.wire import Answer, Reply, Request, Wait, reply
 from execution_arrow.sandbox.work import Job, Order, Output, State
 
@@ -178,7 +178,8 @@ class Replicate(Desk):
             "id": job.id, "model": job.model, "version": "hidden",
             "input": {} if removed else job.order.native.get("input"), "logs": "", "data_removed": removed,
             "output": self._output(job) if state is State.SUCCEEDED and not removed else None,
-            "error": _ERRORS.get(state), "status": _STATUS[state], "created_at": _stamp(job.created), "source": "api",
+            "error": _ERRORS.get(state), "status": _STATUS[state], "created_at": _stamp(job.created),
+            "source": "api",
             "urls": {"get": url, "cancel": f"{url}/cancel", "web": f"https://replicate.com/p/{job.id}"},
         }  # fmt: skip
         if job.starts <= now and job.starts < job.ended:

@@ -66,8 +66,7 @@ class Servers:
     def close(self) -> None:
         if not self._thread.is_alive():
             return
-        for name in self._apps:
-            self._run(self._shut(name, reserve=False))
+        self._run(self._shut_all())
         self._run(_cancel_the_rest())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(5)
@@ -80,6 +79,9 @@ class Servers:
         if name not in self._running:
             self._running[name] = _Running(self._apps[name], self._sockets.pop(name), self._tls)
             await self._running[name].started()
+
+    async def _shut_all(self) -> None:
+        await asyncio.gather(*(self._shut(name, reserve=False) for name in self._apps))
 
     async def _shut(self, name: str, *, reserve: bool) -> None:
         running = self._running.pop(name, None)

@@ -26,7 +26,8 @@ _SEEDANCE: dict[str, dict[str, Size]] = {
 }
 # fal's ImageSize presets
 PRESETS: dict[str, Size] = {
-    "square_hd": (1024, 1024), "square": (512, 512), "portrait_4_3": (768, 1024), "portrait_16_9": (576, 1024),
+    "square_hd": (1024, 1024), "square": (512, 512),
+    "portrait_4_3": (768, 1024), "portrait_16_9": (576, 1024),
     "landscape_4_3": (1024, 768), "landscape_16_9": (1024, 576),
     "auto": (2048, 2048), "auto_2K": (2048, 2048), "auto_3K": (3072, 3072), "auto_4K": (4096, 4096),
 }  # fmt: skip

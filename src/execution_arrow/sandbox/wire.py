@@ -16,10 +16,10 @@ from urllib.parse import parse_qsl
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """One HTTP request with its whole body. `path` is decoded (`%2F` is a slash); header names are lower case.
+    """One HTTP request with its whole body. `path` is decoded (`%2F` is a slash).
 
-    `base` is how the caller addresses this provider, without a trailing slash; `call` is the number of the
-    call in the engine's book.
+    Header names are lower case. `base` is how the caller addresses this provider, without a trailing slash;
+    `call` is the number of the call in the engine's book.
     """
 
     method: str

@@ -1,0 +1,62 @@
+"""Workers AI's hosted models: the input of their JSON descriptions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from execution_arrow.sandbox.inputs import (
+    SEED,
+    TEXT,
+    Model,
+    number,
+    whole,
+)
+
+CLOUDFLARE: Mapping[str, Model] = {
+    "@cf/black-forest-labs/flux-1-schnell": Model(
+        properties={"prompt": {"type": "string", "minLength": 1, "maxLength": 2048}, "steps": whole(1, 8)},
+        defaults={"width": 1024, "height": 1024},
+    ),
+    "@cf/leonardo/lucid-origin": Model(
+        properties={
+            "prompt": {"type": "string", "minLength": 1},
+            "guidance": number(0, 10),
+            "seed": SEED,
+            "width": whole(0, 2500),
+            "height": whole(0, 2500),
+            "num_steps": whole(1, 40),
+            "steps": whole(1, 40),
+        },
+        defaults={"width": 1120, "height": 1120},
+    ),
+    "@cf/leonardo/phoenix-1.0": Model(
+        raw="image/jpeg",
+        defaults={"width": 1024, "height": 1024},
+        properties={
+            "prompt": {"type": "string", "minLength": 1},
+            "guidance": number(2, 10),
+            "seed": SEED,
+            "width": whole(0, 2048),
+            "height": whole(0, 2048),
+            "num_steps": whole(1, 50),
+            "negative_prompt": TEXT,
+        },
+    ),
+    "@cf/bytedance/stable-diffusion-xl-lightning": Model(
+        raw="image/png",
+        defaults={"width": 1024, "height": 1024},
+        properties={
+            "prompt": {"type": "string", "minLength": 1},
+            "negative_prompt": TEXT,
+            "width": whole(256, 2048),
+            "height": whole(256, 2048),
+            "num_steps": whole(1, 20),
+            "guidance": number(0, 100),
+            "seed": SEED,
+            "strength": number(0, 1),
+            "image": {"type": "array"},
+            "image_b64": TEXT,
+            "mask": {"type": "array"},
+        },
+    ),
+}
