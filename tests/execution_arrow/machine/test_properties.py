@@ -1,0 +1,169 @@
+"""Whatever is said in whatever order: the laws that no story may break.
+
+A story is a random sequence of facts about random attempts, with time passing. It is safe or it is a
+counter-example; there is no third thing. At the end the facts stop, only timers and the ledger go on, and
+every generation must close by itself.
+"""
+
+from __future__ import annotations
+
+import os
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from execution_arrow import facts as f
+from execution_arrow.effects import Plan, Ring, Submit
+from execution_arrow.facts import Fault, Timer
+from execution_arrow.machine import due, next_at, step
+from execution_arrow.machine.codec import dump_spec, dump_state, load_run, load_spec
+from execution_arrow.machine.state import Phase, Run, State, Status
+from execution_arrow.policy import Policy
+from tests.execution_arrow.machine.build import EPOCH, T0, make_run, outputs, stored
+
+FACTS = st.one_of(
+    st.sampled_from(
+        [
+            f.NotSent(), f.Ambiguous(), f.OwnerLost(), f.Running(), f.Canceled(), f.Expired(), f.Missing(),
+            f.PollFailed(), f.UnknownStatus(text="?"), f.CancelAcknowledged(), f.CancelAcknowledged(erases=True),
+            f.CancelRefused(), f.CancelRefused(final=True), f.LookupNone(conclusive=True),
+            f.LookupNone(conclusive=False), f.Settled(), f.HoldOpened(), f.EffectFailed(effect="x"),
+            f.ArtifactFailed(index=0), f.ArtifactLost(index=0), f.ArtifactLost(index=1), stored(0), stored(1),
+            f.Succeeded(outputs=()), f.Succeeded(outputs=outputs(1)), f.Succeeded(outputs=outputs(2), cost=7),
+            f.Completed(outputs=outputs(1)), f.Completed(outputs=()),
+        ]
+    ),
+    st.builds(f.Accepted, job=st.sampled_from(["j1", "j2", "j3"]), taken=st.booleans()),
+    st.builds(f.LookupFound, job=st.sampled_from(["j1", "j2"])),
+    st.builds(f.Refused, fault=st.sampled_from(list(Fault)), code=st.just("c"), retry_after=st.just(2.0)),
+    st.builds(f.Failed, fault=st.sampled_from([Fault.PROVIDER, Fault.ACCOUNT, Fault.CALLER]), code=st.just("c")),
+    st.builds(f.TimeUp, timer=st.sampled_from(list(Timer))),
+)  # fmt: skip
+POLICIES = st.builds(
+    Policy,
+    on_unknown=st.sampled_from(["failover", "wait", "fail"]),
+    on_overdue=st.sampled_from(["failover", "wait"]),
+    unknown_patience=st.sampled_from([None, 0.0, 5.0]),
+    charge_on_cancel=st.booleans(),
+    charge_on_moderation=st.booleans(),
+)
+MOVES = st.lists(
+    st.one_of(
+        st.tuples(st.just("tell"), st.integers(0, 4), FACTS),
+        st.tuples(st.just("user"), st.just(0), st.just(f.UserCancel())),
+        st.tuples(st.just("wait"), st.just(0), st.sampled_from([0.5, 3.0, 20.0, 70.0])),
+        st.tuples(st.just("drive"), st.just(0), st.none()),
+    ),
+    max_size=40,
+)
+
+
+class Checked:
+    """Applies facts and checks every law after each."""
+
+    def __init__(self, run: Run) -> None:
+        self.run, self.now, self.attempts = run, T0, 0
+        self.final: Status | None = None
+        self.winners: list[str] = []
+        self.events: list[int] = []
+        self.owed: object = None
+
+    def tell(self, fact: f.Fact, attempt: str | None = None) -> None:
+        before = self.run
+        result = step(before, fact, self.now, attempt)
+        self.run = result.run
+        if not result.durable:
+            assert (before.phase, before.winner, before.verdict, before.settlement) == (
+                self.run.phase, self.run.winner, self.run.verdict, self.run.settlement,
+            ), result.row  # fmt: skip
+        self.events.extend(event.no for event in result.events)
+        self._check(before)
+
+    def _check(self, before: Run) -> None:
+        run = self.run
+        if run.phase is Phase.CLOSED:
+            assert self.final in (None, run.status)  # a public end never changes
+            self.final = run.status
+        if run.winner is not None and (not self.winners or self.winners[-1] != run.winner):
+            # The place is given again only after its holder lost all outputs (row 35).
+            assert not self.winners or run.attempt(self.winners[-1]).state is State.LOST
+            self.winners.append(run.winner)
+        if before.settlement is not None:
+            assert (run.settlement.verb, run.settlement.amount) == (
+                before.settlement.verb, before.settlement.amount,
+            )  # what is owed is never computed again  # fmt: skip
+        if run.settlement is not None:
+            assert 0 <= run.settlement.amount <= run.spec.hold
+        for attempt in before.attempts:
+            after = run.attempt(attempt.id)
+            assert attempt.job is None or after.job == attempt.job  # a bound job stays bound
+            if attempt.state is State.UNKNOWN and after.state is State.REJECTED:
+                assert attempt.job is None or after.ended_at is not None
+        assert self.events == list(range(1, len(self.events) + 1))  # gap-free
+        loaded = load_run(load_spec(dump_spec(run.spec)), dump_state(run))
+        assert loaded == run
+        assert due(loaded, self.now, EPOCH) == due(run, self.now, EPOCH)
+
+    def drive(self) -> None:
+        """Do what is due and needs no answer from outside: timers and plans."""
+        for _ in range(50):
+            moves = [e for e in due(self.run, self.now, EPOCH) if isinstance(e, Ring | Plan)]
+            if not moves:
+                return
+            move = moves[0]
+            if isinstance(move, Ring):
+                self.tell(f.TimeUp(timer=move.timer), move.attempt)
+            else:
+                assert self.run.winner is None
+                sending = [a for a in self.run.attempts if a.state is State.SENDING]
+                assert not sending  # at most one call on its way
+                self.attempts += 1
+                self.tell(
+                    f.Planned(provider=move.candidates[0], id=f"a{self.attempts}", token="t", epoch=EPOCH)
+                )
+        raise AssertionError("timers and plans never come to rest")
+
+
+@settings(max_examples=int(os.environ.get("N") or 400))
+@given(policy=POLICIES, moves=MOVES, asked=st.sampled_from([1, 2]))
+def test_no_story_breaks_a_law_and_every_story_ends(policy: Policy, moves: list[tuple], asked: int):
+    world = Checked(make_run(policy=policy, asked=asked))
+    for kind, which, what in moves:
+        if kind == "wait":
+            world.now += what
+        elif kind == "drive":
+            world.drive()
+        elif kind == "user":
+            world.tell(what)
+        else:
+            attempts = world.run.attempts
+            about_attempt = not isinstance(what, f.Settled | f.HoldOpened | f.EffectFailed)
+            target = attempts[which].id if about_attempt and which < len(attempts) else None
+            world.tell(what, target)
+    _end(world)
+
+
+def _end(world: Checked) -> None:
+    """The world falls silent: no provider answers any more, the ledger does, time passes."""
+    for _ in range(400):
+        world.drive()
+        effects = due(world.run, world.now, EPOCH)
+        if world.run.done:
+            break
+        if world.run.phase is Phase.NEW:
+            world.tell(f.HoldOpened())
+        elif world.run.phase is Phase.SETTLING:
+            world.tell(f.Settled())
+        elif submits := [effect for effect in effects if isinstance(effect, Submit)]:
+            world.tell(f.Ambiguous(message="silence"), submits[0].attempt)
+        else:
+            world.now += 30.0 if world.run.phase is not Phase.CLOSED else 3600.0
+    assert world.run.done, "a generation was left hanging"
+    assert world.run.settlement is not None
+    assert next_at(world.run, EPOCH) is None
+
+
+@settings(max_examples=200)
+@given(fact=FACTS)
+def test_every_fact_survives_the_store(fact: f.Fact):
+    assert f.decode(f.encode(fact)) == fact
