@@ -73,17 +73,18 @@ class LogHook:
 class Herald:
     """Hands events to the hook, which can break nothing: what it raises is counted and forgotten."""
 
-    def __init__(self, hook: Hook) -> None:
+    def __init__(self, hook: Hook, now: Callable[[], float]) -> None:
         self._hook = hook
+        self._now = now
         self.counts: Counter[str] = Counter()
         self.last_error = ""
 
-    def fell_open(self, what: str, error: Exception, at: float) -> None:
+    def fell_open(self, what: str, error: Exception) -> None:
         """Something of kind `what` went wrong and the caller was served regardless."""
         detail = f"{type(error).__name__}: {error}"[:300]
         self.last_error = f"{what}: {detail}"
         self.counts[what] += 1
-        self.tell([FellOpen(at, what, detail, self.counts[what])])
+        self.tell([FellOpen(self._now(), what, detail, self.counts[what])])
 
     def tell(self, events: Sequence[Event]) -> None:
         """Hand over events in order."""

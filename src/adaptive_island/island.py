@@ -8,8 +8,7 @@ wrong on the request path, the caller's own order is the answer, and the operato
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from types import TracebackType
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from .attempt import Attempt, Fault, Outcome, flaw, is_money, misnamed
 from .breaker import Signal
@@ -25,7 +24,7 @@ from .order import Blocked, Order, Source, checked
 from .policy import Policy
 from .runtime import Names, guard_fork, lock, random_source, steady_clock
 from .stores.memory import MemoryCounters, MemoryRankings
-from .ticket import Ticket, uncounted
+from .ticket import Settle, Ticket, uncounted
 
 
 class Island:
@@ -38,7 +37,7 @@ class Island:
     def __init__(self, policy: Policy, clock: Callable[[], float], hook: Hook, seed: int | None) -> None:
         self.policy = policy
         self._clock = clock
-        self._herald = Herald(hook)
+        self._herald = Herald(hook, self._now)
         self._lock = lock()
         self._names = Names()
         self._last_now = 0.0
@@ -107,10 +106,12 @@ class Island:
                 now = self._now()
                 decision, known, blocks = self._engine.decide(question, now)
                 if decision.names and known.own and (costs is None or len(clean) == len(costs)):
-                    self._remember(question, None if costs is None else clean, decision.order, blocks, now)
+                    self._remember(
+                        question, None if costs is None else clean, decision.order, blocks.values(), now
+                    )
             return decision.order
         except Exception as error:  # noqa: BLE001  # intelligence fails open
-            self._fell_open("rank", error)
+            self._herald.fell_open("rank", error)
             return Order(names, f"{model!s:.512}", Source.CALLER, f"could not rank: {type(error).__name__}")
 
     def explain(
@@ -162,7 +163,8 @@ class Island:
         """
         name = id if isinstance(id, str) and id else self._names.next()
         block: Blocked | None = None
-        started, settle = self._last_now, self._settle
+        started = self._last_now
+        settle: Settle = self._settle
         try:
             if wrong := misnamed(name, model, provider, region, account, work):
                 raise ValueError(wrong)
@@ -173,7 +175,7 @@ class Island:
                 self._forget(changes)
             self._herald.tell(changes)
         except Exception as error:  # noqa: BLE001  # intelligence fails open
-            self._fell_open("attempt", error)
+            self._herald.fell_open("attempt", error)
             settle = uncounted
         reason = f"breaker {block.state}: {block.cause.value}" if block else ""
         wait = block.retry_after if block else None
@@ -192,7 +194,7 @@ class Island:
             told = Told(a.outcome, a.fault, a.seconds, a.cost, a.retry_after, min(a.at, now) if a.at else now)
             self._take(attempt, told, now)
         except Exception as error:  # noqa: BLE001  # intelligence fails open
-            self._fell_open("record", error)
+            self._herald.fell_open("record", error)
 
     def isolate(self, provider: str, *, account: str | None = None, model: str | None = None) -> None:
         """Take a provider out by hand until `restore`; None means all accounts, all models. Learned
@@ -211,9 +213,9 @@ class Island:
                 wrong = self._engine.rankings.refresh()
                 self._memo.clear()
             if wrong:
-                self._fell_open("ranking", ValueError(wrong[0]))
+                self._herald.fell_open("ranking", ValueError(wrong[0]))
         except Exception as error:  # noqa: BLE001  # a cache that is down changes nothing
-            self._fell_open("refresh", error)
+            self._herald.fell_open("refresh", error)
 
     def publish(self, model: str, *, region: str = "us", order: str = "balanced") -> None:
         """Write what is known about a model to the cache as a `ranking.v1` document, for others to read.
@@ -225,7 +227,7 @@ class Island:
             with self._lock:
                 self._engine.publish(model, region, self.policy.orders[order], self._now())
         except Exception as error:  # noqa: BLE001  # a cache that is down changes nothing
-            self._fell_open("publish", error)
+            self._herald.fell_open("publish", error)
 
     def health(self) -> Health:
         """How the providers are by what this island knows, and how the island is."""
@@ -238,9 +240,7 @@ class Island:
     def __enter__(self) -> Island:
         return self
 
-    def __exit__(
-        self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_error: object) -> None:
         self.close()
 
     def after_fork(self) -> None:
@@ -258,7 +258,7 @@ class Island:
             told = Told(outcome, fault, seconds, cost if is_money(cost) else None, retry_after, now)
             self._take(ticket, told, now)
         except Exception as error:  # noqa: BLE001  # intelligence fails open
-            self._fell_open("record", error)
+            self._herald.fell_open("record", error)
 
     def _take(self, of: Attempt | Ticket, told: Told, now: float) -> None:
         with self._lock:
@@ -274,20 +274,13 @@ class Island:
         self._herald.tell(changes)
 
     def _remember(
-        self,
-        q: Question,
-        costs: dict[str, int] | None,
-        order: Order,
-        blocks: Mapping[str, Blocked],
-        now: float,
+        self, q: Question, costs: dict[str, int] | None, order: Order, blocks: Iterable[Blocked], now: float
     ) -> None:
         """Keep an order for as long as nothing can change it but a report."""
-        until = now + self.policy.refresh
-        for block in blocks.values():
-            if block.retry_after is not None:
-                until = min(until, now + block.retry_after)
+        waits = [block.retry_after for block in blocks if block.retry_after is not None]
+        until = now + min(waits, default=self.policy.refresh)
         key = q.allowed, q.order, q.region, q.work, q.sticky, q.account
-        self._memo.keep(q.model, key, costs, order, now, until)
+        self._memo.keep(q.model, key, costs, order, now, min(until, now + self.policy.refresh))
 
     def _now(self) -> float:
         """The clock's time; the last good one where the clock itself is broken."""
@@ -306,6 +299,3 @@ class Island:
                 self._memo.clear()
             else:
                 self._memo.forget(change.model)
-
-    def _fell_open(self, what: str, error: Exception) -> None:
-        self._herald.fell_open(what, error, self._last_now)
