@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import re
 import socket
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
@@ -64,6 +65,7 @@ REFUSED: tuple[tuple[str, str], ...] = (
     ("ff00::/8", "multicast"),
 )
 _REFUSED = tuple((ipaddress.ip_network(text), why) for text, why in REFUSED)
+_NAME = re.compile(r"[a-z0-9_.-]+|[0-9a-f:.]+")  # after IDNA; or an IPv6 address
 _GLOBAL_V6 = ipaddress.IPv6Network("2000::/3")  # the only block from which IPv6 addresses are given out
 
 
@@ -100,7 +102,9 @@ class EgressPolicy:
             raise EgressRefused(f"{parsed.scheme or 'a relative'} address refused; only http(s) is fetched")
         if parsed.userinfo:
             raise EgressRefused(f"address with a user name refused (host {parsed.host})")
-        host, port = _host(parsed.host), _port(parsed)
+        host, port = _host(parsed.raw_host.decode("ascii")), _port(parsed)
+        if not _NAME.fullmatch(host):
+            raise EgressRefused(f"{host!r} is not the name of a host")
         if not self.trusts(host, port):
             if parsed.scheme == "http" and not (self.allow_http or self._may_be_loopback(host)):
                 raise EgressRefused(f"http to {host} refused; allow the host, or http, if this is meant")
@@ -158,7 +162,7 @@ class GuardedBackend(httpcore.AsyncNetworkBackend):
         """Look up, check every address, connect to the first of them that answers."""
         try:
             async with asyncio.timeout(timeout):
-                found = list(dict.fromkeys(await self._resolve(host, port)))
+                found = list(dict.fromkeys(await self._resolve(_host(host), port)))
         except TimeoutError as error:
             raise httpcore.ConnectTimeout(f"{host} was not resolved within {timeout} s") from error
         except (OSError, UnicodeError) as error:
