@@ -146,7 +146,8 @@ def _show(args: argparse.Namespace) -> int:
     fields = {name: {k: v for k, v in asdict(f).items() if v not in (None, "", False) and k != "name"}
               for name, f in model.contract.fields.items()}  # fmt: skip
     if args.json:
-        _print_json({"model": model.id, "kind": model.kind, "lab": model.lab, "providers": list(model.providers),
+        _print_json({"model": model.id, "kind": model.kind, "lab": model.lab,
+                     "providers": list(model.providers),
                      "fields": fields, "limits": model.limits(),
                      "overrides": [override._asdict() for override in model.overrides]})  # fmt: skip
         return 0

@@ -79,8 +79,10 @@ class Field:
         if self.is_list:
             most = self.max_items or 3
             return tuple(tuple(SAMPLE_URL.format(i) for i in range(n)) for n in (1, 2) if n <= most)
-        if self.type in ("string", "url"):
+        if self.type == "url":
             return (SAMPLE_URL.format(0),)
+        if self.type == "string":
+            return ("x" * max(1, self.min_length or 0),)
         if (all_values := self.finite()) is not None:
             return all_values
         ends = [v for v in (self.min, self.max) if v is not None]

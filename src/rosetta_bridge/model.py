@@ -9,6 +9,7 @@ from typing import Any
 from .contract import Contract
 from .errors import InvalidRequest, Issue, NotEligible, did_you_mean
 from .fields import ABSENT, ORDER_FIELD
+from .layers import Override
 from .mapping import Mapping, Route
 from .normalize import normalize
 from .prices import price_micros
@@ -35,7 +36,7 @@ class Model:
         known_providers: frozenset[str],
         on: date,
         include: str,
-        overrides: tuple[tuple[str, str, str], ...] = (),
+        overrides: tuple[Override, ...] = (),
     ) -> None:
         self.contract, self.mappings, self.overrides = contract, {m.provider: m for m in mappings}, overrides
         self._digest, self._known, self._on, self._include = digest, known_providers, on, include

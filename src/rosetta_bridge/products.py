@@ -33,8 +33,6 @@ def values_of(field: Field, contract: Contract, mapping: Mapping) -> tuple[Any, 
             [SAMPLE_URL.format(i) if field.is_url else f"item-{i}" for i in range(n)]
             for n in sorted(_lengths(field, mapping))
         )
-    elif field.type in ("string", "url"):
-        values = (SAMPLE_URL.format(0),) if field.is_url else ("a lighthouse at dusk",)
     else:
         values = field.samples(named_values(field.name, mapping.routes))
         if field.type == "number" and field.min is not None and field.max is not None:

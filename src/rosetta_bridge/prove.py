@@ -1,4 +1,4 @@
-"""The second total, and the proof: every eligible request of a route renders to a body that validates natively.
+"""The second total, and the proof: every eligible request of a route renders to a natively valid body.
 
 A route is `proved` with a schema converted by machine from the provider's own source, `partly` with one
 made by hand, `unproved` without one, `failed` when a body does not validate, a native property is neither
@@ -87,7 +87,7 @@ def prove(
     whole: int = WHOLE,
     progress: Callable[[str], None] = lambda _: None,
 ) -> Proof:
-    """Prove the routes of these models (default: all), the same way for the same seed; `whole` bounds the enumeration."""
+    """Prove the routes of these models (default: all); `whole` is the largest product that is enumerated whole."""
     proof = Proof([], [])
     for name in models or catalog.models():
         progress(name)
@@ -127,6 +127,7 @@ class _RouteProver:
         self.reached: set[Cell] = set()
         self.cells = _cells(route)
         self.seen: set[str] = set()
+        self.smallest: dict[str, Any] | None = None
         self.must_set = self._must_set()
 
     def _must_set(self) -> set[str]:
@@ -142,6 +143,8 @@ class _RouteProver:
             return
         self.reached |= {_cell(switch, cell) for switch, cell in trace}
         self.proof.eligible += 1
+        if self.smallest is None or len(values) < len(self.smallest):
+            self.smallest = values
         body = without_markers(rendered.arguments)
         key = json.dumps(body, sort_keys=True, default=repr)
         if key in self.seen:
@@ -162,8 +165,17 @@ class _RouteProver:
         if len(self.proof.failures) < MAX_FAILURES:
             self.proof.failures.append(message)
 
+    def _stretch(self) -> None:
+        """Texts are short in the product; here each is tried at its longest, which native limits may not take."""
+        for name, spec in self.contract.fields.items():
+            if spec.type == "string" and self.smallest is not None:
+                accept = self.route.accepts.get(name)
+                for length in {spec.max_length, accept.max_length if accept else None} - {None}:
+                    self.look_at({**self.smallest, name: "x" * int(length or 0)})
+
     def verdict(self) -> RouteProof:
         proof, route = self.proof, self.route
+        self._stretch()
         if not proof.eligible:
             self._fail("no request is eligible")
         if self.schema is None:
@@ -185,7 +197,7 @@ class _RouteProver:
 def _undecided(route: Route, mapping: Mapping, schema: dict[str, Any]) -> list[str]:
     """Native properties that are neither set nor left on purpose, and names in `leaves` that do not exist.
 
-    Routes of one native model share the duty: a text route need not speak of the image that another route sends.
+    Routes of one native model share the duty: a text route need not speak of the image another route sends.
     """
     native, left = set(properties(schema)), set(route.leaves)
     shared = [r for r in mapping.routes if (r.native or r.model) == (route.native or route.model)]

@@ -59,7 +59,7 @@ def render_route(
     given: frozenset[str],
     trace: Trace | None = None,
 ) -> Rendered:
-    """Render one route, which the caller has chosen by `when`. `trace` collects the table cells that were used."""
+    """Render one route, which the caller has chosen by `when`. `trace` collects the table cells used."""
     run = _Run(values, route.model, trace)
     run.reasons += limit_reasons(route, values)
     dropped = _drop(route, contract, values, given, run.reasons)

@@ -138,9 +138,10 @@ class _Reader:
         if not isinstance(event, yaml.MappingStartEvent):
             self.fail((), "the file must hold a map", "start with `schema: mapping.v1`")
         data = self.node(event, ())
-        for event in self.events:
-            if isinstance(event, yaml.DocumentStartEvent):
-                self.line = event.start_mark.line + 1
+        for later in self.events:
+            if isinstance(later, yaml.DocumentStartEvent):
+                mark: Any = later.start_mark
+                self.line = mark.line + 1
                 self.fail((), "a second document in one file", "one file, one document: remove the `---`")
         return Doc(data, self.marks)
 
