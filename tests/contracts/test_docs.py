@@ -2,8 +2,7 @@
 
 All Python blocks of a document run one after the other in one fresh interpreter and an empty folder, so a
 later block may use an earlier one's names. A block that cannot run here is preceded by `<!-- not run: the
-reason -->`. The scripts of examples/ run the same way, unless one of their first lines says `# not run:
-the reason`.
+reason -->`. The scripts of examples/ run the same way, unless a line says `# not run: the reason`.
 """
 
 import importlib.util
@@ -56,31 +55,28 @@ def execute(program: str, arguments: list[str], folder: Path) -> subprocess.Comp
     )
 
 
-RUN_BLOCKS = """
+RUN = """
 import json, sys
 name, blocks = sys.argv[1], json.loads(sys.argv[2])
-space = {"__name__": "__main__"}
+sys.argv = [name]
+space = {"__name__": "__main__", "__file__": name}
 for line, body in blocks:
     exec(compile("\\n" * (line - 1) + body, name, "exec"), space)
 """
 
 
-@pytest.mark.parametrize("document", DOCUMENTS, ids=label)
-def test_python_blocks_run(document: Path, tmp_path: Path) -> None:
+def programs(document: Path) -> list[tuple[int, str]]:
+    """Return what is to run: the blocks of a page, or a whole script that does not say why not."""
+    if document.suffix == ".md":
+        return list(blocks(document, "python", "py"))
+    text = document.read_text("utf-8")
+    return [] if re.search(r"^# not run: \S", text, re.M) else [(1, text)]
+
+
+@pytest.mark.parametrize("document", [*DOCUMENTS, *SCRIPTS], ids=label)
+def test_python_runs(document: Path, tmp_path: Path) -> None:
     """A traceback names the document and the line in it."""
-    done = execute(RUN_BLOCKS, [str(document), json.dumps(list(blocks(document, "python", "py")))], tmp_path)
-    assert done.returncode == 0, done.stderr
-
-
-@pytest.mark.parametrize("script", SCRIPTS, ids=label)
-def test_example_runs(script: Path, tmp_path: Path) -> None:
-    """An example is what a stranger copies first."""
-    head = script.read_text("utf-8").splitlines()[:15]
-    if any(re.match(r"# not run: \S", line) for line in head):
-        compile(script.read_text("utf-8"), str(script), "exec")
-        return
-    program = "import runpy, sys; sys.argv = [sys.argv[1]]; runpy.run_path(sys.argv[0], run_name='__main__')"
-    done = execute(program, [str(script)], tmp_path)
+    done = execute(RUN, [str(document), json.dumps(programs(document))], tmp_path)
     assert done.returncode == 0, done.stderr
 
 
@@ -141,4 +137,4 @@ def test_a_wrong_block_is_noticed(tmp_path: Path) -> None:
     document = tmp_path / "page.md"
     document.write_text("# Page\n\n```python\nright = 1\n```\n\ntext\n\n```python\nassert right == 2\n```\n")
     with pytest.raises(AssertionError, match=r'page\.md", line 10'):
-        test_python_blocks_run(document, tmp_path)
+        test_python_runs(document, tmp_path)
