@@ -22,7 +22,7 @@ class Question(NamedTuple):
     allowed: tuple[str, ...]
     order: object
     region: str
-    costs: Mapping[str, int]
+    costs: dict[str, int]
     work: str
     sticky: str | None
     account: str

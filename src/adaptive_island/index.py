@@ -12,7 +12,7 @@ and not by a blend of rates: where failures are cheap and somebody else can take
 request, f is the time lost and the failure itself.
 
 p and the seconds are estimates from two memories. The fast one says what is, the slow one what usually is
-and serves as its prior; the provider over all models is the prior of both. Sparse pairs therefore start
+and serves as its prior; the provider over all other models is the prior of both. Sparse pairs therefore start
 near what is known about the provider, and everything unknown starts at an optimistic constant. Orders use
 the *optimistic* end of both estimates: what has not been tried lately is given the benefit of the doubt
 until it is tried. Serving by the pessimistic end locks on to whoever has most samples, right or wrong.
@@ -121,16 +121,20 @@ def _estimate(
     overdue = evidence.overdue.get(provider, 0)
     flying = evidence.flying.get(provider, 0)
     prior = policy.prior_success
-    everywhere = evidence.provider_slow.get(provider, NOTHING), evidence.provider_fast.get(provider, NOTHING)
-    for sums, weight in zip(everywhere, (policy.prior_weight, policy.slow_weight), strict=True):
-        prior = (weight * prior + sums.won) / (weight + sums.tried)
+    elsewhere = (
+        (policy.prior_weight, evidence.provider_slow.get(provider, NOTHING), usual),
+        (policy.slow_weight, evidence.provider_fast.get(provider, NOTHING), recent),
+    )
+    for weight, everywhere, here in elsewhere:  # the other models only: what happened here counts once
+        won, tried = max(0.0, everywhere.won - here.won), max(0.0, everywhere.tried - here.tried)
+        prior = (weight * prior + won) / (weight + tried)
     prior = (policy.prior_weight * prior + usual.won) / (policy.prior_weight + usual.tried)
     success = (policy.slow_weight * prior + recent.won) / (policy.slow_weight + recent.tried + overdue)
     seen = recent.tried + flying
     width = policy.optimism * math.sqrt(max(success * (1.0 - success), 0.01) * doubt / (seen + 0.5))
-    here = evidence.fast.get((provider, work), NOTHING)
-    log = (policy.slow_weight * pace.expected(provider) + here.log) / (policy.slow_weight + here.timed)
-    hope = policy.optimism * math.sqrt(pace.spread * doubt / (here.timed + flying + 0.5))
+    timed = evidence.fast.get((provider, work), NOTHING)
+    log = (policy.slow_weight * pace.expected(provider) + timed.log) / (policy.slow_weight + timed.timed)
+    hope = policy.optimism * math.sqrt(pace.spread * doubt / (timed.timed + flying + 0.5))
     half = pace.spread / 2.0
     failures = usual.tried - usual.won + recent.tried - recent.won
     return Estimate(

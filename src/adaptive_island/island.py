@@ -8,7 +8,7 @@ wrong on the request path, the caller's own order is the answer, and the operato
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from .attempt import Attempt, Fault, Outcome, flaw, is_money, misnamed
 from .breaker import Signal
@@ -65,7 +65,8 @@ class Island:
         """
         if url != "memory:":
             raise UnknownStore(url, ("memory:",))
-        return cls(policy or Policy(), clock or steady_clock(), hook or LogHook(), seed)
+        hook = LogHook() if hook is None else hook
+        return cls(policy or Policy(), clock or steady_clock(), hook, seed)
 
     def rank(
         self,
@@ -105,10 +106,8 @@ class Island:
             with self._lock:
                 now = self._now()
                 decision, known, blocks = self._engine.decide(question, now)
-                if decision.names and known.own and (costs is None or len(clean) == len(costs)):
-                    self._remember(
-                        question, None if costs is None else clean, decision.order, blocks.values(), now
-                    )
+                if decision.names and known.own and (costs is None or clean == costs):
+                    self._remember(question, costs is not None, decision.order, blocks, now)
             return decision.order
         except Exception as error:  # noqa: BLE001  # intelligence fails open
             self._herald.fell_open("rank", error)
@@ -274,13 +273,13 @@ class Island:
         self._herald.tell(changes)
 
     def _remember(
-        self, q: Question, costs: dict[str, int] | None, order: Order, blocks: Iterable[Blocked], now: float
+        self, q: Question, priced: bool, order: Order, blocks: Mapping[str, Blocked], now: float
     ) -> None:
         """Keep an order for as long as nothing can change it but a report."""
-        waits = [block.retry_after for block in blocks if block.retry_after is not None]
-        until = now + min(waits, default=self.policy.refresh)
+        waits = [block.retry_after for block in blocks.values() if block.retry_after is not None]
+        until = now + min([self.policy.refresh, *waits])
         key = q.allowed, q.order, q.region, q.work, q.sticky, q.account
-        self._memo.keep(q.model, key, costs, order, now, min(until, now + self.policy.refresh))
+        self._memo.keep(q.model, key, q.costs if priced else None, order, now, until)
 
     def _now(self) -> float:
         """The clock's time; the last good one where the clock itself is broken."""

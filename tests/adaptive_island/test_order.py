@@ -1,0 +1,141 @@
+"""Orders: always a permutation, near-ties keep the caller's order, explicit orders are never rearranged."""
+
+from __future__ import annotations
+
+import json
+import pickle
+
+import pytest
+from adaptive_island import Order, Outcome, Policy, Source
+from adaptive_island.order import arranged, banded, panics
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.adaptive_island.kit import MODEL, THREE, World
+
+names = st.lists(st.text(min_size=1, max_size=8), min_size=1, max_size=8, unique=True)
+
+
+@given(st.data())
+def test_arranged_is_a_permutation(data: st.DataObject) -> None:
+    """Nobody is lost or doubled, the shut are at the tail, nobody stands behind somebody clearly worse."""
+    providers = data.draw(names)
+    scores = data.draw(
+        st.lists(st.floats(-50, 1), min_size=len(providers), max_size=len(providers)), label="scores"
+    )
+    shut = data.draw(st.lists(st.sampled_from(providers), unique=True))
+    sticky = data.draw(st.none() | st.sampled_from(providers))
+    order = arranged(providers, scores, band=0.01, sticky=sticky, shut=shut)
+    assert sorted(order) == sorted(providers)
+    ours = [name for name in order if name not in shut]
+    assert order == ours + [name for name in order if name in shut]
+    score = dict(zip(providers, scores, strict=True))
+    for better, worse in zip(ours, ours[1:], strict=False):
+        assert score[better] >= score[worse] - 0.01
+
+
+def test_near_ties_keep_the_base_order() -> None:
+    assert banded(["a", "b", "c"], [0.900, 0.909, 0.95], 0.01) == ["c", "a", "b"]
+    assert banded(["a", "b", "c"], [0.900, 0.911, 0.95], 0.01) == ["c", "b", "a"]
+
+
+def test_the_band_is_measured_from_the_best_that_is_left() -> None:
+    """A chain of near-ties does not carry a bad provider to the front."""
+    assert banded(["a", "b", "c"], [0.90, 0.908, 0.916], 0.01) == ["b", "c", "a"]
+
+
+def test_sticky_stays_within_the_band_only() -> None:
+    assert arranged(["a", "b"], [0.95, 0.945], band=0.01, sticky="b") == ["b", "a"]
+    assert arranged(["a", "b"], [0.95, 0.900], band=0.01, sticky="b") == ["a", "b"]
+    assert arranged(["a", "b"], [0.95, 0.945], band=0.01, sticky="b", shut=["b"]) == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    ("blocked", "total", "panic"),
+    [(0, 1, False), (1, 1, True), (1, 2, False), (2, 2, True), (1, 3, False), (2, 3, True), (2, 4, True),
+     (3, 8, False), (4, 8, True), (8, 8, True)],
+)  # fmt: skip
+def test_panic_from_half_on(blocked: int, total: int, panic: bool) -> None:
+    """Half or more; but of two providers the healthy one is enough to go to."""
+    assert panics(blocked, total, 0.5) is panic
+
+
+@pytest.mark.parametrize("order", ["fal, byteplus", ("fal", "byteplus"), ["fal", "byteplus"], "fal,byteplus,"])
+def test_an_explicit_order_is_sequence_and_filter(world: World, order: object) -> None:
+    world.report("byteplus", times=30, seconds=1.0)
+    world.fail("fal", times=3)
+    result = world.island.rank(MODEL, THREE, order=order)  # type: ignore[arg-type]
+    assert result == ("fal", "byteplus")
+    assert result.source is Source.EXPLICIT
+    assert result.dropped == ("replicate",)
+
+
+def test_an_explicit_order_keeps_open_breakers_where_they_are(world: World) -> None:
+    world.report("byteplus")
+    world.fail("fal", times=4)
+    assert world.rank(order="fal,byteplus") == ("fal", "byteplus")
+
+
+def test_what_is_named_but_not_allowed_is_dropped_by_name(world: World) -> None:
+    result = world.island.rank(MODEL, ("byteplus", "fal"), order="runway, fal")
+    assert result == ("fal",)
+    assert result.dropped == ("byteplus", "runway")
+
+
+def test_naming_nobody_who_is_allowed_leaves_nobody(world: World) -> None:
+    """A filter is the caller's word, perhaps a contract about data: it is never widened."""
+    result = world.island.rank(MODEL, THREE, order=("runway", "openai"))
+    assert result == ()
+    assert result.dropped == (*THREE, "runway", "openai")
+    assert "none of the providers named" in result.reason
+
+
+def test_one_provider_by_name_is_explicit(world: World) -> None:
+    assert world.rank(order="fal") == ("fal",)
+
+
+def test_a_named_order_in_a_list_is_that_order(world: World) -> None:
+    assert world.rank(order=["fastest"]) == THREE
+
+
+def test_an_unknown_word_is_the_callers_order_and_says_so(world: World) -> None:
+    world.report("fal", times=9, seconds=0.1)
+    result = world.island.rank(MODEL, THREE, order="fastets")
+    assert result == THREE
+    assert result.source is Source.CALLER
+    assert "fastets" in result.reason
+
+
+def test_an_order_is_an_immutable_tuple_with_reasons(world: World) -> None:
+    order = world.island.rank(MODEL, THREE)
+    assert order == THREE
+    assert order.model == MODEL
+    assert order[0] == "byteplus"
+    assert json.dumps(order) == json.dumps(list(THREE))
+    with pytest.raises(AttributeError):
+        order.reason = "other"
+    with pytest.raises(AttributeError):
+        del order.source
+    copy = pickle.loads(pickle.dumps(order))
+    assert (copy, copy.source, copy.reason) == (order, order.source, order.reason)
+    assert isinstance(copy, Order)
+
+
+@given(st.data())
+def test_a_learned_order_is_a_permutation_of_what_was_allowed(data: st.DataObject) -> None:
+    """Whatever was reported, whoever is open, whatever it costs."""
+    world = World(Policy())
+    pool = ["a", "b", "c", "d", "e"]
+    for _ in range(data.draw(st.integers(0, 12))):
+        outcome = data.draw(st.sampled_from(list(Outcome)))
+        seconds = data.draw(st.floats(0, 1e4))
+        world.report(data.draw(st.sampled_from(pool)), outcome, seconds=seconds, after=seconds)
+        if data.draw(st.booleans()):
+            world.fail(data.draw(st.sampled_from(pool)), times=4)
+    allowed = data.draw(st.lists(st.sampled_from([*pool, "new"]), min_size=1, unique=True))
+    costs = data.draw(st.none() | st.dictionaries(st.sampled_from(pool), st.integers(0, 10**7)))
+    kind = data.draw(st.sampled_from(["fastest", "cheapest", "reliable", "balanced"]))
+    order = world.island.rank(MODEL, allowed, order=kind, costs=costs)
+    assert sorted(order) == sorted(allowed)
+    assert order.dropped == ()
+    assert world.island.rank(MODEL, allowed, order=kind, costs=costs) == order
