@@ -8,6 +8,7 @@ else owns the generation.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -46,7 +47,7 @@ from execution_arrow.worker import Limits, Worker
 if TYPE_CHECKING:
     from adaptive_island import Island
     from execution_arrow.wiring import Parts
-    from ledger_fortress import Ledger
+    from ledger_fortress import AsyncLedger, Ledger
     from rosetta_bridge import Catalog
 
 _ELSEWHERE = 0.1  # seconds between looks at a generation that another process drives
@@ -71,7 +72,7 @@ class Busy:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Estimate:
-    """What a request would cost now. `price` is the most that would be held; `quotes` per provider, in order."""
+    """What a request would cost now. `price` is what would be held; `quotes` per provider, in order."""
 
     model: str
     price: Decimal
@@ -167,9 +168,14 @@ class AsyncArrow:
         )
 
     @property
-    def ledger(self) -> Ledger:
-        """The credit ledger; its verbs block for a disk sync at most."""
+    def ledger(self) -> AsyncLedger:
+        """The credit ledger."""
         return self._parts.ledger
+
+    @property
+    def blocking_ledger(self) -> Ledger:
+        """The same ledger for threads without a loop."""
+        return self._parts.blocking_ledger
 
     @property
     def island(self) -> Island:
@@ -214,20 +220,18 @@ class AsyncArrow:
         assert self._driver is not None
         assert self._worker is not None
         self._worker.stop()
-        try:
+        with contextlib.suppress(StoreUnavailable):  # our lease ends by itself; others take over then
             await self._driver.stop(grace)
-        except StoreUnavailable:
-            pass  # our lease ends by itself; others take over then
         await tasks.__aexit__(None, None, None)
         await self._parts.transport.aclose()
         await asyncio.to_thread(self._writer.close)
-        await asyncio.to_thread(self._parts.ledger.close)
+        await self._parts.ledger.aclose()
         self._parts.island.close()
 
     def close_unstarted(self) -> None:
         """Release the files of an Arrow that was opened and never entered."""
         self._writer.close()
-        self._parts.ledger.close()
+        self._parts.blocking_ledger.close()
         self._parts.island.close()
 
     def _here(self) -> Driver:

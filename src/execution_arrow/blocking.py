@@ -49,7 +49,7 @@ class Arrow:
 
     @property
     def ledger(self) -> Ledger:
-        return self._arrow().ledger
+        return self._arrow().blocking_ledger
 
     @property
     def island(self) -> Island:

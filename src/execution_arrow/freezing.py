@@ -47,7 +47,7 @@ def terms_of(provider: Provider, quote: Quote, kind: str, policy: Policy, calls_
 def routes_of(
     prepared: Prepared, providers: Mapping[str, Provider], policy: Policy, calls_back: bool
 ) -> dict[str, Route]:
-    """The providers that can be asked. Raises `RequestRejected` when none of the eligible ones is known here."""
+    """The providers that can be asked. Raises `RequestRejected` when none of the eligible ones is here."""
     routes = {
         name: Route(
             payload=quote.payload,

@@ -155,7 +155,7 @@ def _attempt(run: Run, attempt: Attempt) -> AttemptRecord:
 
 
 def _possible_waste(run: Run, attempt: Attempt) -> int:
-    """What may have been billed without anybody knowing: an unresolved submit, or an end with unknown cost."""
+    """What may have been billed without anybody knowing: an unresolved submit, an end of unknown cost."""
     if attempt.state is State.UNKNOWN:
         return run.route(attempt).cost or 0
     if attempt.final and attempt.cost_source == "unknown":

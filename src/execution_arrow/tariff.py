@@ -42,8 +42,8 @@ class DearestCost:
         known = [cost for cost in ask.costs.values() if cost is not None]
         if not known:
             raise NoPrice(
-                f"no provider's cost is known for {ask.model} ({ask.work or 'this request'}), so there is no price: "
-                "open the Arrow with a tariff that has one, such as FixedPrices({model: credits per output})"
+                f"no provider's cost is known for {ask.model} ({ask.work or 'this request'}), so it has no "
+                "price: open the Arrow with a tariff that knows one, such as FixedPrices"
             )
         exact = Decimal(max(known)) * self.margin
         price = int(exact) + (exact != int(exact))

@@ -6,7 +6,6 @@ the result to `AsyncArrow` as `Parts`.
 
 from __future__ import annotations
 
-import asyncio
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -41,8 +40,10 @@ from execution_arrow.providers import shipped
 from execution_arrow.providers.base import Provider
 from execution_arrow.stores import JobStore, open_store
 from execution_arrow.tariff import Ask, DearestCost, Tariff
-from ledger_fortress import Credits, Ledger, Reason, Refused
+from ledger_fortress import AsyncLedger, Credits, Ledger, Reason, Refused
 from ledger_fortress import StoreUnavailable as LedgerUnavailable
+from ledger_fortress.protocol import LedgerStore
+from ledger_fortress.stores import open_store as open_ledger_store
 from rosetta_bridge import Catalog, InvalidRequest, UnknownModel
 
 
@@ -61,7 +62,8 @@ class Parts:
     spool: Path
     clock: Clock
     names: Names
-    ledger: Ledger
+    ledger: AsyncLedger
+    blocking_ledger: Ledger
     island: Island
     catalog: Catalog
 
@@ -71,7 +73,7 @@ def default_parts(
     *,
     artifacts: str | Path | None = None,
     catalog: Catalog | None = None,
-    ledger: Ledger | None = None,
+    ledger: str | LedgerStore | None = None,
     island: Island | None = None,
     tariff: Tariff | None = None,
     credentials: Credentials | None = None,
@@ -82,7 +84,7 @@ def default_parts(
     """Everything in one folder: `ledger.db`, `arrow.db`, `artifacts/`, `spool/`.
 
     `where` is the folder; with `memory:` nothing but the artifacts is kept, and `artifacts` must name
-    their folder.
+    their folder. `ledger` is a URL or a store of `ledger_fortress`.
     """
     in_memory = str(where) == "memory:"
     if in_memory and artifacts is None:
@@ -94,12 +96,14 @@ def default_parts(
 
         transport = HttpxTransport()
     catalog = catalog or Catalog.shipped()
-    ledger = ledger or Ledger.open("memory:" if in_memory else _sqlite(folder / "ledger.db"))
+    credits = ledger or ("memory:" if in_memory else _sqlite(folder / "ledger.db"))
+    books = open_ledger_store(credits) if isinstance(credits, str) else credits
+    ledger_face = AsyncLedger(books)
     island = island or Island.open("memory:")
     return Parts(
         normalizer=BridgeNormalizer(catalog, tariff or DearestCost()),
         router=IslandRouter(island),
-        holds=FortressLedger(ledger),
+        holds=FortressLedger(ledger_face),
         store=open_store("memory:" if in_memory else _sqlite(folder / "arrow.db")),
         artifacts=FolderArtifacts(Path(artifacts) if artifacts else folder / "artifacts", egress=egress),
         transport=transport,
@@ -108,7 +112,8 @@ def default_parts(
         spool=folder / "spool",
         clock=SystemClock(),
         names=SystemNames(),
-        ledger=ledger,
+        ledger=ledger_face,
+        blocking_ledger=Ledger(books),
         island=island,
         catalog=catalog,
     )
@@ -119,7 +124,7 @@ def _sqlite(path: Path) -> str:
 
 
 class BridgeNormalizer:
-    """`rosetta_bridge` as our Normalizer: eligible payloads with costs from the catalogue, priced by a tariff."""
+    """`rosetta_bridge` as our Normalizer: eligible payloads, the catalogue's costs, a tariff's prices."""
 
     def __init__(self, catalog: Catalog, tariff: Tariff) -> None:
         self._catalog, self._tariff = catalog, tariff
@@ -233,18 +238,18 @@ class IslandRouter:
 
 
 class FortressLedger:
-    """`ledger_fortress` as our LedgerPort. Holds never expire by themselves: only their owner settles them."""
+    """`ledger_fortress` as our LedgerPort. Holds never expire by themselves; only we settle them."""
 
     # What is not owed any more is settled: a release of a hold that is gone changes nothing.
     _GONE = frozenset({Reason.UNKNOWN_HOLD, Reason.HOLD_RELEASED, Reason.HOLD_TIMED_OUT})
 
-    def __init__(self, ledger: Ledger) -> None:
+    def __init__(self, ledger: AsyncLedger) -> None:
         self._ledger = ledger
 
     async def hold(self, account: str, key: str, amount: int, timeout: float) -> HoldOpened | HoldRefused:
         try:
-            await asyncio.to_thread(
-                self._ledger.reserve, account, _amount(amount), key=key, timeout=timeout, on_timeout="report"
+            await self._ledger.reserve(
+                account, _amount(amount), key=key, timeout=timeout, on_timeout="report"
             )
         except Refused as no:
             return HoldRefused(reason=no.reason.value, needed=no.needed.micros, available=no.available.micros)
@@ -255,9 +260,9 @@ class FortressLedger:
     async def settle(self, account: str, key: str, verb: str, amount: int) -> Settled | SettleRefused:
         try:
             if verb == "charge":
-                await asyncio.to_thread(self._ledger.charge, account, key, _amount(amount), on_missing="debt")
+                await self._ledger.charge(account, key, _amount(amount), on_missing="debt")
             else:
-                await asyncio.to_thread(self._ledger.release, account, key)
+                await self._ledger.release(account, key)
         except Refused as no:
             if verb == "release" and no.reason in self._GONE:
                 return Settled()
