@@ -8,13 +8,14 @@ in place, each command line must answer `--help`, and the shipped catalogue must
 import subprocess
 import sys
 import tempfile
+import tomllib
 import venv
 import zipfile
 from pathlib import Path
 
 from tools.packages import PACKAGES, ROOT
 
-SCRIPTS = ("rosetta-bridge", "adaptive-island", "ledger-fortress", "execution-arrow")
+SCRIPTS = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["scripts"]
 USE = """
 import sys
 for name in {packages!r}:

@@ -1,10 +1,12 @@
 """What each package may import, when, and what it works without."""
 
 import ast
+import importlib
 import json
 import re
 import subprocess
 import sys
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,6 +14,7 @@ import pytest
 
 from tools.packages import PACKAGES, ROOT, modules
 
+SCRIPTS: dict[str, str] = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["scripts"]
 HEAVY = {"pydantic", "jsonschema", "httpx", "yaml"}
 EXTRAS = {"rich", "uvicorn", "PIL", "av", "replicate", "fal_client", "redis", "psycopg", "stripe", "boto3"}
 
@@ -135,3 +138,10 @@ def test_only_the_wiring_knows_the_other_packages() -> None:
             if others:
                 guilty[module] = sorted(others)
     assert not guilty
+
+
+@pytest.mark.parametrize("command", SCRIPTS)
+def test_command_line_exists(command: str) -> None:
+    """What pyproject.toml installs as a program can be started."""
+    module, _, function = SCRIPTS[command].partition(":")
+    assert callable(getattr(importlib.import_module(module), function))
