@@ -24,7 +24,8 @@ Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
-Respond = Callable[[Request], Answer]
+#: a request to the number of its call in the book (None: not a provider's) and the answer
+Respond = Callable[[Request], tuple[int | None, Answer]]
 #: a function under this key of `scope["extensions"]` drops the caller's connection
 HANG_UP = "execution_arrow.hang_up"
 
@@ -33,7 +34,7 @@ class App:
     """An ASGI application over a function from requests to answers.
 
     `respond` is called with each request; `later` runs the continuation of a `Wait`; `answered` hears the
-    status of each call, None for a hang-up.
+    status with which each call in the book was answered, and nothing of those that were not.
     """
 
     def __init__(
@@ -42,7 +43,7 @@ class App:
         clock: Clock,
         *,
         later: Callable[[Wait], Answer],
-        answered: Callable[[Request, int | None], None],
+        answered: Callable[[int, int], None],
     ) -> None:
         self._respond, self._clock, self._later, self._answered = respond, clock, later, answered
 
@@ -62,14 +63,15 @@ class App:
 
     async def outcome(self, request: Request) -> Reply | HangUp:
         """Ask, wait as told, and come back with what is sent or with a hang-up."""
-        answer = self._respond(request)
+        call, answer = self._respond(request)
         while isinstance(answer, Wait):
             await self._clock.sleep(answer.seconds)
             answer = self._later(answer)
         if isinstance(answer, Reply) and callable(answer.body):
             body = await asyncio.to_thread(answer.body)
             answer = Reply(status=answer.status, headers=answer.headers, body=body)
-        self._answered(request, answer.status if isinstance(answer, Reply) else None)
+        if call is not None and isinstance(answer, Reply):
+            self._answered(call, answer.status)
         return answer
 
     async def _unless_gone(self, work: Awaitable[Reply | HangUp], receive: Receive) -> Reply | HangUp:

@@ -23,6 +23,7 @@ from execution_arrow.sandbox.media import MEDIA_TYPES, render
 from execution_arrow.sandbox.prices import PriceList, Rate
 from execution_arrow.sandbox.replicate import Replicate
 from execution_arrow.sandbox.server import Servers
+from execution_arrow.sandbox.webhooks import Courier, Delivery
 from execution_arrow.sandbox.wire import Answer, Reply, Request, Wait, reply
 from execution_arrow.sandbox.work import Bill, Job, Received, State, Timing
 
@@ -75,6 +76,7 @@ class Sandbox:
             name: {model: Model(kind=kind) for model, kind in more.items()}
             for name, more in (models or {}).items()
         }
+        self._courier = Courier(self._clock, self._latest)
         self._desks = {
             name: desk(
                 self._engine, file_url=self._file_url, render=self._render, models=known.get(desk.name)
@@ -211,6 +213,10 @@ class Sandbox:
         with self._lock:
             return self._engine.jobs(provider)
 
+    def deliveries(self) -> tuple[Delivery, ...]:
+        """Every try to deliver a webhook, in order."""
+        return tuple(self._courier.deliveries)
+
     # --- answering ----------------------------------------------------------------------------------------
 
     def _app(self, name: str) -> App:
@@ -221,17 +227,34 @@ class Sandbox:
             answered=self._answered,
         )
 
-    def _respond(self, name: str, request: Request) -> Answer:
+    def _respond(self, name: str, request: Request) -> tuple[int | None, Answer]:
         if name == _MAIN or request.path == "/" or request.path.startswith("/files/"):
             head, _, rest = request.path.lstrip("/").partition("/")
             if head not in _DESKS:
-                return self._own(request)
+                return None, self._own(request)
             name, request = head, replace(request, path=f"/{rest}", base=f"{request.base}/{head}")
         desk = self._desks[name]
         with self._lock:
             now = self._clock.now()
-            object.__setattr__(request, "call", self._received(desk.name, request, now))
-            return desk.handle(request, now)
+            call = self._received(desk.name, request, now)
+            answer = desk.handle(replace(request, call=call), now)
+            self._mind_callbacks(desk, replace(request, call=call))
+            return call, answer
+
+    def _mind_callbacks(self, desk: Desk, request: Request) -> None:
+        seen = self._engine.call(request.call)
+        if seen.job is None:
+            return
+        if seen.on == "cancel":
+            self._courier.poke(seen.provider, seen.job)
+        elif seen.on == "submit" and seen.webhook is not None:
+            job = self._engine.job(seen.provider, seen.job)
+            if job is not None:
+                self._courier.follow(job, lambda now_job, now: desk.notice(request, now_job, now))
+
+    def _latest(self, job: Job) -> Job:
+        with self._lock:
+            return self._engine.latest(job)
 
     def _received(self, provider: str, request: Request, now: float) -> int:
         reference = request.headers.get("x-client-request-id")
@@ -241,10 +264,9 @@ class Sandbox:
         with self._lock:
             return wait.then(self._clock.now())
 
-    def _answered(self, request: Request, status: int | None) -> None:
-        if request.call >= 0:
-            with self._lock:
-                self._engine.note(request.call, status=status)
+    def _answered(self, call: int, status: int) -> None:
+        with self._lock:
+            self._engine.note(call, status=status)
 
     # --- files --------------------------------------------------------------------------------------------
 
@@ -280,10 +302,6 @@ class Sandbox:
 
     def _render(self, job: Job, index: int) -> bytes:
         order, output = job.order, job.order.outputs[index]
-        seed = (
-            order.seed + index
-            if order.seed
-            else int(chance(self._engine.seed, job.number, index) * 1_000_000)
-        )
+        seed = order.seed + index if order.seed else int(chance(job.id, index) * 1_000_000)
         note = f"{order.model} · {order.provider} · seed {seed} · {output.width}×{output.height} · sandbox"
         return render(output, order.prompt, note, seed)

@@ -19,6 +19,7 @@ from execution_arrow.sandbox.desk import Desk, copies, filled, integer, media_fo
 from execution_arrow.sandbox.engine import Canceling
 from execution_arrow.sandbox.faults import Fault
 from execution_arrow.sandbox.inputs import Model
+from execution_arrow.sandbox.webhooks import Notice, message
 from execution_arrow.sandbox.wire import Answer, Reply, Request, reply
 from execution_arrow.sandbox.work import Job, Order, Output, State
 
@@ -210,6 +211,11 @@ class BytePlus(Desk):
                 "duration": int(output.seconds),
             }  # fmt: skip
         return value
+
+    def notice(self, request: Request, job: Job, now: float) -> Notice | None:
+        if job.order.webhook is None:
+            return None
+        return Notice(url=job.order.webhook, body=message(self.task(job, now)), headers=lambda _: {})
 
     # --- refusals -----------------------------------------------------------------------------------------
 

@@ -12,6 +12,7 @@ from execution_arrow.sandbox.engine import Engine
 from execution_arrow.sandbox.faults import Fault
 from execution_arrow.sandbox.inputs import Model
 from execution_arrow.sandbox.models import MODELS
+from execution_arrow.sandbox.webhooks import Notice
 from execution_arrow.sandbox.wire import Answer, HangUp, Reply, Request, Wait, lost
 from execution_arrow.sandbox.work import Job, Order, Output
 
@@ -41,6 +42,10 @@ class Desk:
     def handle(self, request: Request, now: float) -> Answer:
         """Answer one call."""
         raise NotImplementedError
+
+    def notice(self, request: Request, job: Job, now: float) -> Notice | None:
+        """What a callback says about a job that has just changed; None where this change is not told."""
+        return None
 
     def rate_limited(self, fault: Fault) -> Reply:
         raise NotImplementedError

@@ -43,6 +43,7 @@ class Engine:
         self.faults = FaultBook(seed)
         self._jobs: dict[tuple[str, str], Job] = {}
         self._calls: list[Received] = []
+        self._taken: dict[str, int] = {}  # the last job's number per provider
         self._references: dict[tuple[str, str], str | None] = {}
 
     # --- calls --------------------------------------------------------------------------------------------
@@ -67,6 +68,10 @@ class Engine:
         """Add what became known about a call: `on`, `model`, `job`, `webhook`, `fault`, `status`."""
         self._calls[call] = replace(self._calls[call], **changes)  # type: ignore[arg-type]
 
+    def call(self, number: int) -> Received:
+        """One call by its number."""
+        return self._calls[number]
+
     def strike(self, provider: str, on: str, model: str | None, call: int) -> Fault | None:
         """The fault this call meets, noted in the book of calls."""
         fault = self.faults.strike(provider, on, model)
@@ -78,12 +83,16 @@ class Engine:
 
     def accept(self, order: Order, fault: Fault | None, *, call: int, now: float) -> Job:
         """Take a job and decide its life."""
-        number = len(self._jobs)
+        number = self._taken[order.provider] = self._taken.get(order.provider, -1) + 1
         kind = fault.kind if fault else None
-        run = self._drawn(order.kind, number) + (
+        run = self._drawn(order, order.kind, number) + (
             fault.duration if fault and kind in ("slow", "late") else 0.0
         )
-        starts = now + self._drawn("queue", number)
+        starts = (
+            now
+            + self._drawn(order, "queue", number)
+            + (fault.duration if fault and kind == "queued" else 0.0)
+        )
         job = Job(
             id=self._name(order.provider, number, now), number=number, order=order, created=now,
             starts=starts, ends=math.inf if kind == "never_finishes" else starts + run, run=run, fault=kind,
@@ -101,6 +110,10 @@ class Engine:
         """A job by id; an erased one is gone, as it is at the provider."""
         found = self._jobs.get((provider, job))
         return None if found is None or found.erased else found
+
+    def latest(self, job: Job) -> Job:
+        """The job as it is now, erased or not."""
+        return self._jobs[job.provider, job.id]
 
     def cancel(self, provider: str, job: str, *, now: float, queued_only: bool = False) -> Canceling:
         found = self.job(provider, job)
@@ -145,8 +158,8 @@ class Engine:
 
     # --- draws --------------------------------------------------------------------------------------------
 
-    def _drawn(self, what: str, number: int) -> float:
-        spread = 1 + self.timing.jitter * (2 * chance(self.seed, "time", what, number) - 1)
+    def _drawn(self, order: Order, what: str, number: int) -> float:
+        spread = 1 + self.timing.jitter * (2 * chance(self.seed, order.provider, what, number) - 1)
         return float(getattr(self.timing, what)) * spread
 
     def _name(self, provider: str, number: int, now: float) -> str:

@@ -9,6 +9,7 @@ fal-client.
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from execution_arrow.sandbox import sizes
@@ -17,6 +18,7 @@ from execution_arrow.sandbox.desk import Desk, copies, filled, integer, media_fo
 from execution_arrow.sandbox.engine import Canceling
 from execution_arrow.sandbox.faults import Fault
 from execution_arrow.sandbox.inputs import Model
+from execution_arrow.sandbox.webhooks import Notice, fal_headers, fal_keys, message
 from execution_arrow.sandbox.wire import Answer, Reply, Request, reply
 from execution_arrow.sandbox.work import Job, Order, Output, State
 
@@ -37,6 +39,8 @@ class Fal(Desk):
     name = "fal"
 
     def handle(self, request: Request, now: float) -> Answer:
+        if (request.method, request.path) == ("GET", "/.well-known/jwks.json"):
+            return reply(200, fal_keys())
         parts = request.path.strip("/").split("/")
         if not request.bearer("Key"):
             app = "/".join(parts[:2])
@@ -118,7 +122,7 @@ class Fal(Desk):
             failed = self.outcome(job, now)
             if failed.status != 200:
                 value["error"] = f"Invalid status code: {failed.status}"
-                value["error_type"] = failed.headers.get("x-fal-error-type", _model_error(job, state))
+                value["error_type"] = failed.headers.get("x-fal-error-type") or _model_error(job, state)
         return reply(200 if state.ended else 202, value, {"x-fal-request-id": job.id})
 
     def _result(self, request: Request, job: Job, now: float) -> Answer:
@@ -167,6 +171,18 @@ class Fal(Desk):
             "images": made, "seed": order.seed, "prompt": order.prompt,
             "has_nsfw_concepts": [False] * len(made), "timings": {"inference": round(job.run, 6)},
         }  # fmt: skip
+
+    def notice(self, request: Request, job: Job, now: float) -> Notice | None:
+        if job.order.webhook is None or not job.state(now).ended:
+            return None
+        outcome = self.outcome(job, now)
+        value = {"request_id": job.id, "gateway_request_id": job.id, "status": "OK"}
+        if outcome.status != 200:
+            value |= {"status": "ERROR", "error": f"Invalid status code: {outcome.status}"}
+        body = message(
+            {**value, "payload": json.loads(outcome.body) if isinstance(outcome.body, bytes) else None}
+        )
+        return Notice(url=job.order.webhook, body=body, headers=lambda at: fal_headers(job.id, body, at))
 
     # --- refusals -----------------------------------------------------------------------------------------
 

@@ -13,6 +13,7 @@ from dataclasses import KW_ONLY, dataclass, fields
 #: every kind with what a caller sees; the providers say each in their own words
 KINDS = {
     "down": "nobody listens: connection refused (or reset before reading, where the port is shared)",
+    "queued": "the job starts `seconds` later",
     "slow": "the job takes `seconds` longer",
     "delay": "the answer takes `seconds` longer",
     "rate_limited": "429 with Retry-After: `seconds`",
@@ -25,7 +26,7 @@ KINDS = {
     "late": "accepted, ends `seconds` late and ignores a cancel",
     "no_output": "succeeded without a result, and billed",
 }
-SECONDS = {"slow": 5.0, "delay": 5.0, "rate_limited": 1.0, "late": 60.0}
+SECONDS = {"queued": 5.0, "slow": 5.0, "delay": 5.0, "rate_limited": 1.0, "late": 60.0}
 PLACES = ("submit", "poll", "result", "cancel", "any")
 #: kinds that change an answer and not a job: the only ones that make sense on a poll or a cancel
 ANSWERS = frozenset({"down", "delay", "rate_limited", "server_error", "lost_reply"})

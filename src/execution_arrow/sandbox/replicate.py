@@ -17,6 +17,7 @@ from execution_arrow.sandbox.checks import Problem
 from execution_arrow.sandbox.desk import Desk, copies, filled, integer, media_format, with_prompt
 from execution_arrow.sandbox.faults import Fault
 from execution_arrow.sandbox.inputs import Model
+from execution_arrow.sandbox.webhooks import Notice, message, standard_headers
 from execution_arrow.sandbox.wire import Answer, Reply, Request, Wait, reply
 from execution_arrow.sandbox.work import Job, Order, Output, State
 
@@ -198,6 +199,18 @@ class Replicate(Desk):
         urls = self.files(job)
         many = self.models[job.model].many
         return (urls if many else urls[0]) if urls else ([] if many else None)
+
+    def notice(self, request: Request, job: Job, now: float) -> Notice | None:
+        event = "completed" if job.state(now).ended else "start"
+        if job.order.webhook is None or (job.order.events and event not in job.order.events):
+            return None
+        body = message(self.prediction(request, job, now))
+        name = f"msg_{job.id}_{event}"
+        return Notice(
+            url=job.order.webhook,
+            body=body,
+            headers=lambda at: standard_headers(WEBHOOK_SECRET, name, body, at),
+        )
 
     # --- refusals -----------------------------------------------------------------------------------------
 

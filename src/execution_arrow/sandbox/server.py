@@ -12,12 +12,14 @@ import socket
 import struct
 import threading
 from collections.abc import Callable, Coroutine, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from execution_arrow.errors import MissingExtra
 from execution_arrow.sandbox.asgi import HANG_UP, Receive, Scope, Send
 
 Application = Callable[[Scope, Receive, Send], Coroutine[Any, Any, None]]
+_DRAWERS = 2  # threads that draw files: a demonstration must not take the whole machine
 _RESET = struct.pack("ii", 1, 0)  # SO_LINGER on, 0 s: close with RST
 
 
@@ -31,13 +33,9 @@ class Servers:
         self._apps, self._host, self._tls = apps, host, tls
         self._sockets: dict[str, socket.socket] = {}
         self._running: dict[str, _Running] = {}
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="sandbox", daemon=True)
+        self._loop: asyncio.AbstractEventLoop
+        self._thread: threading.Thread
         self.ports: dict[str, int] = {}
-
-    @property
-    def loop(self) -> asyncio.AbstractEventLoop:
-        return self._loop
 
     def start(self, ports: Mapping[str, int], *, closed: set[str]) -> None:
         """Listen on the given ports (0: any free one), except those that begin closed."""
@@ -49,8 +47,10 @@ class Servers:
         except OSError:
             for bound in self._sockets.values():
                 bound.close()
-            self._loop.close()
             raise
+        self._loop = asyncio.new_event_loop()
+        self._loop.set_default_executor(ThreadPoolExecutor(_DRAWERS, thread_name_prefix="sandbox"))
+        self._thread = threading.Thread(target=self._loop.run_forever, name="sandbox", daemon=True)
         self._thread.start()
         for name in self._apps.keys() - closed:
             self.open(name)
@@ -64,8 +64,6 @@ class Servers:
         self._run(self._shut(name, reserve=True))
 
     def close(self) -> None:
-        if not self._thread.is_alive():
-            return
         self._run(self._shut_all())
         self._run(_cancel_the_rest())
         self._loop.call_soon_threadsafe(self._loop.stop)
@@ -118,8 +116,8 @@ class _Running:
             listening.close()
         for transport in list(self._transports.values()):
             transport.abort()
-        self._server.should_exit = self._server.force_exit = True
-        await self._task
+        self._task.cancel()  # its own way out waits for connections, and they are gone
+        await asyncio.gather(self._task, return_exceptions=True)
 
     def _wrapped(self, app: Application) -> Application:
         async def serve(scope: Scope, receive: Receive, send: Send) -> None:
@@ -176,6 +174,7 @@ async def _cancel_the_rest() -> None:
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
+    await asyncio.get_running_loop().shutdown_default_executor()
 
 
 def _uvicorn() -> Any:

@@ -68,7 +68,7 @@ class Job:
     """One accepted job. `run` is how long it would nominally run, the base of charges by time."""
 
     id: str
-    number: int
+    number: int  # per provider, from 0
     order: Order
     created: float
     starts: float
