@@ -1,8 +1,8 @@
 """Build the wheel and try it as a stranger would: `make wheel`.
 
 The wheel goes into an empty environment outside the checkout, with its required dependencies alone. There
-every module of the four packages whose needs are met is imported, every data file of the sources must be
-in place, each command line must answer `--help`, and the shipped catalogue must load.
+every package is imported, each command line must answer `--help`, and the shipped catalogue must load.
+Every file of the sources must be in the wheel.
 """
 
 import subprocess
