@@ -62,6 +62,13 @@ CODE_RULES: tuple[Rule, ...] = (
     Rule(fault=Fault.PROVIDER, code="3008", source="errors: aborted"),
     Rule(fault=Fault.ACCOUNT, code="3036", source="errors: the day's free neurons are used"),
     Rule(fault=Fault.HERE, code="3040", source="errors: out of capacity"),
+    Rule(
+        fault=Fault.CALLER,
+        status=(400, 403, 422),
+        text=r"\bnsfw\b|content policy|moderation|flagged",
+        moderation=True,
+        source="texts of public models; no code is documented",
+    ),
     Rule(fault=Fault.ACCOUNT, status=(429,), text=r"spend limit", source="AI Gateway: spend limits"),
 )
 SUBMIT_RULES: tuple[Rule, ...] = (*CODE_RULES, *HTTP_RULES)

@@ -130,6 +130,8 @@ class _Border:
     def error(self, call: Call, error: Exception) -> NotSentError | MaybeSentError:
         where = f"{call.method} {httpx.URL(call.url).host}"
         text = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+        if type(error) is TimeoutError:
+            text = f"no complete answer within {self._timeout:g} s"
         if self.crossed:
             return MaybeSentError(f"{where} may have been received: {text}")
         return NotSentError(f"{where} was not sent: {text}")

@@ -391,6 +391,12 @@ def test_cloudflare_results() -> None:
             provider.inline_output(reply, index)
 
 
+def test_cloudflare_moderation_has_no_code_only_a_text() -> None:
+    error = {"success": False, "errors": [{"code": 8007, "message": "AiError: prompt contains NSFW content"}]}
+    fact = _submit(s.HOSTED, s.reply(error, 400))
+    assert (fact.fault, fact.code, fact.moderation) == (Fault.CALLER, "8007", True)
+
+
 def test_keys_in_error_texts_are_masked() -> None:
     fact = _submit(s.REPLICATE, s.reply({"detail": "bad token r8_0123456789abcdef given\x00\ud800"}, 401))
     assert "r8_0123" not in fact.message
