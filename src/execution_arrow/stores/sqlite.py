@@ -7,21 +7,22 @@ it along. Reads use connections of their own and never wait for the writer.
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from importlib import resources
 from pathlib import Path
 
 from execution_arrow.errors import SchemaOutdated, StoreUnavailable
 from execution_arrow.machine.state import Event
 from execution_arrow.stores.base import Inboxed, Op, Result, Row
-from execution_arrow.stores.filelock import WriterLock, many_writers_are_safe
+from execution_arrow.stores.sqlite_file import connect, share, unshare
 from execution_arrow.stores.sqlite_ops import PERFORM, ROW, durable, inboxed, read_row
 
 SCHEMA = "1"
-BUSY_SECONDS = 5.0
 
 
 class SqliteStore:
@@ -29,17 +30,24 @@ class SqliteStore:
 
     def __init__(self, path: str | Path) -> None:
         self._path = Path(path)
-        self._lock = WriterLock(self._path)
-        self._one_writer = not many_writers_are_safe()
-        self._writer: sqlite3.Connection | None = None
+        self._side = share(self._path, partial(_ensure_schema, path=self._path))
         self._local = threading.local()
         self._readers: list[sqlite3.Connection] = []
+        self._closed = False
         self.syncs = 0  # durable commits so far, for tests and benchmarks
 
     # --- writing ---
 
     def apply(self, ops: Sequence[Op]) -> list[Result]:
-        connection = self._open_writer()
+        if self._side.pid != os.getpid():
+            raise StoreUnavailable(
+                f"{self._path} was opened before a fork; open it again", maybe_applied=False
+            )
+        with self._side.lock:
+            return self._apply(ops)
+
+    def _apply(self, ops: Sequence[Op]) -> list[Result]:
+        connection = self._side.connection()
         sync = any(durable(op) for op in ops)
         committing = False
         try:
@@ -49,38 +57,13 @@ class SqliteStore:
             committing = True
             connection.execute("COMMIT")
         except sqlite3.Error as error:
-            self._drop_writer()
+            self._side.drop()
             raise StoreUnavailable(f"{self._path}: {error}", maybe_applied=committing) from error
         except BaseException:
-            self._drop_writer()
+            self._side.drop()
             raise
         self.syncs += sync
         return results
-
-    def _open_writer(self) -> sqlite3.Connection:
-        if self._writer is None:
-            if self._one_writer:
-                self._lock.acquire()
-            self._writer = self._connect()
-            _ensure_schema(self._writer, self._path)
-        return self._writer
-
-    def _drop_writer(self) -> None:
-        """After an error nothing of the connection's state is trusted; the next batch opens a new one."""
-        if self._writer is not None:
-            self._writer.close()
-            self._writer = None
-
-    def _connect(self) -> sqlite3.Connection:
-        try:
-            connection = sqlite3.connect(
-                self._path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
-            )
-            connection.execute("PRAGMA journal_mode=WAL")
-            connection.execute("PRAGMA foreign_keys=ON")
-        except sqlite3.Error as error:
-            raise StoreUnavailable(f"{self._path}: {error}", maybe_applied=False) from error
-        return connection
 
     # --- reading ---
 
@@ -89,15 +72,23 @@ class SqliteStore:
         connection: sqlite3.Connection | None = getattr(self._local, "reader", None)
         try:
             if connection is None:
-                if not self._path.exists():
-                    self._open_writer()
-                connection = self._connect()
-                _check_schema(connection, self._path)
-                self._local.reader = connection
-                self._readers.append(connection)
+                connection = self._open_reader()
             yield connection
         except sqlite3.Error as error:
             raise StoreUnavailable(f"{self._path}: {error}", maybe_applied=False) from error
+
+    def _open_reader(self) -> sqlite3.Connection:
+        if not self._path.exists():
+            return _empty()
+        connection = connect(self._path)
+        if _version(connection) is None:
+            connection.close()
+            return _empty()
+        connection.execute("PRAGMA query_only=ON")
+        _check_schema(connection, self._path)
+        self._local.reader = connection
+        self._readers.append(connection)
+        return connection
 
     def load(self, generation_id: str) -> Row | None:
         with self._reading() as connection:
@@ -140,12 +131,21 @@ class SqliteStore:
             return [inboxed(row) for row in rows]
 
     def close(self) -> None:
-        self._drop_writer()
+        if self._closed:
+            return
+        self._closed = True
         for reader in self._readers:
             reader.close()
         self._readers.clear()
         self._local = threading.local()
-        self._lock.release()
+        unshare(self._path, self._side)
+
+
+def _empty() -> sqlite3.Connection:
+    """What a file shows that nobody has written yet. Reading must not make it: that is the writer's."""
+    connection = sqlite3.connect(":memory:", isolation_level=None)
+    _ensure_schema(connection, Path(":memory:"))
+    return connection
 
 
 def _ensure_schema(connection: sqlite3.Connection, path: Path) -> None:

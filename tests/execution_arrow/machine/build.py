@@ -12,18 +12,26 @@ from execution_arrow.ports import Payload
 T0 = 1_800_000_000.0
 EPOCH = 1
 
-JOB = Terms(deadline=60.0, poll_every=1.0, patience=10.0, lookup=True, cancel=True, billed=frozenset({"canceled"}))
+JOB = Terms(
+    deadline=60.0, poll_every=1.0, patience=10.0, lookup=True, cancel=True, billed=frozenset({"canceled"})
+)
 QUEUE = Terms(deadline=60.0, poll_every=1.0, patience=0.0, cancel=True)
 SYNC = Terms(sync=True, deadline=60.0, patience=0.0)
 
 
 def make_run(
-    *, policy: Policy | None = None, asked: int = 1, terms: dict[str, Terms] | None = None, price: int = 40_000
+    *,
+    policy: Policy | None = None,
+    asked: int = 1,
+    terms: dict[str, Terms] | None = None,
+    price: int = 40_000,
 ) -> Run:
     kinds = terms or {"job": JOB, "queue": QUEUE, "sync": SYNC}
     routes = {
         name: Route(
-            payload=Payload(provider=name, route="main", method="POST", path="/x", model="m", encoding="json", body={}),
+            payload=Payload(
+                provider=name, route="main", method="POST", path="/x", model="m", encoding="json", body={}
+            ),
             cost=30_000 + 1_000 * position,
             price=price,
             terms=kind,
@@ -31,10 +39,25 @@ def make_run(
         for position, (name, kind) in enumerate(kinds.items())
     }
     spec = Spec(
-        id="gen_1", account="acct", model="lab/m", kind="image", region="us", request={"generation_prompt": "x"},
-        order="fastest", chain=tuple(routes), chain_source="caller", chain_reason="cold start", work="", asked=asked,
-        routes=routes, hold=price, policy=policy or Policy(), catalog_digest="d", created_at=T0, deadline_at=T0 + 120,
-    )  # fmt: skip
+        id="gen_1",
+        account="acct",
+        model="lab/m",
+        kind="image",
+        region="us",
+        request={"generation_prompt": "x"},
+        order="fastest",
+        chain=tuple(routes),
+        chain_source="caller",
+        chain_reason="cold start",
+        work="",
+        asked=asked,
+        routes=routes,
+        hold=price,
+        policy=policy or Policy(),
+        catalog_digest="d",
+        created_at=T0,
+        deadline_at=T0 + 120,
+    )
     return Run(spec=spec)
 
 

@@ -24,8 +24,9 @@ from tests.execution_arrow.machine.build import EPOCH, T0, make_run, outputs, st
 FACTS = st.one_of(
     st.sampled_from(
         [
-            f.NotSent(), f.Ambiguous(), f.OwnerLost(), f.Running(), f.Canceled(), f.Expired(), f.Missing(),
-            f.PollFailed(), f.UnknownStatus(text="?"), f.CancelAcknowledged(), f.CancelAcknowledged(erases=True),
+            f.NotSent(), f.Ambiguous(), f.OwnerLost(), f.Running(), f.Canceled(), f.Expired(),
+            f.Missing(), f.PollFailed(), f.UnknownStatus(text="?"), f.CancelAcknowledged(),
+            f.CancelAcknowledged(erases=True),
             f.CancelRefused(), f.CancelRefused(final=True), f.LookupNone(conclusive=True),
             f.LookupNone(conclusive=False), f.Settled(), f.HoldOpened(), f.EffectFailed(effect="x"),
             f.ArtifactFailed(index=0), f.ArtifactLost(index=0), f.ArtifactLost(index=1), stored(0), stored(1),
@@ -36,7 +37,9 @@ FACTS = st.one_of(
     st.builds(f.Accepted, job=st.sampled_from(["j1", "j2", "j3"]), taken=st.booleans()),
     st.builds(f.LookupFound, job=st.sampled_from(["j1", "j2"])),
     st.builds(f.Refused, fault=st.sampled_from(list(Fault)), code=st.just("c"), retry_after=st.just(2.0)),
-    st.builds(f.Failed, fault=st.sampled_from([Fault.PROVIDER, Fault.ACCOUNT, Fault.CALLER]), code=st.just("c")),
+    st.builds(
+        f.Failed, fault=st.sampled_from([Fault.PROVIDER, Fault.ACCOUNT, Fault.CALLER]), code=st.just("c")
+    ),
     st.builds(f.TimeUp, timer=st.sampled_from(list(Timer))),
 )  # fmt: skip
 POLICIES = st.builds(

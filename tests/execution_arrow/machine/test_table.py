@@ -313,7 +313,9 @@ def test_31_a_users_cancel_releases_the_hold_and_follows_the_job():
     assert (story.run.verdict, story.run.settlement.verb) == (Status.CANCELED, "release")
     story.tell(f.Settled())
     story.tell(f.Canceled(), attempt)
-    assert story.run.attempt(attempt).cost == 30_000  # this provider bills canceled jobs: our cost, not theirs
+    assert (
+        story.run.attempt(attempt).cost == 30_000
+    )  # this provider bills canceled jobs: our cost, not theirs
     assert story.events[-1] == "generation.canceled"
     assert story.run.done
 

@@ -1,0 +1,122 @@
+"""The writing side of a SQLite file: one connection per file and process, one writing process per file.
+
+SQLite builds before the fix of the "WAL-reset" bug can corrupt a file when several connections write or
+checkpoint it at once (https://sqlite.org/wal.html, fixed in 3.51.3 and in the backports 3.50.7 and
+3.44.6). So all stores of a process that name the same file share one writing connection, and on such a
+build the first process that writes takes a lock that dies with it; others may still read.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+from execution_arrow.errors import StoreUnavailable
+
+FIXED_FROM = (3, 51, 3)
+BACKPORTS = {(3, 50): 7, (3, 44): 6}
+BUSY_SECONDS = 5.0
+
+_OPEN: dict[Path, WriteSide] = {}
+_OPEN_LOCK = threading.Lock()
+
+
+def many_writers_are_safe(version: tuple[int, ...] = sqlite3.sqlite_version_info) -> bool:
+    """Whether this SQLite build has the fix."""
+    backport = BACKPORTS.get((version[0], version[1]))
+    return version >= FIXED_FROM or (backport is not None and version[2] >= backport)
+
+
+def connect(path: Path) -> sqlite3.Connection:
+    """A connection in WAL mode without implicit transactions. Raises `StoreUnavailable`."""
+    try:
+        connection = sqlite3.connect(
+            path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
+        )
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA foreign_keys=ON")
+    except sqlite3.Error as error:
+        raise StoreUnavailable(f"{path}: {error}", maybe_applied=False) from error
+    return connection
+
+
+class WriteSide:
+    """Shared by every store of this process that names the file. Hold `lock` while writing."""
+
+    def __init__(self, path: Path, prepare: Callable[[sqlite3.Connection], None]) -> None:
+        self._path, self._prepare = path, prepare
+        self.lock = threading.RLock()
+        self.users = 0
+        self.pid = os.getpid()
+        self._connection: sqlite3.Connection | None = None
+        self._file_lock: int | None = None
+
+    def connection(self) -> sqlite3.Connection:
+        """The writing connection. Raises `StoreUnavailable` when another process writes the file."""
+        if self._connection is None:
+            if self._file_lock is None and not many_writers_are_safe():
+                self._file_lock = _lock(self._path)
+            self._connection = connect(self._path)
+            self._prepare(self._connection)
+        return self._connection
+
+    def drop(self) -> None:
+        """After an error nothing of the connection's state is trusted; the next use opens a new one."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def end(self) -> None:
+        self.drop()
+        if self._file_lock is not None:
+            os.close(self._file_lock)
+            self._file_lock = None
+
+
+def share(path: Path, prepare: Callable[[sqlite3.Connection], None]) -> WriteSide:
+    """The writing side of this file, counted; give it back with `unshare`."""
+    where = path.absolute()
+    with _OPEN_LOCK:
+        side = _OPEN.get(where)
+        if side is None or side.pid != os.getpid():
+            side = _OPEN[where] = WriteSide(where, prepare)
+        side.users += 1
+        return side
+
+
+def unshare(path: Path, side: WriteSide) -> None:
+    with _OPEN_LOCK:
+        side.users -= 1
+        if side.users == 0 and side.pid == os.getpid():
+            _OPEN.pop(path.absolute(), None)
+            with side.lock:
+                side.end()
+
+
+def _lock(path: Path) -> int:
+    handle = os.open(path.with_name(path.name + ".writer"), os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        _exclusive(handle)
+    except OSError as error:
+        os.close(handle)
+        raise StoreUnavailable(
+            f"another process writes {path}, and SQLite {sqlite3.sqlite_version} allows one "
+            "(3.51.3 and newer allow several): send the work to that process",
+            maybe_applied=False,
+        ) from error
+    return handle
+
+
+def _exclusive(handle: int) -> None:
+    if os.name == "nt":  # pragma: no cover - exercised on Windows only
+        import msvcrt
+
+        msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
+    else:
+        import fcntl
+
+        # Record locks (lockf) would vanish when any other descriptor of the file is closed.
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

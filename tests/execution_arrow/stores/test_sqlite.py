@@ -1,0 +1,117 @@
+"""What only a file can do: survive, be shared, be locked, be of another version."""
+
+from __future__ import annotations
+
+import multiprocessing
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from execution_arrow.errors import SchemaOutdated, StoreUnavailable
+from execution_arrow.stores.base import Beat, Committed
+from execution_arrow.stores.sqlite import SqliteStore
+from execution_arrow.stores.sqlite_file import many_writers_are_safe
+from execution_arrow.testing import NOW, _commit, _create, _loaded, _owned
+
+
+def test_rows_survive_the_process_object(tmp_path: Path):
+    first = SqliteStore(tmp_path / "a.db")
+    _owned(first, key="k")
+    first.close()
+    second = SqliteStore(tmp_path / "a.db")
+    assert second.by_key("acct", "k") == ("gen_1", "f1")
+    second.close()
+
+
+def test_only_what_must_be_durable_is_synced(tmp_path: Path):
+    store = SqliteStore(tmp_path / "a.db")
+    row = _owned(store)
+    synced = store.syncs
+    (result,) = store.apply([_commit(row, sync=False)])
+    assert isinstance(result, Committed)
+    assert store.syncs == synced
+    store.apply([_commit(_loaded(store))])
+    assert store.syncs == synced + 1
+    store.close()
+
+
+def test_two_stores_of_one_process_share_the_writing_side(tmp_path: Path):
+    one, two = SqliteStore(tmp_path / "a.db"), SqliteStore(tmp_path / "a.db")
+    one.apply([_create("gen_1")])
+    two.apply([_create("gen_2")])
+    assert [row.id for row in one.page(None, None, None, 9)] == ["gen_2", "gen_1"]
+    one.close()
+    two.apply([_create("gen_3")])
+    two.close()
+
+
+def test_reading_a_file_that_nobody_wrote_makes_none(tmp_path: Path):
+    store = SqliteStore(tmp_path / "a.db")
+    assert store.load("gen_1") is None
+    assert not (tmp_path / "a.db").exists()
+    store.close()
+
+
+def _write_elsewhere(path: str, results: multiprocessing.Queue) -> None:
+    store = SqliteStore(path)
+    assert store.load("gen_1") is not None  # reading is allowed
+    try:
+        store.apply([Beat(owner="w", now=NOW, until=NOW + 1)])
+        results.put("written")
+    except StoreUnavailable as error:
+        results.put((error.maybe_applied, str(error)))
+
+
+def test_a_second_writing_process_is_refused_on_builds_that_need_it(tmp_path: Path):
+    store = SqliteStore(tmp_path / "a.db")
+    store.apply([_create()])
+    context = multiprocessing.get_context("spawn")
+    results = context.Queue()
+    child = context.Process(target=_write_elsewhere, args=(str(tmp_path / "a.db"), results))
+    child.start()
+    answer = results.get(timeout=60)
+    child.join()
+    store.close()
+    if many_writers_are_safe():
+        assert answer == "written"
+    else:
+        assert answer[0] is False
+        assert "another process writes" in answer[1]
+
+
+@pytest.mark.parametrize(
+    ("version", "safe"),
+    [((3, 40, 1), False), ((3, 44, 6), True), ((3, 50, 6), False), ((3, 50, 7), True), ((3, 51, 2), False),
+     ((3, 51, 3), True), ((3, 54, 0), True)],
+)  # fmt: skip
+def test_the_list_of_fixed_builds(version: tuple[int, ...], safe: bool):
+    assert many_writers_are_safe(version) is safe
+
+
+def test_another_versions_file_is_refused_with_advice(tmp_path: Path):
+    store = SqliteStore(tmp_path / "a.db")
+    store.apply([_create()])
+    store.close()
+    with sqlite3.connect(tmp_path / "a.db") as connection:
+        connection.execute("UPDATE arrow_meta SET value = '99'")
+    connection.close()
+    with pytest.raises(SchemaOutdated, match="99"):
+        SqliteStore(tmp_path / "a.db").load("gen_1")
+
+
+def test_a_broken_statement_writes_nothing_and_the_store_recovers(tmp_path: Path):
+    store = SqliteStore(tmp_path / "a.db")
+    with pytest.raises(StoreUnavailable) as caught:
+        store.apply([_create("gen_1"), _create("gen_1")])
+    assert caught.value.maybe_applied is False
+    assert store.load("gen_1") is None
+    store.apply([_create("gen_1")])
+    assert _loaded(store).id == "gen_1"
+    store.close()
+
+
+def test_a_file_that_is_no_database_is_a_store_error(tmp_path: Path):
+    (tmp_path / "a.db").write_bytes(b"not a database, longer than a header" * 100)
+    with pytest.raises(StoreUnavailable):
+        SqliteStore(tmp_path / "a.db").apply([_create()])
