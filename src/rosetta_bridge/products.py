@@ -29,15 +29,17 @@ def values_of(field: Field, contract: Contract, mapping: Mapping) -> tuple[Any, 
     """The values of one field that a proof tries, ABSENT first where the public may leave it out."""
     values: tuple[Any, ...]
     if field.is_list:
-        values = tuple(
-            [SAMPLE_URL.format(i) if field.is_url else f"item-{i}" for i in range(n)]
-            for n in sorted(_lengths(field, mapping))
-        )
+        values = tuple(items_of(field, n) for n in sorted(_lengths(field, mapping)))
     else:
         values = field.samples(named_values(field.name, mapping.routes))
         if field.type == "number" and field.min is not None and field.max is not None:
             values = (*values, (field.min + field.max) / 2)
     return (ABSENT, *values) if contract.may_be_absent(field.name) else values
+
+
+def items_of(field: Field, count: int) -> list[str]:
+    """A list of `count` different sample items."""
+    return [SAMPLE_URL.format(i) if field.is_url else f"item-{i}" for i in range(count)]
 
 
 def _lengths(field: Field, mapping: Mapping) -> set[int]:
@@ -89,13 +91,17 @@ def _sample(
     yield from pairs
     yield from filling
     for base in _bases(names, [*pairs, *filling], contract, mapping):
-        for i, j in combinations(
-            range(len(names)), 2
-        ):  # all values, and all pairs, around an eligible request
-            for a, b in product(domains[i], domains[j]):
-                row = list(base)
-                row[i], row[j] = a, b
-                yield tuple(row)
+        yield from _around(base, domains, 2 if size >= SAMPLE else 1)
+
+
+def _around(base: tuple[Any, ...], domains: list[tuple[Any, ...]], fields: int) -> Iterator[tuple[Any, ...]]:
+    """An eligible request with all values of `fields` fields at a time."""
+    for chosen in combinations(range(len(base)), fields):
+        for values in product(*(domains[i] for i in chosen)):
+            row = list(base)
+            for i, value in zip(chosen, values, strict=True):
+                row[i] = value
+            yield tuple(row)
 
 
 def _bases(

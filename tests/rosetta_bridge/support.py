@@ -50,7 +50,7 @@ FILES = {
           edit:
             model: fal-ai/one/edit
             body: {image_urls: $generation_input_file}
-            accepts: {generation_input_file: {max_items: 4}}
+            accepts: {generation_input_file: {max_items: 3}}
         body:
           prompt: $generation_prompt
           image_size: {width: $size.width, height: $size.height}
@@ -87,7 +87,7 @@ def write(folder: Path, files: dict[str, str]) -> Path:
 
 
 def changed(name: str, *swaps: tuple[str, str]) -> dict[str, str]:
-    """The small catalogue with text of one file replaced; a swap that finds nothing is a mistake of the test."""
+    """The small catalogue with text of one file replaced; a swap that finds nothing is the test's mistake."""
     text = FILES[name]
     for old, new in swaps:
         assert text.count(old) == 1, f"{old!r} stands {text.count(old)} times in {name}"

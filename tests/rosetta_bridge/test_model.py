@@ -48,12 +48,16 @@ def test_a_model_that_takes_little_is_not_excluded_for_ever(shipped: Catalog) ->
 
 def test_a_request_nobody_can_honour_names_the_field_per_provider(tmp_path: Path) -> None:
     model = catalog(tmp_path)[MODEL]
-    request = model.normalize({"generation_prompt": "p", "generation_ratio": "9:16", "generation_resolution": "2K"})
+    request = model.normalize(
+        {"generation_prompt": "p", "generation_ratio": "9:16", "generation_resolution": "2K"}
+    )
     assert model.eligible(request) == ()
     with pytest.raises(InvalidRequest) as caught:
         model.require_eligible(request)
     assert [(i.field, i.code, i.message.split(":")[0]) for i in caught.value.issues] == [
-        ("generation_ratio", "not_eligible", "fal"), ("generation_ratio", "not_eligible", "replicate")]  # fmt: skip
+        ("generation_ratio", "not_eligible", "fal"),
+        ("generation_ratio", "not_eligible", "replicate"),
+    ]
     assert caught.value.code == "BSE2001"
 
 
@@ -79,13 +83,24 @@ def test_a_payload_has_all_that_a_sender_needs(tmp_path: Path) -> None:
 
 
 def test_an_unknown_model_says_what_was_meant(shipped: Catalog) -> None:
-    for wrong, meant in (("bytedance/seedream-45", "bytedance/seedream-4.5"), ("Google/Veo-3.1", "google/veo-3.1")):
+    for wrong, meant in (
+        ("bytedance/seedream-45", "bytedance/seedream-4.5"),
+        ("Google/Veo-3.1", "google/veo-3.1"),
+    ):
         with pytest.raises(UnknownModel) as caught:
             shipped[wrong]
         assert meant in caught.value.meant
         assert meant in str(caught.value)
         assert isinstance(caught.value, LookupError)
-    for hostile in ("../../etc/passwd", "a/../../b", "", "x" * 10_000, "_families/x", "lab/one/two", "lab\0/x"):
+    for hostile in (
+        "../../etc/passwd",
+        "a/../../b",
+        "",
+        "x" * 10_000,
+        "_families/x",
+        "lab/one/two",
+        "lab\0/x",
+    ):
         with pytest.raises(UnknownModel):
             shipped[hostile]
         assert hostile not in shipped
@@ -115,19 +130,28 @@ def test_aliases_lead_to_the_canonical_model(tmp_path: Path) -> None:
     assert opened.aliases() == {"lab/uno": MODEL, "old/one": MODEL}
     assert "old/one" in opened
     assert "old/two" not in opened
-    write(tmp_path, {name.replace("lab/one", "lab/two"): text for name, text in FILES.items() if "/one/" in name})
-    again = catalog(tmp_path, changed("lab/one/model.yaml", ("kind: image", "kind: image\n        aliases: [lab/two]")))
+    write(
+        tmp_path,
+        {name.replace("lab/one", "lab/two"): text for name, text in FILES.items() if "/one/" in name},
+    )
+    again = catalog(
+        tmp_path, changed("lab/one/model.yaml", ("kind: image", "kind: image\n        aliases: [lab/two]"))
+    )
     with pytest.raises(rosetta_bridge.InvalidCatalog, match="stands for another model already"):
         again["lab/three"]
 
 
 @pytest.mark.parametrize(
     "error",
-    [rosetta_bridge.InvalidRequest([rosetta_bridge.Issue("f", "type", "m", "h")]), UnknownModel("a/b", ("a/c",)),
-     NotEligible("fal", (("f", "why"),)), rosetta_bridge.InvalidCatalog([])],
-)  # fmt: skip
+    [
+        rosetta_bridge.InvalidRequest([rosetta_bridge.Issue("f", "type", "m", "h")]),
+        UnknownModel("a/b", ("a/c",)),
+        NotEligible("fal", (("f", "why"),)),
+        rosetta_bridge.InvalidCatalog([]),
+    ],
+)
 def test_errors_survive_a_process_boundary(error: rosetta_bridge.RosettaError) -> None:
-    again = pickle.loads(pickle.dumps(error))  # noqa: S301
+    again = pickle.loads(pickle.dumps(error))
     assert (type(again), str(again), again.code) == (type(error), str(error), error.code)
 
 
@@ -142,8 +166,15 @@ def cost(tmp_path: Path, price: str, **values: object) -> tuple[int, str] | None
     generation_duration: {type: number, min: 1, max: 10, default: 5}
     generation_generate_audio: {type: boolean}
     """
-    body = "s: $size\nn: $generation_output_number\nf: $generation_input_file\nd: $generation_duration\na: $generation_generate_audio"
-    more = f'tables:\n  size: {{$by: generation_ratio, "1:1": 1024x1024, "16:9": 1920x1080}}\nprice:\n  evidence: docs\n{price}\n'
+    body = """
+    s: $size
+    n: $generation_output_number
+    f: $generation_input_file
+    d: $generation_duration
+    a: $generation_generate_audio
+    """
+    tables = 'tables:\n  size: {$by: generation_ratio, "1:1": 1024x1024, "16:9": 1920x1080}\n'
+    more = f"{tables}price:\n  evidence: docs\n{price}\n"
     model = one_body(tmp_path, fields, body, more)
     request = model.normalize({"generation_prompt": "p", **{f"generation_{k}": v for k, v in values.items()}})
     found = model.cost(request, "fal")
@@ -156,27 +187,67 @@ def cost(tmp_path: Path, price: str, **values: object) -> tuple[int, str] | None
 
 COSTS = {
     "per request": ('  parts: [{per: request, usd: "0.03"}]', {}, (30_000, "exact")),
-    "per image": ('  parts: [{per: image, times: $generation_output_number, usd: "0.04"}]', {"output_number": 3}, (120_000, "exact")),
-    "per second, a fraction": ('  parts: [{per: second, times: $generation_duration, usd: "0.1"}]', {"duration": 2.5}, (250_000, "exact")),
-    "two factors": ('  parts: [{per: second, times: [$generation_duration, $generation_output_number], usd: "0.1"}]',
-                    {"duration": 4, "output_number": 2}, (800_000, "exact")),
-    "inputs beyond the first": ('  parts: [{per: input, times: $generation_input_file, beyond: 1, usd: "0.015"}]',
-                                {"input_file": [URL] * 3}, (30_000, "exact")),
+    "per image": (
+        '  parts: [{per: image, times: $generation_output_number, usd: "0.04"}]',
+        {"output_number": 3},
+        (120_000, "exact"),
+    ),
+    "per second, a fraction": (
+        '  parts: [{per: second, times: $generation_duration, usd: "0.1"}]',
+        {"duration": 2.5},
+        (250_000, "exact"),
+    ),
+    "two factors": (
+        '  parts: [{per: second, times: [$generation_duration, $generation_output_number], usd: "0.1"}]',
+        {"duration": 4, "output_number": 2},
+        (800_000, "exact"),
+    ),
+    "inputs beyond the first": (
+        '  parts: [{per: input, times: $generation_input_file, beyond: 1, usd: "0.015"}]',
+        {"input_file": [URL] * 3},
+        (30_000, "exact"),
+    ),
     "no inputs": ('  parts: [{per: input, times: $generation_input_file, usd: "0.015"}]', {}, (0, "exact")),
-    "1024 x 1024 is two megapixels of a million": ('  parts: [{per: megapixel, size: $size, unit: 1000000, usd: "0.01"}]', {},
-                                                   (20_000, "exact")),
-    "and one of 2^20": ('  parts: [{per: megapixel, size: $size, unit: 1048576, usd: "0.01"}]', {}, (10_000, "exact")),
-    "megapixels beyond the first": ('  parts: [{per: megapixel, size: $size, unit: 1048576, beyond: 1, usd: "0.01"}]',
-                                    {"ratio": "16:9"}, (10_000, "exact")),
-    "a table with $absent": ('  parts: [{per: request, usd: {$by: generation_generate_audio, true: "0.4", false: "0.2", $absent: "0.3"}}]',
-                             {"generate_audio": True}, (400_000, "exact")),
-    "parts add up": ('  parts: [{per: request, usd: "0.000001"}, {per: image, times: $generation_output_number, usd: "0.1"}]',
-                     {"output_number": 2}, (200_001, "exact")),
-    "less than a micro-credit is rounded up": ('  parts: [{per: request, usd: "0.0000001"}]', {}, (1, "exact")),
+    "1024 x 1024 is two megapixels of a million": (
+        '  parts: [{per: megapixel, size: $size, unit: 1000000, usd: "0.01"}]',
+        {},
+        (20_000, "exact"),
+    ),
+    "and one of 2^20": (
+        '  parts: [{per: megapixel, size: $size, unit: 1048576, usd: "0.01"}]',
+        {},
+        (10_000, "exact"),
+    ),
+    "megapixels beyond the first": (
+        '  parts: [{per: megapixel, size: $size, unit: 1048576, beyond: 1, usd: "0.01"}]',
+        {"ratio": "16:9"},
+        (10_000, "exact"),
+    ),
+    "a table with $absent": (
+        "  parts: [{per: request, usd: "
+        '{$by: generation_generate_audio, true: "0.4", false: "0.2", $absent: "0.3"}}]',
+        {"generate_audio": True},
+        (400_000, "exact"),
+    ),
+    "parts add up": (
+        '  parts: [{per: request, usd: "0.000001"}, '
+        '{per: image, times: $generation_output_number, usd: "0.1"}]',
+        {"output_number": 2},
+        (200_001, "exact"),
+    ),
+    "less than a micro-credit is rounded up": (
+        '  parts: [{per: request, usd: "0.0000001"}]',
+        {},
+        (1, "exact"),
+    ),
     "marked": ('  kind: upper_bound\n  parts: [{per: request, usd: "1"}]', {}, (1_000_000, "upper_bound")),
-    "unknown for a combination": ('  parts: [{per: request, usd: {$by: generation_generate_audio, true: $omit, false: "1", $absent: "1"}}]',
-                                  {"generate_audio": True}, None),
-}  # fmt: skip
+    "unknown for a combination": (
+        "  parts: [{per: request, usd: "
+        '{$by: generation_generate_audio, true: $omit, false: "1", $absent: "1"}}]',
+        {"generate_audio": True},
+        None,
+    ),
+}
 
 
 @pytest.mark.parametrize("name", COSTS)
@@ -203,7 +274,9 @@ IMPORTS = "import sys; import rosetta_bridge; print(*sorted(m.split('.')[0] for 
 
 
 def test_importing_the_package_loads_no_library() -> None:
-    loaded = subprocess.run([sys.executable, "-c", IMPORTS], capture_output=True, text=True, check=True).stdout.split()
+    loaded = subprocess.run(
+        [sys.executable, "-c", IMPORTS], capture_output=True, text=True, check=True
+    ).stdout.split()
     assert not {"yaml", "_yaml", "pydantic", "jsonschema", "httpx", "difflib", "argparse"} & set(loaded)
     assert "rosetta_bridge" in loaded
 
@@ -214,8 +287,17 @@ def test_a_first_request_loads_neither_pydantic_nor_jsonschema() -> None:
         "r = m.normalize({'generation_prompt': 'p'}); m.render(r, 'fal')\n"
         "print(*sorted(x.split('.')[0] for x in sys.modules))"
     )
-    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
-    assert not {"pydantic", "jsonschema", "httpx", "adaptive_island", "ledger_fortress", "execution_arrow"} & set(loaded)
+    loaded = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    ).stdout.split()
+    assert not {
+        "pydantic",
+        "jsonschema",
+        "httpx",
+        "adaptive_island",
+        "ledger_fortress",
+        "execution_arrow",
+    } & set(loaded)
 
 
 def test_the_public_surface_is_small_and_sorted() -> None:

@@ -34,21 +34,60 @@ def refusal(text: str | bytes) -> str:
 @pytest.mark.parametrize(
     ("text", "value"),
     [
-        ("5", 5), ("-3", -3), ("+3", 3), ("0", 0), ("0.5", 0.5), ("1e3", 1000.0), (".5", 0.5),
-        ("true", True), ("False", False), ("null", None), ("~", None), ("", None),
-        ("n", "n"), ("y", "y"), ("2026-11-20", "2026-11-20"), ("832*480", "832*480"), ("1024x768", "1024x768"),
-        ("4K", "4K"), ("'16:9'", "16:9"), ('"on"', "on"), ('"007"', "007"), ("'5'", "5"), ("$field.first", "$field.first"),
-        ("= x", "= x"), ("1.5.2", "1.5.2"), ("16:9-ish", "16:9-ish"),
+        ("5", 5),
+        ("-3", -3),
+        ("+3", 3),
+        ("0", 0),
+        ("0.5", 0.5),
+        ("1e3", 1000.0),
+        (".5", 0.5),
+        ("true", True),
+        ("False", False),
+        ("null", None),
+        ("~", None),
+        ("", None),
+        ("n", "n"),
+        ("y", "y"),
+        ("2026-11-20", "2026-11-20"),
+        ("832*480", "832*480"),
+        ("1024x768", "1024x768"),
+        ("4K", "4K"),
+        ("'16:9'", "16:9"),
+        ('"on"', "on"),
+        ('"007"', "007"),
+        ("'5'", "5"),
+        ("$field.first", "$field.first"),
+        ("= x", "= x"),
+        ("1.5.2", "1.5.2"),
+        ("16:9-ish", "16:9-ish"),
     ],
-)  # fmt: skip
+)
 def test_a_scalar_means_what_yaml_1_2_says(text: str, value: object) -> None:
     found = read(f"key: {text}\n")["key"]
     assert (found, type(found)) == (value, type(value))
 
 
 @pytest.mark.parametrize(
-    "text", ["16:9", "1:1", "9:16", "21:9", "190:20:30", "on", "Off", "yes", "NO", "007", "0x1F", "0b1", "1_000", ".inf", ".nan", "-.inf"]
-)  # fmt: skip
+    "text",
+    [
+        "16:9",
+        "1:1",
+        "9:16",
+        "21:9",
+        "190:20:30",
+        "on",
+        "Off",
+        "yes",
+        "NO",
+        "007",
+        "0x1F",
+        "0b1",
+        "1_000",
+        ".inf",
+        ".nan",
+        "-.inf",
+    ],
+)
 @pytest.mark.parametrize("place", ["a:\n  key: {}\n", "a: {{key: {}}}\n", "a:\n  - {}\n", "a:\n  {}: x\n"])
 def test_what_readers_of_yaml_disagree_about_is_refused_with_its_line(text: str, place: str) -> None:
     message = refusal(place.format(text))
@@ -93,7 +132,9 @@ def test_a_refusal_says_where_and_why(text: str | bytes, message: str) -> None:
 
 
 def test_a_billion_laughs_is_refused_at_its_first_anchor() -> None:
-    bomb = "a: &a [x, x]\n" + "".join(f"{chr(98 + i)}: &{chr(98 + i)} [*{chr(97 + i)}, *{chr(97 + i)}]\n" for i in range(20))
+    bomb = "a: &a [x, x]\n" + "".join(
+        f"{chr(98 + i)}: &{chr(98 + i)} [*{chr(97 + i)}, *{chr(97 + i)}]\n" for i in range(20)
+    )
     assert "file.yaml:1: a: anchors" in refusal(bomb)
 
 
@@ -119,17 +160,19 @@ def test_merging_keeps_maps_and_replaces_lists_and_tables_whole() -> None:
     assert base.data["m"] == {"a": 1, "b": 2}, "merging changes neither side"
 
 
+def answer(data: bytes) -> Doc | str:
+    """A document, or the refusal; anything else escapes and fails the test."""
+    try:
+        return parse(data, "f")
+    except InvalidCatalog as error:
+        return error.problems[0].message
+
+
 @given(st.binary(max_size=400))
 def test_any_bytes_give_a_document_or_a_named_refusal(data: bytes) -> None:
-    try:
-        assert isinstance(parse(data, "f"), Doc)
-    except InvalidCatalog as error:
-        assert error.problems
+    assert isinstance(answer(data), Doc | str)
 
 
 @given(st.text(alphabet="ab:-{}[]!&*'\"#|>%@ \n0159.$,?~", max_size=120))
 def test_yaml_like_noise_gives_a_document_or_a_named_refusal(text: str) -> None:
-    try:
-        parse(text.encode(), "f")
-    except InvalidCatalog as error:
-        assert error.problems[0].message
+    assert isinstance(answer(text.encode()), Doc | str)
