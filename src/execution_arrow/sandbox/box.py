@@ -17,15 +17,15 @@ from execution_arrow.sandbox.cloudflare import Cloudflare
 from execution_arrow.sandbox.desk import Desk
 from execution_arrow.sandbox.engine import Engine
 from execution_arrow.sandbox.fal import Fal, FalRun
-from execution_arrow.sandbox.faults import Fault, chance
+from execution_arrow.sandbox.faults import Fault
+from execution_arrow.sandbox.files import Files
 from execution_arrow.sandbox.inputs import Model
-from execution_arrow.sandbox.media import MEDIA_TYPES, render
 from execution_arrow.sandbox.prices import PriceList, Rate
 from execution_arrow.sandbox.replicate import Replicate
 from execution_arrow.sandbox.server import Servers
 from execution_arrow.sandbox.webhooks import Courier, Delivery
 from execution_arrow.sandbox.wire import Answer, Reply, Request, Wait, reply
-from execution_arrow.sandbox.work import Bill, Job, Received, State, Timing
+from execution_arrow.sandbox.work import Bill, Job, Received, Timing
 
 _DESKS: dict[str, type[Desk]] = {
     "replicate": Replicate, "fal": Fal, "fal-run": FalRun, "byteplus": BytePlus, "cloudflare": Cloudflare
@@ -33,8 +33,6 @@ _DESKS: dict[str, type[Desk]] = {
 PROVIDERS = tuple(sorted({desk.name for desk in _DESKS.values()}))
 #: what a client's base URL holds below the host
 _ROOTS = {"byteplus": "/api/v3", "cloudflare": "/client/v4"}
-#: seconds that result URLs live, counted from the end of the job
-FILES_LIVE = {"replicate": 3600.0, "fal": 7 * 86400.0, "byteplus": 86400.0}
 _MAIN = ""
 _ACCOUNT = "0" * 32
 
@@ -76,10 +74,11 @@ class Sandbox:
             name: {model: Model(kind=kind) for model, kind in more.items()}
             for name, more in (models or {}).items()
         }
+        self._files = Files(lambda: self.url, self._find)
         self._courier = Courier(self._clock, self._latest)
         self._desks = {
             name: desk(
-                self._engine, file_url=self._file_url, render=self._render, models=known.get(desk.name)
+                self._engine, file_url=self._files.url, render=self._files.render, models=known.get(desk.name)
             )
             for name, desk in _DESKS.items()
         }
@@ -252,6 +251,10 @@ class Sandbox:
             if job is not None:
                 self._courier.follow(job, lambda now_job, now: desk.notice(request, now_job, now))
 
+    def _find(self, provider: str, job: str) -> Job | None:
+        with self._lock:
+            return self._engine.job(provider, job, erased=True)  # files outlive the record
+
     def _latest(self, job: Job) -> Job:
         with self._lock:
             return self._engine.latest(job)
@@ -268,14 +271,14 @@ class Sandbox:
         with self._lock:
             self._engine.note(call, status=status)
 
-    # --- files --------------------------------------------------------------------------------------------
+    # --- its own pages ------------------------------------------------------------------------------------
 
     def _own(self, request: Request) -> Reply:
         if request.method not in ("GET", "HEAD"):
             return reply(405, {"detail": "the sandbox's own pages are read with GET"})
         match request.path.strip("/").split("/"):
             case ["files", provider, job, name]:
-                return self._file(provider, job, name)
+                return self._files.fetch(provider, job, name, self._clock.now())
             case [""]:
                 with self._lock:
                     return page.page(
@@ -285,23 +288,3 @@ class Sandbox:
                 with self._lock:
                     return page.book(self._engine, self._clock.now())
         return reply(404, {"detail": f"no {request.path}; there are /, /book.json, /files/ and /<provider>"})
-
-    def _file(self, provider: str, name: str, file: str) -> Reply:
-        now = self._clock.now()
-        with self._lock:
-            job = self._engine.job(provider, name)
-        index = int(file.partition(".")[0]) if file.partition(".")[0].isdecimal() else -1
-        made = job is not None and job.state(now) is State.SUCCEEDED and 0 <= index < len(job.order.outputs)
-        if job is None or not made or now >= job.ended + FILES_LIVE.get(provider, 3600.0):
-            return reply(404, {"detail": "no such file, or no longer"})
-        media_type = MEDIA_TYPES[job.order.outputs[index].format]
-        return Reply(status=200, headers={"content-type": media_type}, body=lambda: self._render(job, index))
-
-    def _file_url(self, job: Job, index: int) -> str:
-        return f"{self.url}/files/{job.provider}/{job.id}/{index}.{job.order.outputs[index].format}"
-
-    def _render(self, job: Job, index: int) -> bytes:
-        order, output = job.order, job.order.outputs[index]
-        seed = order.seed + index if order.seed else int(chance(job.id, index) * 1_000_000)
-        note = f"{order.model} · {order.provider} · seed {seed} · {output.width}×{output.height} · sandbox"
-        return render(output, order.prompt, note, seed)

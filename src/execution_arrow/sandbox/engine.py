@@ -84,20 +84,23 @@ class Engine:
     def accept(self, order: Order, fault: Fault | None, *, call: int, now: float) -> Job:
         """Take a job and decide its life."""
         number = self._taken[order.provider] = self._taken.get(order.provider, -1) + 1
-        kind = fault.kind if fault else None
-        run = self._drawn(order, order.kind, number) + (
-            fault.duration if fault and kind in ("slow", "late") else 0.0
-        )
-        starts = (
-            now
-            + self._drawn(order, "queue", number)
-            + (fault.duration if fault and kind == "queued" else 0.0)
-        )
+        kind = fault.kind if fault else ""
+        extra = fault.duration if fault else 0.0
+        run = self._drawn(order, order.kind, number) + (extra if kind in ("slow", "late") else 0.0)
+        starts = now + self._drawn(order, "queue", number) + (extra if kind == "queued" else 0.0)
         job = Job(
-            id=self._name(order.provider, number, now), number=number, order=order, created=now,
-            starts=starts, ends=math.inf if kind == "never_finishes" else starts + run, run=run, fault=kind,
-            end=_ENDS.get(kind or "", State.SUCCEEDED), stubborn=kind == "late", empty=kind == "no_output",
-        )  # fmt: skip
+            id=self._name(order.provider, number, now),
+            number=number,
+            order=order,
+            created=now,
+            starts=starts,
+            ends=math.inf if kind == "never_finishes" else starts + run,
+            run=run,
+            end=_ENDS.get(kind, State.SUCCEEDED),
+            fault=kind or None,
+            stubborn=kind == "late",
+            empty=kind == "no_output",
+        )
         job = _with_deadlines(job)
         if order.problem is not None:
             job = replace(job, ends=starts, end=State.INVALID)
@@ -106,10 +109,10 @@ class Engine:
         self.note(call, job=job.id, model=order.model, webhook=order.webhook)
         return job
 
-    def job(self, provider: str, job: str) -> Job | None:
-        """A job by id; an erased one is gone, as it is at the provider."""
+    def job(self, provider: str, job: str, *, erased: bool = False) -> Job | None:
+        """A job by id; an erased one is gone, as it is at the provider, unless it is asked for."""
         found = self._jobs.get((provider, job))
-        return None if found is None or found.erased else found
+        return None if found is None or (found.erased and not erased) else found
 
     def latest(self, job: Job) -> Job:
         """The job as it is now, erased or not."""
