@@ -65,7 +65,7 @@ def misnamed(id: str, model: str, provider: str, region: str, account: str, work
     """Which of these names cannot be one, or None. `*` stands for all models or accounts and names none."""
     for name in (id, model, provider, region, account, work):
         if type(name) is not str or len(name) > NAME_LENGTH:
-            return f"{name!r:.80} is not a text of at most {NAME_LENGTH} characters"
+            return f"a name is {type(name).__name__}, not a text of at most {NAME_LENGTH} characters"
     if not (id and model and provider) or model == "*" or account == "*":
         return "id, model and provider must not be empty, and '*' is neither a model nor an account"
     return None

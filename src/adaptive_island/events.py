@@ -70,6 +70,14 @@ class LogHook:
             logger.warning("fell_open what=%s times=%d %s", event.what, event.count - counted, event.detail)
 
 
+def described(error: Exception) -> str:
+    """An error in one line, even one that cannot be printed."""
+    try:
+        return f"{type(error).__name__}: {error}"[:300]
+    except Exception:  # noqa: BLE001
+        return type(error).__name__
+
+
 class Herald:
     """Hands events to the hook, which can break nothing: what it raises is counted and forgotten."""
 
@@ -81,7 +89,7 @@ class Herald:
 
     def fell_open(self, what: str, error: Exception) -> None:
         """Something of kind `what` went wrong and the caller was served regardless."""
-        detail = f"{type(error).__name__}: {error}"[:300]
+        detail = described(error)
         self.last_error = f"{what}: {detail}"
         self.counts[what] += 1
         self.tell([FellOpen(self._now(), what, detail, self.counts[what])])
@@ -92,5 +100,5 @@ class Herald:
             try:
                 self._hook(event)
             except Exception as error:  # noqa: BLE001
-                self.last_error = f"hook: {type(error).__name__}: {error}"[:300]
+                self.last_error = f"hook: {described(error)}"
                 self.counts["hook"] += 1

@@ -111,7 +111,8 @@ class Island:
             return decision.order
         except Exception as error:  # noqa: BLE001  # intelligence fails open
             self._herald.fell_open("rank", error)
-            return Order(names, f"{model!s:.512}", Source.CALLER, f"could not rank: {type(error).__name__}")
+            name = model if isinstance(model, str) else ""
+            return Order(names, name, Source.CALLER, f"could not rank: {type(error).__name__}")
 
     def explain(
         self,

@@ -24,7 +24,6 @@ from .window import NOTHING, WIDTH, Sums, epoch, rescale, weight
 
 MEMORIES = ("fast", "slow")
 OVERDUE = 2.33  # standard deviations of the log seconds: later than 99 of 100 successes
-_TALLIES_MOST = 4_096
 _PROVIDERS_MOST = 256
 _REGIONS_MOST = 64
 
@@ -62,6 +61,8 @@ class Knowledge:
         self._tally: dict[tuple[int, int, str, str, str, str], tuple[list[float], list[float]]] = {}
         self._known: dict[tuple[str, str], _Remembered] = {}
         self._known_at = -math.inf
+        # Fewer than there are models, so that a flood of names in one batch cannot push out a busy model.
+        self._tallies_most = max(1, min(4_096, policy.models_most // 2))
         self.regions: set[str] = set()
         self._last: LRUCache[tuple[str, str], dict[str, float]] = LRUCache(maxsize=policy.models_most)
 
@@ -71,7 +72,7 @@ class Knowledge:
         key = (epoch(half_lives[0], at), epoch(half_lives[1], at), region, model, provider, work)
         sums = self._tally.get(key)
         if sums is None:
-            if len(self._tally) >= _TALLIES_MOST:
+            if len(self._tally) >= self._tallies_most:
                 self.flush()
             sums = self._tally[key] = ([0.0] * WIDTH, [0.0] * WIDTH)
         quick, steady = weight(half_lives[0], at), weight(half_lives[1], at)
@@ -144,7 +145,7 @@ class Knowledge:
         judged = frozenset(name for name, _work in evidence.slow) | evidence.provider_slow.keys()
         seen, unseen = estimates(judged | evidence.flying.keys(), work, evidence, self._policy)
         known = Known(seen, unseen, judged, {}, bool(evidence.slow))
-        if evidence.slow or not model:
+        if evidence.slow or (not model and region in self.regions):
             if remembered is None:
                 works = frozenset(kind for _name, kind in evidence.slow) if model else frozenset()
                 remembered = self._known[region, model] = _Remembered(works, {})

@@ -81,7 +81,8 @@ def checked(allowed: Sequence[str]) -> tuple[str, ...]:
     except Exception:  # noqa: BLE001
         names = None
     if not names or (set(map(type, names)) != {str} and not all(isinstance(n, str) for n in names)):
-        raise ValueError(f"allowed must be a sequence of at least one provider name, not {allowed!r:.200}")
+        what = "an empty one" if names == () else f"{type(allowed).__name__} of something else"
+        raise ValueError(f"allowed must be a sequence of at least one provider name, not {what}")
     return names
 
 

@@ -71,7 +71,7 @@ class Ticket:
         provider asked for, in seconds; it is honoured and never shortened."""
         try:
             fault = Fault(kind)
-        except ValueError:
+        except Exception:  # noqa: BLE001  # the request path raises nothing
             fault = Fault.PROVIDER
         self._tell(Outcome.FAILED, fault, None, retry_after if is_time(retry_after) else None)
 

@@ -32,17 +32,16 @@ class World:
         times: int = 1,
         **more: Any,
     ) -> str:
-        """Report verdicts, each under a new id unless one is given; `after` seconds pass before each."""
-        name = more.pop("id", None)
+        """Report verdicts under new ids, or all under the one given; `after` seconds pass before each."""
+        given = more.pop("id", None)
         for _ in range(times):
             self.clock.advance(after)
-            name = name or f"a{next(_ids)}"
+            name = given or f"a{next(_ids)}"
             attempt = Attempt(
                 id=name, model=model, provider=provider, outcome=outcome, seconds=seconds, **more
             )
             self.island.record(attempt)
-            last, name = name, None
-        return last
+        return name
 
     def fail(self, provider: str, times: int = 1, **more: Any) -> None:
         """Report failures of attempts that started just now."""

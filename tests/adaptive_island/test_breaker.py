@@ -5,6 +5,9 @@ from __future__ import annotations
 import itertools
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from adaptive_island.breaker import (
     FRESH,
     TABLE,
@@ -19,8 +22,6 @@ from adaptive_island.breaker import (
     wait,
 )
 from adaptive_island.policy import BreakerRules
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 RULES = BreakerRules()
 T0 = 1_000_000.0

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from adaptive_island import BreakerRules, Island, Outcome, Policy, Source, Weights
-from adaptive_island.errors import UnknownStore
 from hypothesis import given
 from hypothesis import strategies as st
 
+from adaptive_island import BreakerRules, Island, Outcome, Policy, Source, Weights
+from adaptive_island.errors import UnknownStore
 from tests.adaptive_island.kit import MODEL, THREE, World
 
 
@@ -228,7 +228,11 @@ def test_explain_says_why(world: World) -> None:
 
 def test_explain_of_an_explicit_order_names_what_it_left_out(world: World) -> None:
     lines = world.island.explain(MODEL, THREE, order="fal")
-    assert [(line.provider, line.position) for line in lines] == [("fal", 1), ("byteplus", 0), ("replicate", 0)]
+    assert [(line.provider, line.position) for line in lines] == [
+        ("fal", 1),
+        ("byteplus", 0),
+        ("replicate", 0),
+    ]
 
 
 def test_health_names_each_provider(world: World) -> None:
@@ -259,7 +263,7 @@ def test_the_same_history_gives_the_same_order(seed: int, history: list[tuple[st
                 world.report(provider, seconds=gap)
             else:
                 world.fail(provider)
-        orders.append((world.rank(), [event for event in world.events]))
+        orders.append((world.rank(), list(world.events)))
     assert orders[0] == orders[1]
 
 

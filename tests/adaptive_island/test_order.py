@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import pickle
 
 import pytest
-from adaptive_island import Order, Outcome, Policy, Source
-from adaptive_island.order import arranged, banded, panics
 from hypothesis import given
 from hypothesis import strategies as st
 
+from adaptive_island import Order, Outcome, Policy, Source
+from adaptive_island.order import arranged, banded, panics
 from tests.adaptive_island.kit import MODEL, THREE, World
 
 names = st.lists(st.text(min_size=1, max_size=8), min_size=1, max_size=8, unique=True)
@@ -30,7 +31,7 @@ def test_arranged_is_a_permutation(data: st.DataObject) -> None:
     ours = [name for name in order if name not in shut]
     assert order == ours + [name for name in order if name in shut]
     score = dict(zip(providers, scores, strict=True))
-    for better, worse in zip(ours, ours[1:], strict=False):
+    for better, worse in itertools.pairwise(ours):
         assert score[better] >= score[worse] - 0.01
 
 
@@ -60,7 +61,9 @@ def test_panic_from_half_on(blocked: int, total: int, panic: bool) -> None:
     assert panics(blocked, total, 0.5) is panic
 
 
-@pytest.mark.parametrize("order", ["fal, byteplus", ("fal", "byteplus"), ["fal", "byteplus"], "fal,byteplus,"])
+@pytest.mark.parametrize(
+    "order", ["fal, byteplus", ("fal", "byteplus"), ["fal", "byteplus"], "fal,byteplus,"]
+)
 def test_an_explicit_order_is_sequence_and_filter(world: World, order: object) -> None:
     world.report("byteplus", times=30, seconds=1.0)
     world.fail("fal", times=3)

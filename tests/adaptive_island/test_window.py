@@ -6,9 +6,10 @@ import math
 import random
 
 import pytest
-from adaptive_island.window import EPOCH, Sums, epoch, live, rescale, total, weight
 from hypothesis import given
 from hypothesis import strategies as st
+
+from adaptive_island.window import EPOCH, Sums, epoch, live, rescale, total, weight
 
 HALF_LIVES = [60.0, 1_200.0, 86_400.0]
 moments = st.floats(min_value=0.0, max_value=4e9)
