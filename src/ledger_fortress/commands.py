@@ -101,6 +101,11 @@ class Reserve(BaseCommand):
     on_timeout: OnTimeout = "release"
     member: str | None = None
 
+    @property
+    def about(self) -> str | None:
+        """A reserve looks at its own key: it may have been charged before it arrived."""
+        return self.key
+
     def _check(self) -> None:
         check_amount(self.amount)
         check_interval(self.timeout)

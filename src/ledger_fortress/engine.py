@@ -110,8 +110,8 @@ def touch_of(commands: Iterable[Command]) -> Touch:
         account = command.account
         accounts[account] = None
         keys.append((account, command.key))
-        if command.hold is not None:
-            holds[account, command.hold] = None
+        if command.about is not None:
+            holds[account, command.about] = None
         if command.seen is not None:
             marks.append((command.seen.account, command.seen.version))
     return Touch(tuple(accounts), tuple(keys), tuple(holds), tuple(marks))

@@ -39,6 +39,11 @@ class BaseCommand:
         if self.note is not None:
             check_note(self.note, self.salt)
 
+    @property
+    def about(self) -> str | None:
+        """The key of the hold that must be looked at."""
+        return self.hold
+
     def packed(self) -> str:
         """The canonical JSON array that is fingerprinted."""
         names = f"{quoted(self.account)},{quoted(self.key)}"

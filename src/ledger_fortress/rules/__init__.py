@@ -85,7 +85,7 @@ def decide(
         now = account.at
     if account.due <= now:
         account, entries, holds = mature(account, view.due(name), now)
-    hold = _hold(view, holds, name, command.hold)
+    hold = _hold(view, holds, name, command.about)
     origin = Origin(key, fingerprint, link, None if command.note is None else command.note_hash())
     ruling = RULES[type(command)](Case(account, hold, now, origin, policy), command)
     if isinstance(ruling, Denial):

@@ -53,6 +53,8 @@ _GONE = {
 def reserve(case: Case, command: Reserve) -> Ruling | Denial:
     account, now = case.account, case.now
     amount, key = command.amount, command.key
+    if case.hold is not None:  # the late charge of an unknown hold came before its reserve: paid is paid
+        return Denial(_GONE[case.hold.state], amount)
     if account.status != OPEN:
         return Denial(_NO_HOLDS[account.status], amount)
     if account.available < amount:
