@@ -12,35 +12,31 @@ import contextlib
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from decimal import Decimal
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from execution_arrow import facts as f
+from execution_arrow.admission import Admission, Estimate, Wish
 from execution_arrow.driver import Driver
 from execution_arrow.errors import (
     CancelTooLate,
     GenerationFailed,
-    IdempotencyConflict,
     InsufficientCredits,
     LedgerRefused,
-    RequestRejected,
     StoreUnavailable,
     UnknownGeneration,
     WaitTimeout,
     WrongLoop,
 )
-from execution_arrow.freezing import fingerprint, freeze, routes_of
 from execution_arrow.lease import Lease
-from execution_arrow.machine.codec import dump_spec, dump_state, load_run, load_spec
-from execution_arrow.machine.state import Phase, Run, Spec, Status
+from execution_arrow.machine.codec import load_run, load_spec
+from execution_arrow.machine.state import Phase, Run, Status
 from execution_arrow.perform import Performer
 from execution_arrow.policy import Policy
-from execution_arrow.ports import Prepared
-from execution_arrow.record import Generation, credits, view
+from execution_arrow.record import Generation, view
 from execution_arrow.session import Heard, Session, to_inbox
-from execution_arrow.stores.base import Append, Create, Existing, Release, Row
+from execution_arrow.stores.base import Append, Row
 from execution_arrow.stores.writer import Writer
 from execution_arrow.worker import Limits, Worker
 
@@ -70,24 +66,6 @@ class Busy:
     until: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Estimate:
-    """What a request would cost now. `price` is what would be held; `quotes` per provider, in order."""
-
-    model: str
-    price: Decimal
-    quotes: Mapping[str, Quoted]
-    reason: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Quoted:
-    """One provider's price to the account and cost to us (None = the provider's bill is not known)."""
-
-    price: Decimal
-    cost: Decimal | None
-
-
 class AsyncArrow:
     """Runs generations. Use it with `async with`: it owns its tasks and ends them in order.
 
@@ -108,12 +86,9 @@ class AsyncArrow:
         watch: Callable[[Generation], None] | None = None,
     ) -> None:
         self._parts = parts
-        self._policy = policy or Policy()
-        self._region = region
         self._worker_wanted = worker
         self._limits = limits or Limits()
         self._watch = watch
-        self._public_url = public_url
         self._waiters: dict[str, set[asyncio.Event]] = {}
         self._writer = Writer(parts.store)
         self._lease = Lease(self._writer, parts.clock, f"w-{parts.names.attempt()}", self._limits.lease)
@@ -127,6 +102,9 @@ class AsyncArrow:
             spool=parts.spool,
             base_urls=base_urls or {},
             public_url=public_url,
+        )
+        self._admission = Admission(
+            parts, self._writer, self._lease, policy or Policy(), region, public_url is not None
         )
         self._tasks: asyncio.TaskGroup | None = None
         self._driver: Driver | None = None
@@ -263,15 +241,23 @@ class AsyncArrow:
         `InsufficientCredits`, `LedgerRefused`; then nothing was dispatched. After `StoreUnavailable` repeat
         with the same key.
         """
-        session = await self._begin(model, request, account, idempotency_key, policy, region, sticky)
+        session = await self._start(
+            Wish(
+                model=model,
+                request=request,
+                account=account,
+                key=idempotency_key,
+                policy=policy,
+                region=region,
+                sticky=sticky,
+            )
+        )
         if isinstance(session, str):
             return await self.get(session)
-        driver = self._here()
         if self._worker_wanted:
-            driver.adopt(session)
+            self._here().adopt(session)
         else:
-            rows = [(session.run.spec.id, session.run.spec.created_at)]
-            await self._writer.apply(Release(owner=self._lease.owner, rows=rows))
+            await self._admission.hand_back(session.run.spec)
         return self._view(session.run, session.version, idempotency_key)
 
     async def generate_and_wait(
@@ -287,101 +273,38 @@ class AsyncArrow:
         timeout: float | None = None,
     ) -> Generation:
         """`generate`, then `wait`. Raises `GenerationFailed` unless it succeeded."""
-        session = await self._begin(model, request, account, idempotency_key, policy, region, sticky)
+        session = await self._start(
+            Wish(
+                model=model,
+                request=request,
+                account=account,
+                key=idempotency_key,
+                policy=policy,
+                region=region,
+                sticky=sticky,
+            )
+        )
+        session_id = session if isinstance(session, str) else session.run.spec.id
         if isinstance(session, Session):
             self._here().adopt(session)
-            session_id = session.run.spec.id
-        else:
-            session_id = session
         found = await self.wait(session_id, timeout=timeout)
         if found.status is not Status.SUCCEEDED:
             raise GenerationFailed(found)
         return found
 
-    async def _begin(
-        self,
-        model: str,
-        request: Mapping[str, Any],
-        account: str,
-        key: str | None,
-        policy: Policy | None,
-        region: str | None,
-        sticky: str | None,
-    ) -> Session | str:
-        """A new generation with its hold, owned by us; or the id that the key belongs to."""
+    async def _start(self, wish: Wish) -> Session | str:
         driver = self._here()
-        if key is not None and not (0 < len(key) <= 255):
-            raise RequestRejected(["idempotency_key: 1 to 255 characters"])
-        print_ = fingerprint(model, request)
-        if key is not None and (known := await asyncio.to_thread(self._parts.store.by_key, account, key)):
-            return _same_request(key, known, print_)
-        spec = self._freeze(self._parts.normalizer.prepare(model, request), account, policy, region, sticky)
-        run = Run(spec=spec)
-        await self._lease.keep()
-        created = await self._writer.apply(
-            Create(
-                id=spec.id,
-                account=account,
-                model=spec.model,
-                status=run.status.value,
-                spec=dump_spec(spec),
-                state=dump_state(run),
-                created_at=spec.created_at,
-                next_at=spec.created_at,
-                key=key,
-                fingerprint=print_,
-                owner=self._lease.owner,
-            )
-        )
-        if isinstance(created, Existing):
-            assert key is not None
-            return _same_request(key, (created.id, created.fingerprint), print_)
-        session = Session(run, version=1, epoch=1)
-        await self._hold(driver, session)
-        return session
-
-    async def _hold(self, driver: Driver, session: Session) -> None:
-        spec = session.run.spec
-        life = spec.deadline_at - spec.created_at + spec.policy.collect_deadline
-        try:
-            held = await self._parts.holds.hold(spec.account, spec.id, spec.hold, life)
-        except StoreUnavailable:
-            await self._writer.apply(Release(owner=self._lease.owner, rows=[(spec.id, spec.created_at)]))
-            raise
-        session.queue.append(Heard(attempt=None, fact=held))
+        session = await self._admission.admit(wish)
+        if isinstance(session, str):
+            return session
+        held = session.queue[0].fact
         if isinstance(held, f.HoldRefused):
             driver.adopt(session)
-            await driver.quiet(spec.id)
+            await driver.quiet(session.run.spec.id)
             if held.reason == "insufficient":
-                raise InsufficientCredits(spec.account, held.needed, held.available)
-            raise LedgerRefused(spec.account, held.reason)
-
-    def _freeze(
-        self, prepared: Prepared, account: str, policy: Policy | None, region: str | None, sticky: str | None
-    ) -> Spec:
-        policy, region = policy or self._policy, region or self._region
-        routes = routes_of(prepared, self._parts.providers, policy, self._public_url is not None)
-        ranked = self._parts.router.rank(
-            prepared.model,
-            tuple(routes),
-            order=prepared.order,
-            region=region,
-            costs={name: route.cost for name, route in routes.items() if route.cost is not None},
-            work=prepared.work,
-            sticky=sticky,
-        )
-        if not ranked.providers:
-            raise RequestRejected(["generation_provider_order names no provider that can do this request"])
-        return freeze(
-            generation_id=self._parts.names.generation(),
-            account=account,
-            region=region,
-            prepared=prepared,
-            routes=routes,
-            ranked=ranked,
-            policy=policy,
-            now=self._parts.clock.now(),
-        )
+                raise InsufficientCredits(wish.account, held.needed, held.available)
+            raise LedgerRefused(wish.account, held.reason)
+        return session
 
     async def estimate(
         self,
@@ -392,18 +315,9 @@ class AsyncArrow:
         region: str | None = None,
     ) -> Estimate:
         """What the request would be charged at most, and who would be asked first. Holds nothing."""
-        prepared = self._parts.normalizer.prepare(model, request)
-        spec = self._freeze(prepared, "", policy, region, None)
-        return Estimate(
-            model=spec.model,
-            price=credits(spec.hold),
-            quotes={
-                name: Quoted(
-                    price=credits(route.price), cost=credits(route.cost) if route.cost is not None else None
-                )
-                for name, route in ((name, spec.routes[name]) for name in spec.chain)
-            },
-            reason=spec.chain_reason,
+        self._here()
+        return self._admission.estimate(
+            Wish(model=model, request=request, account="", policy=policy, region=region)
         )
 
     async def get(self, generation_id: str) -> Generation:
@@ -511,10 +425,3 @@ class AsyncArrow:
             event.set()
         if self._watch is not None:
             self._watch(self._view(run, 0, None))
-
-
-def _same_request(key: str, known: tuple[str, str], wanted: str) -> str:
-    generation_id, first = known
-    if first != wanted:
-        raise IdempotencyConflict(key, generation_id)
-    return generation_id

@@ -15,7 +15,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
-from execution_arrow.arrow import Advanced, AsyncArrow, Busy, Estimate
+from execution_arrow.admission import Estimate
+from execution_arrow.arrow import Advanced, AsyncArrow, Busy
 from execution_arrow.errors import WrongLoop
 from execution_arrow.machine.state import Status
 from execution_arrow.record import Generation

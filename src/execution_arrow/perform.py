@@ -62,9 +62,8 @@ class Performer:
 
     async def open_hold(self, run: Run, _: fx.OpenHold) -> list[Fact]:
         spec = run.spec
-        life = spec.deadline_at - spec.created_at + spec.policy.collect_deadline
         try:
-            return [await self.ledger.hold(spec.account, spec.id, spec.hold, life)]
+            return [await self.ledger.hold(spec.account, spec.id, spec.hold, spec.longest_life)]
         except StoreUnavailable as error:
             return [f.EffectFailed(effect="hold", message=str(error))]
 

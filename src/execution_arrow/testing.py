@@ -63,7 +63,7 @@ def _commit(row: Row, **changes: Any) -> Commit:
     op = Commit(
         id=row.id, owner=row.owner, epoch=row.epoch, version=row.version, state='{"x":1}', status="processing",
         next_at=NOW + 5, at=NOW,
-    )  # fmt: skip
+    )
     return replace(op, **changes)
 
 

@@ -137,6 +137,11 @@ class Spec:
     created_at: float
     deadline_at: float
 
+    @property
+    def longest_life(self) -> float:
+        """Seconds after which a hold that is still open deserves a look."""
+        return self.deadline_at - self.created_at + self.policy.collect_deadline
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:

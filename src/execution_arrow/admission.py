@@ -1,0 +1,163 @@
+"""From a request to a durable generation with a durable hold; no provider hears of it yet.
+
+The order is the one that a crash at any point forgives: the row first (it knows the idempotency key), then
+the hold (keyed by the generation), and nothing else. Whoever finds the row later asks for the hold again
+with the same key.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from execution_arrow import facts as f
+from execution_arrow.errors import IdempotencyConflict, RequestRejected, StoreUnavailable
+from execution_arrow.freezing import fingerprint, freeze, routes_of
+from execution_arrow.lease import Lease
+from execution_arrow.machine.codec import dump_spec, dump_state
+from execution_arrow.machine.state import Run, Spec
+from execution_arrow.policy import Policy
+from execution_arrow.record import credits
+from execution_arrow.session import Heard, Session
+from execution_arrow.stores.base import Create, Existing, Release
+from execution_arrow.stores.writer import Writer
+
+if TYPE_CHECKING:
+    from execution_arrow.wiring import Parts
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Quoted:
+    """One provider's price to the account and cost to us (None = the provider's bill is not known)."""
+
+    price: Decimal
+    cost: Decimal | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Estimate:
+    """What a request would cost now. `price` is what would be held; `quotes` are in the order of asking."""
+
+    model: str
+    price: Decimal
+    quotes: Mapping[str, Quoted]
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wish:
+    """What a caller of `generate` asks for. None = the Arrow's own policy and region."""
+
+    model: str
+    request: Mapping[str, Any]
+    account: str
+    key: str | None = None
+    policy: Policy | None = None
+    region: str | None = None
+    sticky: str | None = None
+
+
+class Admission:
+    """Checks, freezes, writes and holds."""
+
+    def __init__(
+        self, parts: Parts, writer: Writer, lease: Lease, policy: Policy, region: str, calls_back: bool
+    ) -> None:
+        self._parts, self._writer, self._lease = parts, writer, lease
+        self._policy, self._region, self._calls_back = policy, region, calls_back
+
+    async def admit(self, wish: Wish) -> Session | str:
+        """A new generation, ours, with the ledger's answer queued; or the id that the key belongs to."""
+        if wish.key is not None and not 0 < len(wish.key) <= 255:
+            raise RequestRejected(["idempotency_key: must have 1 to 255 characters"])
+        mark = fingerprint(wish.model, wish.request)
+        if wish.key is not None:
+            known = await asyncio.to_thread(self._parts.store.by_key, wish.account, wish.key)
+            if known is not None:
+                return _same_request(wish.key, known, mark)
+        spec = self.freeze(wish)
+        run = Run(spec=spec)
+        await self._lease.keep()
+        created = await self._writer.apply(
+            Create(
+                id=spec.id,
+                account=wish.account,
+                model=spec.model,
+                status=run.status.value,
+                spec=dump_spec(spec),
+                state=dump_state(run),
+                created_at=spec.created_at,
+                next_at=spec.created_at,
+                key=wish.key,
+                fingerprint=mark,
+                owner=self._lease.owner,
+            )
+        )
+        if isinstance(created, Existing):
+            assert wish.key is not None
+            return _same_request(wish.key, (created.id, created.fingerprint), mark)
+        session = Session(run, version=1, epoch=1)
+        session.queue.append(Heard(attempt=None, fact=await self._hold(spec)))
+        return session
+
+    async def _hold(self, spec: Spec) -> f.HoldOpened | f.HoldRefused:
+        try:
+            return await self._parts.holds.hold(spec.account, spec.id, spec.hold, spec.longest_life)
+        except StoreUnavailable:
+            await self.hand_back(spec)
+            raise
+
+    async def hand_back(self, spec: Spec) -> None:
+        """Leave a new generation to whoever claims it."""
+        await self._writer.apply(Release(owner=self._lease.owner, rows=[(spec.id, spec.created_at)]))
+
+    def freeze(self, wish: Wish) -> Spec:
+        """All that a generation needs from catalogue, tariff, ranking and policy. Writes nothing."""
+        policy, region = wish.policy or self._policy, wish.region or self._region
+        prepared = self._parts.normalizer.prepare(wish.model, wish.request)
+        routes = routes_of(prepared, self._parts.providers, policy, self._calls_back)
+        ranked = self._parts.router.rank(
+            prepared.model,
+            tuple(routes),
+            order=prepared.order,
+            region=region,
+            costs={name: route.cost for name, route in routes.items() if route.cost is not None},
+            work=prepared.work,
+            sticky=wish.sticky,
+        )
+        if not ranked.providers:
+            raise RequestRejected(["generation_provider_order: names no provider that can do this request"])
+        return freeze(
+            generation_id=self._parts.names.generation(),
+            account=wish.account,
+            region=region,
+            prepared=prepared,
+            routes=routes,
+            ranked=ranked,
+            policy=policy,
+            now=self._parts.clock.now(),
+        )
+
+    def estimate(self, wish: Wish) -> Estimate:
+        spec = self.freeze(wish)
+        return Estimate(
+            model=spec.model,
+            price=credits(spec.hold),
+            quotes={
+                name: Quoted(
+                    price=credits(route.price), cost=credits(route.cost) if route.cost is not None else None
+                )
+                for name, route in ((name, spec.routes[name]) for name in spec.chain)
+            },
+            reason=spec.chain_reason,
+        )
+
+
+def _same_request(key: str, known: tuple[str, str], wanted: str) -> str:
+    generation_id, first = known
+    if first != wanted:
+        raise IdempotencyConflict(key, generation_id)
+    return generation_id
