@@ -10,7 +10,7 @@ Not safe for threads by itself; the island's lock is around it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 
 from cachetools import LRUCache
 
@@ -53,29 +53,42 @@ class Circuits:
         self._most = most
         self._chance = chance
         self._closed: LRUCache[Scope, list[Breaker]] = LRUCache(maxsize=most)
-        self.shut: dict[str, dict[Scope, Breaker]] = {}
-        """All breakers that are not closed, by provider; empty means that nothing is shut at all."""
-
-    def __len__(self) -> int:
-        return sum(map(len, self.shut.values()))
+        self.shut: dict[Scope, Breaker] = {}
+        """All breakers that are not closed; empty means that nothing is shut at all."""
+        self._wide = 0  # how many of them stand for all accounts or all models
 
     def get(self, scope: Scope) -> Breaker:
         """The breaker of a scope, a fresh one where nothing happened yet."""
-        breaker = self.shut.get(scope[0], {}).get(scope)
+        breaker = self.shut.get(scope)
         if breaker is None:
             box = self._closed.get(scope)
             return FRESH if box is None else box[0]
         return breaker
 
+    def over(self, provider: str, account: str, model: str) -> Iterator[Scope]:
+        """The scopes of a call whose breakers are not closed, its own first."""
+        if self._wide:
+            return (scope for scope in scopes(provider, account, model) if scope in self.shut)
+        own = (provider, account, model)
+        return iter((own,) if own in self.shut else ())
+
+    def blocks(self, providers: Sequence[str], account: str, model: str, now: float) -> dict[str, Blocked]:
+        """Which of these providers would be skipped now, and why."""
+        result: dict[str, Blocked] = {}
+        shut, wide = self.shut, self._wide
+        for provider in providers:
+            if wide or (provider, account, model) in shut:
+                block = self.blocked(provider, account, model, now)
+                if block is not None:
+                    result[provider] = block
+        return result
+
     def blocked(self, provider: str, account: str, model: str, now: float) -> Blocked | None:
         """Why a call would be skipped now, by the breaker that lasts longest; None where it would not."""
-        shut = self.shut.get(provider)
-        if shut is None:
-            return None
         worst: Blocked | None = None
-        for scope in scopes(provider, account, model):
-            breaker = shut.get(scope)
-            if breaker is None or permit(breaker, now) is not Permit.SKIP:
+        for scope in self.over(provider, account, model):
+            breaker = self.shut[scope]
+            if permit(breaker, now) is not Permit.SKIP:
                 continue
             block = Blocked(breaker.cause, breaker.state, wait(breaker, now))
             if worst is None or _longer(block, worst):
@@ -84,19 +97,16 @@ class Circuits:
 
     def state(self, provider: str, account: str, model: str) -> str:
         """The state to show: that of the first breaker that is not closed."""
-        shut = self.shut.get(provider, {})
-        for scope in scopes(provider, account, model):
-            if scope in shut:
-                return shut[scope].state.value
+        for scope in self.over(provider, account, model):
+            return self.shut[scope].state.value
         return State.CLOSED.value
 
     def lease(self, provider: str, account: str, model: str, attempt: str, now: float) -> list[Change]:
         """Give the attempt the probe of every breaker that waits for one; only where nothing blocks."""
         moment = Moment(now, attempt=attempt)
         changes: list[Change] = []
-        for scope in scopes(provider, account, model):
-            breaker = self.shut.get(provider, {}).get(scope)
-            if breaker is not None and permit(breaker, now) is Permit.PROBE:
+        for scope in self.over(provider, account, model):
+            if permit(self.shut[scope], now) is Permit.PROBE:
                 changes += self.tell(scope, Signal.PROBE, moment)
         return changes
 
@@ -122,20 +132,18 @@ class Circuits:
         if signal is Signal.REFUSED:
             changes = self.tell(own, Signal.NEUTRAL, moment)
             return changes + self.tell((own[0], own[1], ANY), signal, moment)
-        shut = self.shut.get(own[0])
-        if shut is None and signal is Signal.SUCCESS:  # nearly always
+        if signal is Signal.SUCCESS and not self._wide and own not in self.shut:  # nearly always
             box = self._closed.get(own)
             if box is None:
                 box = self._closed[own] = [FRESH]
             if started >= box[0].since:
                 box[0] = step(box[0], signal, moment, self.rules)
             return []
+        wider = signal if signal in (Signal.SUCCESS, Signal.SLOW) else Signal.NEUTRAL
+        above = [scope for scope in self.over(*own) if scope != own]
         changes = self.tell(own, self._timed(own, signal, started), moment)
-        if shut is not None:
-            wider = signal if signal in (Signal.SUCCESS, Signal.SLOW) else Signal.NEUTRAL
-            for scope in scopes(*own)[1:]:
-                if scope in shut:
-                    changes += self.tell(scope, self._timed(scope, wider, started), moment)
+        for scope in above:
+            changes += self.tell(scope, self._timed(scope, wider, started), moment)
         return changes
 
     def _timed(self, scope: Scope, signal: Signal, started: float) -> Signal:
@@ -147,29 +155,24 @@ class Circuits:
         return Signal.LATE if before else signal
 
     def _put(self, scope: Scope, breaker: Breaker) -> None:
-        provider = scope[0]
-        shut = self.shut.get(provider)
+        wide = ANY in scope
         if breaker.state is State.CLOSED:
-            if shut is not None and shut.pop(scope, None) is not None and not shut:
-                del self.shut[provider]
+            if self.shut.pop(scope, None) is not None:
+                self._wide -= wide
             self._closed[scope] = [breaker]
             return
         self._closed.pop(scope, None)
-        if (shut is None or scope not in shut) and len(self) >= self._most:
-            self._make_room()
-        self.shut.setdefault(provider, {})[scope] = breaker
+        if scope not in self.shut:
+            if len(self.shut) >= self._most:
+                self._make_room()
+            self._wide += wide
+        self.shut[scope] = breaker
 
     def _make_room(self) -> None:
         """Forget the open breaker that ends first; isolated ones are a human's word and stay."""
-        open_ones = (
-            (breaker.until, scope)
-            for shut in self.shut.values()
-            for scope, breaker in shut.items()
-            if breaker.state is not State.ISOLATED
-        )
-        first = min(open_ones, default=None)
-        if first is not None:
-            self._put(first[1], FRESH)
+        ends = [(b.until, scope) for scope, b in self.shut.items() if b.state is not State.ISOLATED]
+        if ends:
+            self._put(min(ends)[1], FRESH)
 
 
 _JITTERED = frozenset({Signal.FAILURE, Signal.THROTTLED, Signal.REFUSED, Signal.SLOW})

@@ -78,13 +78,8 @@ class Engine:
     def decide(self, question: Question, now: float) -> tuple[Decision, Known, dict[str, Blocked]]:
         """The order for a question, what it was made from, and who is blocked now."""
         blocks: dict[str, Blocked] = {}
-        shut = self.circuits.shut
-        if shut:
-            for name in question.allowed:
-                if name in shut:
-                    block = self.circuits.blocked(name, question.account, question.model, now)
-                    if block is not None:
-                        blocks[name] = block
+        if self.circuits.shut:
+            blocks = self.circuits.blocks(question.allowed, question.account, question.model, now)
         known = self.knowledge.estimates(question.region, question.model, question.work, now)
         ranked = self.rankings.get(question.region, question.model, now)
         return decide(question, known, blocks, ranked, self.policy), known, blocks
@@ -110,9 +105,7 @@ class Engine:
         if not soft((block,)):
             return False
         names = self.knowledge.tried(flight.region, flight.model, now).keys() | {flight.provider}
-        blocked = sum(
-            1 for name in names if self.circuits.blocked(name, flight.account, flight.model, now) is not None
-        )
+        blocked = len(self.circuits.blocks(tuple(names), flight.account, flight.model, now))
         return panics(blocked, len(names), self.policy.panic)
 
     def take(self, of: Names, told: Told, now: float) -> list[BreakerChanged]:
@@ -176,7 +169,7 @@ class Engine:
         scope = (provider, ANY if account is None else account, ANY if model is None else model)
         changes = self.circuits.tell(scope, signal, Moment(now))
         if signal is Signal.RESTORE:
-            for other in list(self.circuits.shut.get(provider, ())):
+            for other in list(self.circuits.shut):
                 if all(mine in (ANY, theirs) for mine, theirs in zip(scope, other, strict=True)):
                     changes += self.circuits.tell(other, signal, Moment(now))
         return changes

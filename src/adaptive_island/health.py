@@ -61,10 +61,9 @@ def report(engine: Engine, store: str, herald: Herald, now: float) -> Health:
         known[0] += 1
         known[1] += flight.unknown
     states: dict[str, set[State]] = {}
-    for provider, shut in engine.circuits.shut.items():
-        for breaker in shut.values():
-            waiting = breaker.state is State.OPEN and now >= breaker.until
-            states.setdefault(provider, set()).add(State.HALF_OPEN if waiting else breaker.state)
+    for (provider, _account, _model), breaker in engine.circuits.shut.items():
+        waiting = breaker.state is State.OPEN and now >= breaker.until
+        states.setdefault(provider, set()).add(State.HALF_OPEN if waiting else breaker.state)
     providers = []
     for region in sorted(engine.knowledge.regions | {where for where, _name in flying}):
         fast, slow = engine.knowledge.read(region, "", now)
@@ -93,7 +92,7 @@ def report(engine: Engine, store: str, herald: Herald, now: float) -> Health:
         store=store,
         store_age=0.0,
         in_flight=len(engine.flights),
-        open_breakers=len(engine.circuits),
+        open_breakers=len(engine.circuits.shut),
         rankings=len(engine.rankings),
         last_error=herald.last_error,
         counts={name: number for name, number in counts.items() if number},

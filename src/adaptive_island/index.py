@@ -23,6 +23,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from operator import add
 from typing import NamedTuple
 
 from .policy import Policy, Weights
@@ -51,13 +52,11 @@ class Estimate(NamedTuple):
 
 class Evidence(NamedTuple):
     """All that is known at one moment about one model in one region: faded sums per (provider, class of
-    work), sums per provider over all models, and per provider the attempts in flight and those
-    overdue."""
+    work), per provider its prior from the other models, the attempts in flight, and those overdue."""
 
     fast: Cells
     slow: Cells
-    provider_fast: Mapping[str, Sums]
-    provider_slow: Mapping[str, Sums]
+    priors: Mapping[str, float]
     flying: Mapping[str, int]
     overdue: Mapping[str, int]
 
@@ -81,15 +80,31 @@ def expected(weights: Weights, e: Estimate) -> float:
 
 def pooled(cells: Cells) -> dict[str, Sums]:
     """Sums per provider over all classes of work."""
-    result: dict[str, list[float]] = {}
+    result: dict[str, Sums] = {}
     for (provider, _work), sums in cells.items():
         known = result.get(provider)
-        if known is None:
-            result[provider] = list(sums)
-        else:
-            for position, value in enumerate(sums):
-                known[position] += value
-    return {provider: Sums(*sums) for provider, sums in result.items()}
+        result[provider] = sums if known is None else Sums._make(map(add, known, sums))
+    return result
+
+
+def priors(
+    everywhere: tuple[Mapping[str, Sums], Mapping[str, Sums]],
+    here: tuple[Mapping[str, Sums], Mapping[str, Sums]],
+    policy: Policy,
+) -> dict[str, float]:
+    """Per provider the chance of success by what it does elsewhere: the fast and slow sums over all models,
+    less those of this model, because what happened here counts once."""
+    result = {}
+    weights = (policy.prior_weight, policy.slow_weight)
+    for provider in everywhere[1]:
+        prior = policy.prior_success
+        for which, weight in ((1, weights[0]), (0, weights[1])):
+            total = everywhere[which].get(provider, NOTHING)
+            own = here[which].get(provider, NOTHING)
+            won, tried = max(0.0, total.won - own.won), max(0.0, total.tried - own.tried)
+            prior = (weight * prior + min(won, tried)) / (weight + tried)
+        result[provider] = prior
+    return result
 
 
 def estimates(
@@ -98,53 +113,47 @@ def estimates(
     """An estimate for each provider named, and the one for all who were never seen."""
     fast, slow = pooled(evidence.fast), pooled(evidence.slow)
     pace = Pace.learned(evidence.slow, work)
-    flown = sum(sums.tried for sums in fast.values()) + sum(evidence.flying.values())
-    doubt = math.log1p(flown)
-    known = {
-        provider: _estimate(provider, work, evidence, policy, fast, slow, pace, doubt)
-        for provider in (*providers, NOBODY)
-    }
+    tried = sum([sums.tried for sums in fast.values()]) + sum(evidence.flying.values())
+    doubt = policy.optimism**2 * math.log1p(tried)
+    known = {}
+    for name in (*providers, NOBODY):
+        recent, usual = fast.get(name, NOTHING), slow.get(name, NOTHING)
+        timed = evidence.fast.get((name, work), NOTHING)
+        prior = evidence.priors.get(name, policy.prior_success)
+        waiting = evidence.flying.get(name, 0), evidence.overdue.get(name, 0)
+        known[name] = _estimate(prior, recent, usual, timed, pace, name, waiting, doubt, policy)
     return known, known.pop(NOBODY)
 
 
 def _estimate(
-    provider: str,
-    work: str,
-    evidence: Evidence,
-    policy: Policy,
-    fast: Mapping[str, Sums],
-    slow: Mapping[str, Sums],
+    prior: float,
+    recent: Sums,
+    usual: Sums,
+    timed: Sums,
     pace: Pace,
+    name: str,
+    waiting: tuple[int, int],
     doubt: float,
+    policy: Policy,
 ) -> Estimate:
-    recent, usual = fast.get(provider, NOTHING), slow.get(provider, NOTHING)
-    overdue = evidence.overdue.get(provider, 0)
-    flying = evidence.flying.get(provider, 0)
-    prior = policy.prior_success
-    elsewhere = (
-        (policy.prior_weight, evidence.provider_slow.get(provider, NOTHING), usual),
-        (policy.slow_weight, evidence.provider_fast.get(provider, NOTHING), recent),
-    )
-    for weight, everywhere, here in elsewhere:  # the other models only: what happened here counts once
-        won, tried = max(0.0, everywhere.won - here.won), max(0.0, everywhere.tried - here.tried)
-        prior = (weight * prior + won) / (weight + tried)
-    prior = (policy.prior_weight * prior + usual.won) / (policy.prior_weight + usual.tried)
-    success = (policy.slow_weight * prior + recent.won) / (policy.slow_weight + recent.tried + overdue)
-    seen = recent.tried + flying
-    width = policy.optimism * math.sqrt(max(success * (1.0 - success), 0.01) * doubt / (seen + 0.5))
-    timed = evidence.fast.get((provider, work), NOTHING)
-    log = (policy.slow_weight * pace.expected(provider) + timed.log) / (policy.slow_weight + timed.timed)
-    hope = policy.optimism * math.sqrt(pace.spread * doubt / (timed.timed + flying + 0.5))
-    half = pace.spread / 2.0
+    """One estimate; `recent` and `usual` are the two memories of everything, `timed` the recent memory of
+    this class of work, `waiting` the attempts in flight and overdue, `doubt` the squared width per
+    attempt."""
+    (flying, overdue), weight = waiting, policy.slow_weight
+    settled = (policy.prior_weight * prior + usual.won) / (policy.prior_weight + usual.tried)
+    success = (weight * settled + recent.won) / (weight + recent.tried + overdue)
+    width = math.sqrt(max(success * (1.0 - success), 0.01) * doubt / (recent.tried + flying + 0.5))
+    log = (weight * pace.expected(name) + timed.log) / (weight + timed.timed) + pace.spread / 2.0
+    hope = math.sqrt(pace.spread * doubt / (timed.timed + flying + 0.5))
     failures = usual.tried - usual.won + recent.tried - recent.won
     return Estimate(
-        success=success,
-        hoped_success=min(1.0, success + width),
-        seconds=_seconds(log + half),
-        hoped_seconds=_seconds(log + half - hope),
-        failure_seconds=(FAILURE_SECONDS + usual.wasted + recent.wasted) / (1.0 + failures),
-        attempts=recent.tried,
-        cost=usual.cost / usual.priced if usual.priced else None,
+        success,
+        min(1.0, success + width),
+        _seconds(log),
+        _seconds(log - hope),
+        (FAILURE_SECONDS + usual.wasted + recent.wasted) / (1.0 + failures),
+        recent.tried,
+        usual.cost / usual.priced if usual.priced else None,
     )
 
 

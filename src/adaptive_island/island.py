@@ -22,7 +22,7 @@ from .health import Health, report
 from .memo import Memo
 from .order import Blocked, Order, Source, checked
 from .policy import Policy
-from .runtime import Names, guard_fork, lock, random_source, steady_clock
+from .runtime import Names, clocks, guard_fork, lock, random_source
 from .stores.memory import MemoryCounters, MemoryRankings
 from .ticket import Settle, Ticket, uncounted
 
@@ -34,9 +34,11 @@ class Island:
     `refresh`.
     """
 
-    def __init__(self, policy: Policy, clock: Callable[[], float], hook: Hook, seed: int | None) -> None:
+    def __init__(
+        self, policy: Policy, clock: Callable[[], float] | None, hook: Hook, seed: int | None
+    ) -> None:
         self.policy = policy
-        self._clock = clock
+        self._clock, self._tick = clocks(clock)
         self._herald = Herald(hook, self._now)
         self._lock = lock()
         self._names = Names()
@@ -59,14 +61,13 @@ class Island:
     ) -> Island:
         """An island over the store at `url`; `memory:` keeps everything in this process.
 
-        `clock` gives unix seconds (default: the wall clock at opening, carried on by a monotonic one, so that
-        setting the clock moves nothing), `hook` receives events (default: standard logging), `seed` fixes the
-        jitter. Raises `UnknownStore` for any other URL, `ValueError` for a policy that makes no sense.
+        `clock` gives unix seconds (default: wall clock at opening, carried on by a monotonic one), `hook`
+        receives events (default: standard logging), `seed` fixes the jitter. Raises `UnknownStore` for any
+        other URL, `ValueError` for a policy that makes no sense.
         """
         if url != "memory:":
             raise UnknownStore(url, ("memory:",))
-        hook = LogHook() if hook is None else hook
-        return cls(policy or Policy(), clock or steady_clock(), hook, seed)
+        return cls(policy or Policy(), clock, LogHook() if hook is None else hook, seed)
 
     def rank(
         self,
@@ -92,7 +93,7 @@ class Island:
         not a sequence of texts, and nothing else.
         """
         try:
-            now = self._clock()
+            now = self._tick()
             kept = self._memo.table[model][allowed, order, region, work, sticky, account]
             for since, until, paid, result in kept:
                 if since <= now < until and paid == costs:
@@ -107,7 +108,7 @@ class Island:
                 now = self._now()
                 decision, known, blocks = self._engine.decide(question, now)
                 if decision.names and known.own and (costs is None or clean == costs):
-                    self._remember(question, costs is not None, decision.order, blocks, now)
+                    self._remember(question, costs is not None, decision.order, blocks)
             return decision.order
         except Exception as error:  # noqa: BLE001  # intelligence fails open
             self._herald.fell_open("rank", error)
@@ -273,13 +274,11 @@ class Island:
             self._forget(changes)
         self._herald.tell(changes)
 
-    def _remember(
-        self, q: Question, priced: bool, order: Order, blocks: Mapping[str, Blocked], now: float
-    ) -> None:
+    def _remember(self, q: Question, priced: bool, order: Order, blocks: Mapping[str, Blocked]) -> None:
         """Keep an order for as long as nothing can change it but a report."""
         waits = [block.retry_after for block in blocks.values() if block.retry_after is not None]
+        now, key = self._tick(), (q.allowed, q.order, q.region, q.work, q.sticky, q.account)
         until = now + min([self.policy.refresh, *waits])
-        key = q.allowed, q.order, q.region, q.work, q.sticky, q.account
         self._memo.keep(q.model, key, q.costs if priced else None, order, now, until)
 
     def _now(self) -> float:

@@ -12,12 +12,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from operator import add
 from typing import NamedTuple
 
 from cachetools import LRUCache
 
 from .flights import Flight, Flights
-from .index import Cells, Evidence, Known, estimates, pooled
+from .index import Cells, Evidence, Known, estimates, pooled, priors
 from .policy import Policy
 from .stores.base import Bucket, Cell, Counters
 from .window import NOTHING, WIDTH, Sums, epoch, rescale, weight
@@ -60,6 +61,7 @@ class Knowledge:
         self._flights = flights
         self._tally: dict[tuple[int, int, str, str, str, str], tuple[list[float], list[float]]] = {}
         self._known: dict[tuple[str, str], _Remembered] = {}
+        self._priors: dict[tuple[str, str], dict[str, float]] = {}
         self._known_at = -math.inf
         # Fewer than there are models, so that a flood of names in one batch cannot push out a busy model.
         self._tallies_most = max(1, min(4_096, policy.models_most // 2))
@@ -116,13 +118,13 @@ class Knowledge:
     def read(self, region: str, model: str, now: float) -> tuple[Cells, Cells]:
         """The fast and the slow cells of a model (or, for "", of the providers), faded to `now`."""
         self.flush()
-        found: tuple[dict[Cell, list[float]], dict[Cell, list[float]]] = ({}, {})
+        found: tuple[dict[Cell, Sums], dict[Cell, Sums]] = ({}, {})
         for (memory, number), cells in self._counters.read(region, model).items():
             which = MEMORIES.index(memory)
             factor = rescale((self._policy.fast, self._policy.slow)[which], number, now)
             if factor:
-                _add(found[which], cells, factor)
-        return _sums(found[0]), _sums(found[1])
+                _fade(found[which], cells, factor)
+        return found
 
     def estimates(self, region: str, model: str, work: str, now: float) -> Known:
         """Estimates for everybody who is known for this model, and for everybody who is not.
@@ -133,6 +135,7 @@ class Knowledge:
         self.flush()
         if not 0.0 <= now - self._known_at < self._policy.refresh:
             self._known.clear()
+            self._priors.clear()
             self._known_at = now
         if not self._counters.read(region, model) and not self._flights.any(region, model):
             model = ""  # nobody reported on it: all such models share what is known about their providers
@@ -142,7 +145,7 @@ class Knowledge:
             if known is not None:
                 return known
         evidence = self.evidence(region, model, now)
-        judged = frozenset(name for name, _work in evidence.slow) | evidence.provider_slow.keys()
+        judged = frozenset([name for name, _work in evidence.slow]) | evidence.priors.keys()
         seen, unseen = estimates(judged | evidence.flying.keys(), work, evidence, self._policy)
         known = Known(seen, unseen, judged, {}, bool(evidence.slow))
         if evidence.slow or (not model and region in self.regions):
@@ -155,16 +158,26 @@ class Knowledge:
     def evidence(self, region: str, model: str, now: float) -> Evidence:
         """All that is known about a model in a region at this moment."""
         fast, slow = self.read(region, model, now) if model else ({}, {})
-        everywhere_fast, everywhere_slow = self.read(region, "", now)
         flying: dict[str, int] = {}
         overdue: dict[str, int] = {}
         for flight in self._flights.of(region, model, now):
             flying[flight.provider] = flying.get(flight.provider, 0) + 1
             if flight.unknown or _is_overdue(flight, slow, now):
                 overdue[flight.provider] = overdue.get(flight.provider, 0) + 1
-        return Evidence(
-            fast, slow, _by_provider(everywhere_fast), _by_provider(everywhere_slow), flying, overdue
-        )
+        return Evidence(fast, slow, self._priors_of(region, model, fast, slow, now), flying, overdue)
+
+    def _priors_of(self, region: str, model: str, fast: Cells, slow: Cells, now: float) -> dict[str, float]:
+        """How providers do with other models; made anew every `policy.refresh` seconds, because verdicts on
+        this model change nothing about it."""
+        known = self._priors.get((region, model))
+        if known is None:
+            everywhere = self.read(region, "", now)
+            known = priors(
+                (pooled(everywhere[0]), pooled(everywhere[1])), (pooled(fast), pooled(slow)), self._policy
+            )
+            if slow:
+                self._priors[region, model] = known
+        return known
 
     def tried(self, region: str, model: str, now: float) -> dict[str, float]:
         """Providers of a model that anybody had a verdict from, with the faded number of verdicts."""
@@ -172,22 +185,12 @@ class Knowledge:
         return {provider: sums.tried for provider, sums in pooled(slow).items()}
 
 
-def _add(found: dict[Cell, list[float]], cells: Mapping[Cell, Sequence[float]], factor: float) -> None:
+def _fade(found: dict[Cell, Sums], cells: Mapping[Cell, Sequence[float]], factor: float) -> None:
+    """Add the cells of one epoch, faded."""
     for cell, sums in cells.items():
+        faded = Sums._make([factor * value for value in sums])
         known = found.get(cell)
-        if known is None:
-            found[cell] = [factor * value for value in sums]
-        else:
-            for position, value in enumerate(sums):
-                known[position] += factor * value
-
-
-def _sums(found: Mapping[Cell, Sequence[float]]) -> Cells:
-    return {cell: Sums(*sums) for cell, sums in found.items()}
-
-
-def _by_provider(cells: Cells) -> dict[str, Sums]:
-    return {provider: sums for (provider, _work), sums in cells.items()}
+        found[cell] = faded if known is None else Sums._make(map(add, known, faded))
 
 
 def _is_overdue(flight: Flight, slow: Cells, now: float) -> bool:

@@ -12,11 +12,14 @@ from itertools import count
 from typing import Any, Protocol
 
 
-def steady_clock() -> Callable[[], float]:
-    """Unix seconds as of now, carried on by the monotonic clock: a step of the wall clock moves nothing."""
+def clocks(given: Callable[[], float] | None) -> tuple[Callable[[], float], Callable[[], float]]:
+    """The clock and the ticks of an island, both the given clock, or else unix seconds as of now carried
+    on by the monotonic clock (a step of the wall clock moves nothing) and that monotonic clock itself."""
+    if given is not None:
+        return given, given
     monotonic = time.monotonic
     start = time.time() - monotonic()
-    return lambda: start + monotonic()
+    return lambda: start + monotonic(), monotonic
 
 
 def random_source(seed: int | None) -> Callable[[], float]:

@@ -1,0 +1,168 @@
+"""`rank` against a selector that parses its cached ranking on every call.
+
+Both answer the same 200 random questions (a model out of 40, 8 providers in random order), one in ten of the
+island's breakers is open, and costs are given with every question; one question in 200 has costs that nobody
+asked with before, so that the island has to decide it anew. (By default it remembers a decision for a second;
+here for an hour, so that the share of new decisions is the stated one and not an accident of the machine.)
+What one such decision costs, and one after a verdict on its model, is printed beside it.
+
+Run: python -m benchmarks.island
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import statistics
+import subprocess
+import sys
+from collections.abc import Callable
+
+from adaptive_island import Attempt, Island, Outcome, Policy
+from benchmarks.harness import Report, interleave
+from benchmarks.peers.island_selector import CachedSelector
+
+MODELS, PROVIDERS, QUESTIONS, ROUNDS = 40, 8, 200, 31
+SWEEPS = 20  # of all questions, in one round
+TARGET = 15.0
+PEER = "selector"  # benchmarks/peers/island_selector.py, frozen, its cache a dict in memory
+NAMES = [f"provider{n}" for n in range(PROVIDERS)]
+
+Question = tuple[str, tuple[str, ...], dict[str, int]]
+
+
+def island_of(rng: random.Random, models: list[str]) -> Island:
+    """An island that knows all models, with one in ten breakers open for an hour (a 429 asked for it)."""
+    island = Island.open("memory:", policy=Policy(refresh=3_600.0), hook=lambda event: None, seed=1)
+    for model in models:
+        for name in NAMES:
+            for n in range(20):
+                seconds = rng.lognormvariate(2, 0.4)
+                _report(island, f"{model}/{name}/{n}", model, name, seconds=seconds)
+    pairs = [(model, name) for model in models for name in NAMES]
+    for n, (model, name) in enumerate(rng.sample(pairs, len(pairs) // 10)):
+        _report(island, f"open{n}", model, name, Outcome.FAILED, retry_after=3_600.0)
+    return island
+
+
+def rankings_of(rng: random.Random, models: list[str]) -> dict[str, str]:
+    """Published rankings of all models, for the peer."""
+    return {
+        f"predictive:ranking:us:{model}": json.dumps(
+            {
+                "providers_ranked": rng.sample(NAMES, PROVIDERS),
+                "scores": {name: round(rng.random(), 4) for name in NAMES},
+                "attempts_total": 160,
+                "window_hours": 24,
+                "computed_at": "2026-11-20T00:00:00Z",
+            }
+        )
+        for model in models
+    }
+
+
+def questions_of(rng: random.Random, models: list[str]) -> list[Question]:
+    """Random models, providers in random order, random costs."""
+    questions = []
+    for _ in range(QUESTIONS):
+        allowed = tuple(rng.sample(NAMES, PROVIDERS))
+        costs = {name: rng.randrange(20_000, 60_000) for name in allowed}
+        questions.append((rng.choice(models), allowed, costs))
+    return questions
+
+
+def _report(
+    island: Island,
+    name: str,
+    model: str,
+    provider: str,
+    outcome: Outcome = Outcome.USED,
+    *,
+    seconds: float = 1.0,
+    retry_after: float | None = None,
+) -> None:
+    island.record(
+        Attempt(
+            id=name,
+            model=model,
+            provider=provider,
+            outcome=outcome,
+            seconds=seconds,
+            retry_after=retry_after,
+        )
+    )
+
+
+def candidates(models: list[str]) -> dict[str, Callable[[], None]]:
+    """What is timed: each answers every question SWEEPS times."""
+    rng = random.Random(20)
+    island, other = island_of(rng, models), island_of(rng, models)
+    selector = CachedSelector(rankings_of(rng, models))
+    questions = questions_of(rng, models) * SWEEPS
+    rng.shuffle(questions)
+    state = {"n": 0}
+
+    def rank() -> None:
+        for sweep in range(SWEEPS):
+            part = questions[sweep * QUESTIONS : (sweep + 1) * QUESTIONS]
+            for model, allowed, costs in part[1:]:
+                island.rank(model, allowed, costs=costs)
+            state["n"] += 1
+            model, allowed, costs = part[0]
+            island.rank(model, allowed, costs={**costs, allowed[0]: state["n"]})
+
+    def decide() -> None:
+        for model, allowed, costs in questions[:QUESTIONS]:
+            state["n"] += 1
+            other.rank(model, allowed, costs={**costs, allowed[0]: state["n"]})
+
+    def learn() -> None:
+        for model, allowed, costs in questions[:QUESTIONS]:
+            state["n"] += 1
+            _report(other, f"v{state['n']}", model, allowed[0], seconds=7.0)
+            other.rank(model, allowed, costs=costs)
+
+    def select() -> None:
+        for model, allowed, _costs in questions:
+            selector.rank(model=model, region="us", fallback=allowed)
+
+    return {"rank": rank, PEER: select, "decide": decide, "learn": learn}
+
+
+def first_rank() -> float:
+    """Seconds from nothing imported to the first order, in a fresh interpreter; median of 7."""
+    code = (
+        "import time; t = time.perf_counter();"
+        "from adaptive_island import Island;"
+        "Island.open('memory:').rank('m', ('a', 'b'), costs={'a': 1, 'b': 1});"
+        "print(time.perf_counter() - t)"
+    )
+    run = [sys.executable, "-c", code]
+    return statistics.median(
+        float(subprocess.run(run, capture_output=True, text=True, check=True).stdout) for _ in range(7)
+    )
+
+
+def main() -> None:
+    """Print all lines; exit non-zero where the target does not hold."""
+    models = [f"maker/model-{n}" for n in range(MODELS)]
+    everything = QUESTIONS * SWEEPS
+    operations = {"rank": everything, PEER: everything, "decide": QUESTIONS, "learn": QUESTIONS}
+    rounds = interleave(candidates(models), rounds=ROUNDS, operations=operations)
+    report = Report("island")
+    report.faster(
+        "rank over a selector that parses its cached ranking",
+        rounds.compare("rank", PEER),
+        TARGET,
+        new_questions=1 / QUESTIONS,
+    )
+    report.context("rank", rounds.median("rank") * 1e9, unit="ns")
+    report.context("selector", rounds.median(PEER) * 1e9, unit="ns")
+    report.context("rank, a question not asked before", rounds.median("decide") * 1e9, unit="ns")
+    report.context("record, then rank its model", rounds.median("learn") * 1e9, unit="ns")
+    report.context("import and first rank", first_rank() * 1e3, unit="ms")
+    report.finish()
+
+
+if __name__ == "__main__":
+    main()
