@@ -93,8 +93,8 @@ class InProcess:
     reading, and an answer later than the call's timeout, is `MaybeSentError`.
     """
 
-    def __init__(self, find: Callable[[str], App | None]) -> None:
-        self._find = find
+    def __init__(self, find: Callable[[str], App | None], close: Callable[[], None]) -> None:
+        self._find, self._close = find, close
 
     async def send(self, call: base.Call, *, spool: Path | None = None) -> base.Reply:
         from execution_arrow.providers.base import Reply as Answered
@@ -133,7 +133,8 @@ class InProcess:
         return Answered(status=outcome.status, headers=outcome.headers, body=body)
 
     async def aclose(self) -> None:
-        """Nothing is open."""
+        """Stop delivering webhooks on this loop; no connection is open."""
+        self._close()
 
 
 async def _read(scope: Scope, receive: Receive) -> Request | None:

@@ -157,9 +157,10 @@ class Sandbox:
 
     def transport(self) -> InProcess:
         """A `ports.Transport` to the same providers without sockets, at the addresses of `base_url`."""
-        return InProcess(
-            lambda origin: next((self._apps[n] for n in self._apps if self._origin(n) == origin), None)
-        )
+        return InProcess(self._listening_at, self._courier.close)
+
+    def _listening_at(self, origin: str) -> App | None:
+        return next((app for name, app in self._apps.items() if self._origin(name) == origin), None)
 
     def _origin(self, name: str) -> str:
         scheme = "https" if self._tls else "http"

@@ -91,9 +91,10 @@ class BytePlus(Desk):
 
     def _pictures(self, name: str, model: Model, body: dict[str, Any]) -> Order:
         value = filled(model, body)
-        size = sizes.pixels_of(value["size"]) or sizes.seedream(value["size"], "1:1")
+        asked = value.get("size", "2K")
+        size = sizes.pixels_of(asked) or sizes.seedream(asked, "1:1")
         output = Output(
-            kind="image", width=size[0], height=size[1], format=media_format(value["output_format"])
+            kind="image", width=size[0], height=size[1], format=media_format(value.get("output_format"))
         )
         options = value.get("sequential_image_generation_options") or {}
         many = options.get("max_images") if value.get("sequential_image_generation") == "auto" else 1
@@ -108,8 +109,9 @@ class BytePlus(Desk):
         texts = [item.get("text", "") for item in body["content"] if item.get("type") == "text"]
         prompt, knobs = _knobs(" ".join(map(str, texts)))
         value = filled(model, {**knobs, **{key: item for key, item in body.items() if item is not None}})
+        value.setdefault("resolution", "720p")
         size = sizes.seedance(value["resolution"], value.get("ratio", "16:9"))
-        seconds = integer(value["duration"], 5)
+        seconds = integer(value.get("duration"), 5)
         output = Output(
             kind="video", width=size[0], height=size[1], format="mp4", seconds=seconds if seconds > 0 else 5
         )

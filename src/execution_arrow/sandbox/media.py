@@ -7,6 +7,7 @@ beams) is drawn small and enlarged; what is sharp (tower, text) is drawn at full
 
 from __future__ import annotations
 
+import bisect
 import io
 import math
 from collections.abc import Callable
@@ -157,19 +158,27 @@ def _caption(picture: Picture, prompt: str, note: str) -> None:
 
 
 def _wrapped(text: str, font: Any, room: float, most: int = 2) -> list[str]:
+    """At most `most` lines, broken at spaces where there are any."""
+    text = " ".join(text.split())
     lines: list[str] = []
-    words = text[:400].split()
-    while words and len(lines) < most:
-        count = next((n for n in range(len(words), 1, -1) if font.getlength(" ".join(words[:n])) <= room), 1)
-        line, words = " ".join(words[:count]), words[count:]
-        lines.append(_cut(line + (" ..." if words and len(lines) == most - 1 else ""), font, room))
-    return lines
+    while text and len(lines) < most - 1:
+        count = _fitting(text, font, room)
+        if count < len(text):
+            count = text.rfind(" ", 0, count + 1) if " " in text[: count + 1] else count
+        lines.append(text[:count])
+        text = text[count:].lstrip()
+    return [*lines, _cut(text, font, room)] if text else lines
 
 
 def _cut(text: str, font: Any, room: float) -> str:
-    while text and font.getlength(text) > room:
-        text = text[:-4].rstrip() + "..." if len(text) > 8 else text[:-1]
-    return text
+    count = _fitting(text, font, room)
+    return text if count == len(text) else text[: max(0, count - 3)].rstrip() + "..."
+
+
+def _fitting(text: str, font: Any, room: float) -> int:
+    """How many leading characters fit. A prompt may be a novel, so never more than 240 are measured."""
+    lengths = range(1, min(len(text), 240) + 1)
+    return bisect.bisect_right(lengths, room, key=lambda count: font.getlength(text[:count])) if text else 0
 
 
 def _lamp(width: int, height: int) -> tuple[float, float]:

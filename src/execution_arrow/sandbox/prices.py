@@ -15,6 +15,10 @@ from enum import StrEnum
 from execution_arrow.sandbox.work import Bill, Job, Order, State
 
 
+#: fal's model pages: 1024 x 1024 is one megapixel and 1920 x 1080 is billed as two
+_MEGAPIXEL = 1024 * 1024
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rate:
     """A price in micro-credits. The parts add up; `per_output` counts files, the rest their content.
@@ -34,7 +38,7 @@ class Rate:
         total = self.per_run + self.per_output * len(order.outputs)
         for output in order.outputs:
             pixels = output.width * output.height
-            megapixels = -(-pixels // 1_000_000)
+            megapixels = -(-pixels // _MEGAPIXEL)
             if self.per_megapixel:
                 first = self.per_megapixel if self.first_megapixel is None else self.first_megapixel
                 total += first + self.per_megapixel * (megapixels - 1)

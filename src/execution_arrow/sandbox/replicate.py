@@ -49,8 +49,8 @@ class Replicate(Desk):
         match request.method, *request.path.strip("/").split("/"):
             case "POST", "v1", "predictions":
                 return self._by_version(request, now)
-            case "POST", "v1", "models" | "deployments", owner, name, "predictions":
-                return self._submit(request, f"{owner}/{name}", now)
+            case "POST", "v1", "models" | "deployments" as where, owner, name, "predictions":
+                return self._submit(request, f"{owner}/{name}", now, deployed=where == "deployments")
             case "GET", "v1", "predictions":
                 return self._list(request, now)
             case "GET", "v1", "predictions", job:
@@ -72,7 +72,7 @@ class Replicate(Desk):
             return _problem(422, "Invalid version or not permitted", "The specified version does not exist.")
         return self._submit(request, model, now)
 
-    def _submit(self, request: Request, name: str, now: float) -> Answer:
+    def _submit(self, request: Request, name: str, now: float, *, deployed: bool = False) -> Answer:
         self.engine.note(request.call, on="submit", model=name)
         model, body = self.models.get(name), request.json()
         if model is None:
@@ -93,7 +93,7 @@ class Replicate(Desk):
         found = self.check(model, body.get("input"))
         if found:
             return _invalid([_words(problem) for problem in found])
-        order = self._order(name, model, body, request)
+        order = self._order(name, model, body | ({"deployment": name} if deployed else {}), request)
         return self.submit(request, order, now, lambda job, at: self._created(request, job, at))
 
     def _order(self, name: str, model: Model, body: dict[str, Any], request: Request) -> Order:
@@ -191,6 +191,8 @@ class Replicate(Desk):
                 "predict_time": round(job.ran(now), 6),
                 "total_time": round(job.ended - job.created, 6),
             }
+        if "deployment" in job.order.native:
+            value["deployment"] = job.order.native["deployment"]
         if job.order.done_within is not None:
             value["deadline"] = _stamp(job.created + job.order.done_within)
         return value

@@ -113,6 +113,11 @@ class Courier:
         if event is not None:
             event.set()
 
+    def close(self) -> None:
+        """Stop following; jobs whose end nobody was told stay untold."""
+        for task in tuple(self._tasks):
+            task.cancel()
+
     async def _follow(self, job: Job, notice: Callable[[Job, float], Notice | None]) -> None:
         key = (job.provider, job.id)
         event = self._changed[key] = asyncio.Event()

@@ -184,31 +184,23 @@ def test_a_cancel_never_costs_more_than_a_success(at):
     assert 0 <= bill.amount <= PRICE
 
 
+def clip(width: int, height: int, seconds: float) -> tuple[Output, ...]:
+    return (Output(kind="video", width=width, height=height, format="mp4", seconds=seconds),)
+
+
+TWO_MEGAPIXELS = (replace(PICTURE, width=1920, height=1080),)
+
+
 @pytest.mark.parametrize(
     ("rate", "outputs", "amount"),
     [
         (Rate(per_output=40_000), (PICTURE,) * 3, 120_000),
-        (
-            Rate(per_run=15_000, per_megapixel=15_000),
-            (PICTURE,),
-            45_000,
-        ),  # 1.05 megapixels begin a second one
-        (Rate(first_megapixel=30_000, per_megapixel=15_000), (PICTURE,), 45_000),
-        (
-            Rate(per_million_tokens=2_500_000),
-            (Output(kind="video", width=1920, height=1088, format="mp4", seconds=5),),
-            612_000,
-        ),
-        (
-            Rate(per_second={480: 30_000, 720: 60_000}),
-            (Output(kind="video", width=864, height=480, format="mp4", seconds=4),),
-            120_000,
-        ),
-        (
-            Rate(per_second={480: 30_000, 720: 60_000}),
-            (Output(kind="video", width=1920, height=1080, format="mp4", seconds=1.5),),
-            90_000,
-        ),
+        (Rate(first_megapixel=30_000, per_megapixel=15_000), (PICTURE,), 30_000),
+        (Rate(per_run=15_000, per_megapixel=15_000), TWO_MEGAPIXELS, 45_000),
+        (Rate(first_megapixel=30_000, per_megapixel=15_000), TWO_MEGAPIXELS * 2, 90_000),
+        (Rate(per_million_tokens=2_500_000), clip(1920, 1088, 5), 612_000),
+        (Rate(per_second={480: 30_000, 720: 60_000}), clip(864, 480, 4), 120_000),
+        (Rate(per_second={480: 30_000, 720: 60_000}), clip(1920, 1080, 1.5), 90_000),
     ],
 )
 def test_rates(rate, outputs, amount):
@@ -231,13 +223,14 @@ def test_same_seed_same_trace():
 def test_the_trace_does_not_depend_on_the_hash_seed():
     code = "from tests.execution_arrow.sandbox.history import run; print(run(7))"
     root = Path(__file__).parents[3]
+    path = f"{root / 'src'}{os.pathsep}{root}"
     traces = {
         subprocess.run(
             [sys.executable, "-c", code],
             env={
                 **os.environ,
                 "PYTHONHASHSEED": hash_seed,
-                "PYTHONPATH": f"{root / 'src'}{os.pathsep}{root}",
+                "PYTHONPATH": path,
             },
             capture_output=True,
             text=True,

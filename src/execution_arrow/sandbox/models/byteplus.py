@@ -81,8 +81,10 @@ BYTEPLUS: Mapping[str, Model] = {
     "seedream-4-0-250828": _b_image(),
     "seedream-4-5-251128": _b_image(),
     "seedream-5-0-260128": _b_image(),
+    "seedream-5-0-lite-260128": _b_image(),
     "seedance-1-0-lite-t2v-250428": _b_video("720p"),
     "seedance-1-0-pro-250528": _b_video("1080p"),
     "seedance-1-0-pro-fast-251015": _b_video("1080p"),
     "seedance-1-5-pro-251215": _b_video("720p"),
+    "dreamina-seedance-2-0-260128": _b_video("720p"),
 }
