@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 class ArrowError(Exception):
     """Base of every error of this package."""
 
-    code: ClassVar[str] = "BSE5000"
-    http_status: ClassVar[int] = 500
+    code: str = "BSE5000"
+    http_status: int = 500
     retryable: ClassVar[bool] = False
     retry_after: float | None = None
 

@@ -1,0 +1,40 @@
+"""A process that generates and works until everything has ended, if nobody kills it first.
+
+Run with the folder and a JSON document of what to do on standard input. It says `ready` when it starts to
+generate and `done` when every generation has ended and nothing is watched any more.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+
+from execution_arrow import AsyncArrow, Policy
+from execution_arrow.credentials import EnvironmentCredentials
+from execution_arrow.egress import EgressPolicy
+from execution_arrow.worker import Limits
+
+
+async def work(folder: str, plan: dict) -> None:
+    arrow = AsyncArrow.open(
+        folder,
+        base_urls=plan["base_urls"],
+        credentials=EnvironmentCredentials(plan["environment"]),
+        egress=EgressPolicy(allow_loopback=True),
+        policy=Policy(unknown_patience=0.3, write_off_after=2.0, attempt_deadline=10.0, cancel_patience=1.0),
+        limits=Limits(lease=0.9, inbox_every=0.1, claim_every=0.1),
+        worker=True,
+    )
+    async with arrow:
+        await arrow.ledger.grant("acct", plan["credits"], key="start", create=True)
+        print("ready", flush=True)
+        for number, (model, request) in enumerate(plan["generations"]):
+            await arrow.generate(model, request, account="acct", idempotency_key=f"order-{number}")
+        while any(not g.done or g.watching for g in await arrow.list(limit=200)):
+            await asyncio.sleep(0.05)
+        print("done", flush=True)
+
+
+if __name__ == "__main__":
+    asyncio.run(work(sys.argv[1], json.load(sys.stdin)))
