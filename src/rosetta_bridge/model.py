@@ -6,6 +6,8 @@ from collections.abc import Callable
 from datetime import date
 from typing import Any
 
+from .compile import Compiled, compile_route
+from .compile_request import Fast, compile_request
 from .contract import Contract
 from .errors import InvalidRequest, Issue, NotEligible, did_you_mean
 from .fields import ABSENT, ORDER_FIELD
@@ -40,6 +42,8 @@ class Model:
     ) -> None:
         self.contract, self.mappings, self.overrides = contract, {m.provider: m for m in mappings}, overrides
         self._digest, self._known, self._on, self._include = digest, known_providers, on, include
+        self._routes: dict[tuple[str, str], Compiled] = {}
+        self._fast: Fast | None = None
         self.id, self.kind, self.lab = contract.id, contract.kind, contract.lab
         self.providers = tuple(m.provider for m in mappings if any(self._closed(r) is None for r in m.routes))
 
@@ -52,7 +56,9 @@ class Model:
         An explicit `generation_provider_order` that names no eligible provider is an issue, unless nobody
         is eligible: that is `require_eligible`'s to say.
         """
-        values, given, order = normalize(self.contract, data, self._known)
+        if self._fast is None:
+            self._fast = compile_request(self.contract)
+        values, given, order = self._fast(data) or normalize(self.contract, data, self._known)
         request = Request(self.id, self.kind, values, given, order, _asked(values), work_class(values))
         if isinstance(order, tuple) and not any(self._reasons(request, name) == () for name in order):
             eligible = self.eligible(request)
@@ -160,8 +166,18 @@ class Model:
             return None, None, tuple(_unmatched(mapping, request))
         if (closed := self._closed(route)) is not None:
             return route, None, (("", closed),)
+        made = self._compiled(provider, route)(request.values, request.given)
+        if made is not None:
+            return route, Rendered(*made, ()), ()
+        # Not the good case, as far as the compiled route can tell: the interpreter decides and says why.
         rendered = render_route(route, self.contract, request.values, request.given)
         return route, rendered, rendered.reasons
+
+    def _compiled(self, provider: str, route: Route) -> Compiled:
+        compiled = self._routes.get((provider, route.name))
+        if compiled is None:
+            compiled = self._routes[provider, route.name] = compile_route(route, self.contract, provider)
+        return compiled
 
     def _reasons(self, request: Request, provider: str) -> Reasons:
         return self._attempt(request, provider)[2]

@@ -67,9 +67,8 @@ def render_route(
     if arguments is ABSENT or arguments is OMITTED:
         arguments = {}
     run.arguments = arguments
-    return Rendered(
-        arguments, run.evaluate(route.wrap), dropped, tuple(run.fetches), tuple(dict.fromkeys(run.reasons))
-    )
+    body, reasons = run.evaluate(route.wrap), tuple(dict.fromkeys(run.reasons))
+    return Rendered(arguments, body, dropped, fetched(arguments), reasons)
 
 
 def limit_reasons(route: Route, values: Mapping[str, Any]) -> Reasons:
@@ -107,12 +106,11 @@ def _drop(
 class _Run:
     """One evaluation. `index` is the position inside the lists that `.each` walks."""
 
-    __slots__ = ("arguments", "fetches", "index", "model", "reasons", "trace", "trail", "values")
+    __slots__ = ("arguments", "index", "model", "reasons", "trace", "trail", "values")
 
     def __init__(self, values: Mapping[str, Any], model: str, trace: Trace | None = None) -> None:
         self.values, self.model, self.trace = values, model, trace
         self.reasons: Reasons = []
-        self.fetches: list[dict[str, str]] = []
         self.index = 0
         self.trail: list[tuple[str, Any]] = []
         self.arguments: Any = ABSENT
@@ -142,8 +140,10 @@ class _Run:
 
     def _ref(self, ref: Ref) -> Any:
         value = self.values.get(ref.field, ABSENT)
-        if value is ABSENT:
-            return ABSENT
+        if (
+            value is ABSENT
+        ):  # a list that follows another may be absent: its key goes, the driver's item stays
+            return OMITTED if ref.pick == "each" else ABSENT
         match ref.pick:
             case "first":
                 value = value[0]
@@ -156,15 +156,9 @@ class _Run:
         if value is ABSENT or value is OMITTED:
             return value
         if ref.fetch:
-            return (
-                [self._fetch(v, ref) for v in value] if isinstance(value, list) else self._fetch(value, ref)
-            )
+            many = isinstance(value, list)
+            return [_marker(url, ref.fetch) for url in value] if many else _marker(value, ref.fetch)
         return list(value) if isinstance(value, list) else value
-
-    def _fetch(self, url: str, ref: Ref) -> dict[str, str]:
-        marker = {"$fetch": url, "as": ref.fetch}
-        self.fetches.append(dict(marker))
-        return marker
 
     def _text(self, parts: tuple[Expr, ...]) -> Any:
         pieces = []
@@ -231,6 +225,19 @@ class _Run:
             results.append(self.evaluate(item, True))
         self.index = outer
         return results
+
+
+def _marker(url: str, how: str) -> dict[str, str]:
+    return {"$fetch": url, "as": how}
+
+
+def fetched(body: Any) -> tuple[dict[str, str], ...]:
+    """Copies of the fetch markers in a body, in order. Nobody can forge one: public values are no maps."""
+    if isinstance(body, dict):
+        if "$fetch" in body:
+            return (dict(body),)
+        body = list(body.values())
+    return tuple(marker for part in body for marker in fetched(part)) if isinstance(body, list) else ()
 
 
 def choose(switch: Switch, value: Any) -> Expr | None:

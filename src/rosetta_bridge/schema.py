@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from .admit import DEFAULT_MAX_ITEMS
 from .contract import Contract
 from .expressions import Switch, Unsupported, walk
 from .fields import MAX_INTEGER, ORDER_FIELD, ORDERS, Field
 from .mapping import Mapping, Route
-from .normalize import DEFAULT_MAX_ITEMS
 from .urls import MAX_URL
 
 _URL = {"type": "string", "format": "uri", "pattern": "^https?://", "maxLength": MAX_URL}

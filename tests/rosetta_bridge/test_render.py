@@ -149,6 +149,13 @@ CASES: dict[str, tuple[str, str, str, dict[str, Any], dict[str, Any]]] = {
         {"input_file": URLS[:2], "reference_tag": ["a"]},
         {"l": [{"uri": URLS[0], "tag": "a"}, {"uri": URLS[1]}]},
     ),
+    "an absent follower loses no driver": (
+        f"{FILES}\n{TAGS}",
+        "l: [{uri: $generation_input_file.each, tag: $generation_reference_tag.each}]",
+        "",
+        {"input_file": URLS[:2]},
+        {"l": [{"uri": URLS[0]}, {"uri": URLS[1]}]},
+    ),
     "absence removes the innermost item": (
         f"{FILES}\n{LAST}",
         "c: [{t: 1}, {u: {url: $generation_input_file.first}, role: first}, "

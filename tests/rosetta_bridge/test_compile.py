@@ -1,0 +1,149 @@
+"""The compiled path against the interpreter: no difference, on good requests, odd ones and wrong ones."""
+
+from __future__ import annotations
+
+import json
+import os
+import traceback
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+
+from rosetta_bridge import Catalog, InvalidRequest, Model
+from rosetta_bridge.compile import compile_route, sources
+from rosetta_bridge.compile_request import compile_request
+from rosetta_bridge.fields import ORDER_FIELD
+from rosetta_bridge.normalize import normalize
+from rosetta_bridge.products import requests
+from rosetta_bridge.render import render_route
+from tests.rosetta_bridge import test_render
+from tests.rosetta_bridge.support import one_body
+
+MUTATIONS = int(os.environ.get("N", "500"))
+CATALOG = Catalog.shipped(include="secondary")
+MODELS = CATALOG.models()
+KNOWN = CATALOG.providers()
+ODD: list[Any] = [
+    None, True, False, 0, 1, 2, -1, 1.0, 1.5, 0.5, 2.0, 2**53, -(2**53), 10**400, float("nan"), float("inf"),
+    "", " ", "x", "1", "1:1", "16:9", "2K", "1080p", "png", "a\x00b", "\ud800", "x" * 5001, "\u200b",
+    "naïve\nline\ttab", b"x", [], ["x"], [None], ["https://example.com/a.png"],
+    ["https://example.com/a.png"] * 20, "https://example.com/a.png", "http://localhost/",
+    "https://user@example.com/", {}, {"a": 1}, ("https://example.com/a.png",), [[]], 5, 8, 10, 4.0,
+]  # fmt: skip
+
+
+def mutants(model: Model, count: int, seed: int) -> list[dict[str, Any]]:
+    """Good requests of the model, most of them with one to three changes."""
+    random = Random(seed)
+    mapping = model.mappings[next(iter(model.mappings))]
+    good = list(requests(model.contract, mapping, seed, whole=60))
+    names = [*model.contract.fields, ORDER_FIELD, "generation_nothing"]
+    found = []
+    for _ in range(count):
+        data = dict(random.choice(good))
+        for _ in range(random.choice((0, 1, 1, 2, 3))):
+            name = random.choice(names)
+            if random.random() < 0.25:
+                data.pop(name, None)
+            elif name == ORDER_FIELD and random.random() < 0.7:
+                data[name] = random.choice(["fastest", "cheapest", "fal", "replicate, fal", "fal,fal", "x"])
+            else:
+                data[name] = random.choice(ODD)
+        found.append(data)
+    return found
+
+
+def outcome(call: Any, *args: Any) -> Any:
+    try:
+        return call(*args)
+    except InvalidRequest as error:
+        return error.issues
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_compiled_request_differs_in_nothing(name: str) -> None:
+    """`repr` tells 1 from True and 1.0, and one key order from another."""
+    model = CATALOG[name]
+    fast = compile_request(model.contract)
+    taken = 0
+    for data in mutants(model, MUTATIONS, seed=len(name)):
+        specified = outcome(normalize, model.contract, data, KNOWN)
+        compiled = fast(data)
+        if compiled is not None:
+            taken += 1
+            assert repr((compiled[0], sorted(compiled[1]), compiled[2])) == repr(
+                (specified[0], sorted(specified[1]), specified[2])
+            ), data
+    assert taken > MUTATIONS / 10, "the compiled path is for the many"
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_compiled_route_differs_in_nothing(name: str) -> None:
+    model = CATALOG[name]
+    for mapping in model.mappings.values():
+        compiled = {r.name: compile_route(r, model.contract, mapping.provider) for r in mapping.routes}
+        for values in requests(model.contract, mapping, seed=1, whole=max(40, MUTATIONS // 8)):
+            if (route := mapping.route(values)) is None:
+                continue
+            given = frozenset(list(values)[::2])
+            specified = render_route(route, model.contract, values, given)
+            made = compiled[route.name](values, given)
+            if specified.reasons:
+                assert made is None, (mapping.provider, route.name, values)
+            else:
+                told = (specified.arguments, specified.body, specified.dropped, specified.fetches)
+                assert repr(made) == repr(told), (mapping.provider, route.name, values)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_request_s_whole_way_is_the_interpreter_s(name: str) -> None:
+    """What callers see, issues and verdicts included."""
+    model = CATALOG[name]
+    for data in mutants(model, MUTATIONS // 10, seed=7):
+        seen = outcome(model.normalize, data)
+        specified = outcome(normalize, model.contract, data, KNOWN)
+        if isinstance(seen, tuple):  # an order that names nobody eligible is found by the model alone
+            assert seen == specified or {issue.code for issue in seen} == {"order"}
+            continue
+        assert repr(seen.values) == repr(specified[0])
+        for verdict in model.explain(seen):
+            mapping = model.mappings[verdict.provider]
+            if verdict.provider in model.providers and (route := mapping.route(seen.values)) is not None:
+                reasons = render_route(route, model.contract, seen.values, seen.given).reasons
+                assert tuple((field or "", why) for field, why in verdict.reasons) == reasons
+
+
+@pytest.mark.parametrize("name", test_render.CASES)
+def test_every_operator_compiles_to_the_same(name: str, tmp_path: Path) -> None:
+    fields, body, more, values, _ = test_render.CASES[name]
+    model = one_body(tmp_path, fields, body, more)
+    route = model.mappings["fal"].routes[0]
+    request = model.normalize({"generation_prompt": "p", **{f"generation_{k}": v for k, v in values.items()}})
+    specified = render_route(route, model.contract, request.values, request.given)
+    made = compile_route(route, model.contract, "fal")(request.values, request.given)
+    assert repr(made) == repr((specified.arguments, specified.body, specified.dropped, specified.fetches))
+
+
+def test_no_text_of_a_mapping_becomes_code(tmp_path: Path) -> None:
+    """Keys and literals that look like Python stay text."""
+    evil = "__import__('os').abort()"
+    texts = [f"', {evil}, '", f'", {evil}, "', f"\n    {evil}\n#", f"\\', {evil} #", f'"""{evil}"""', "\\"]
+    body = "".join(f"{json.dumps(text)}: [{json.dumps(text)}]\n" for text in texts)
+    body += f"joined: {json.dumps(texts[0] + '{generation_prompt}' + texts[1])}\n"
+    model = one_body(tmp_path, "generation_seed: {type: integer}", body + "seed: $generation_seed")
+    payload = model.render(model.normalize({"generation_prompt": "p"}), "fal")
+    expected = {text: [text] for text in texts}
+    assert payload.arguments == {"prompt": "p", **expected, "joined": f"{texts[0]}p{texts[1]}"}
+
+
+def test_tracebacks_show_the_generated_source(tmp_path: Path) -> None:
+    files = "generation_input_file: {type: url_list, max_items: 2}"
+    model = one_body(tmp_path, files, "f: $generation_input_file.first")
+    route = model.mappings["fal"].routes[0]
+    compiled = compile_route(route, model.contract, "fal")
+    with pytest.raises(IndexError) as caught:
+        compiled({"generation_prompt": "p", "generation_input_file": []}, frozenset())
+    assert "[0]" in "".join(traceback.format_exception(caught.value))
+    assert any(name == "<rosetta_bridge lab/one fal/default>" for name, _ in sources())
