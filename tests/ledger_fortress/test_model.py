@@ -87,7 +87,7 @@ class LedgersAgree(RuleBasedStateMachine):
     @initialize()
     def start(self) -> None:
         self.now = START
-        # In memory where that is possible: this is about rules, and thousands of syncs say nothing about them.
+        # In memory where that is possible: rules are tried here, and syncs say nothing about them.
         memory = Path("/dev/shm")
         self.folder = tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else None)
         file = Path(self.folder.name) / "credits.db"
@@ -292,7 +292,7 @@ def wander(machine: LedgersAgree, dice: random.Random) -> None:
             lambda: machine.extend(name, number, lasts, kind),
             lambda: machine.mark(name, dice.choice([OpenAccount, Freeze]), kind),
             lambda: machine.reserve_again(name, amount, number),
-            lambda: machine.close(name, kind) if dice.random() < 0.2 else None,
+            lambda: machine.close(name, kind) if dice.random() < 0.4 else None,
             lambda: machine.collect(dice.randrange(1, 7)),
             lambda: machine.again(number),
             machine.sweep,
@@ -303,7 +303,7 @@ def wander(machine: LedgersAgree, dice: random.Random) -> None:
 def test_long_histories(figure: Callable[[str], None]) -> None:
     """Random steps by the thousand; the run counts only if every movement and kind of entry occurred."""
     LedgersAgree.legs, LedgersAgree.kinds, LedgersAgree.sent = Counter(), Counter(), 0
-    for seed in range(int(os.environ.get("N", "12"))):
+    for seed in range(int(os.environ.get("N", "20"))):
         dice = random.Random(seed)
         machine = LedgersAgree()
         machine.start()

@@ -1,0 +1,139 @@
+"""Histories that a finance person can read and check.
+
+One operation per line, the expected outcome after an arrow; `#` begins a comment. Times are seconds from the
+start, amounts are credits.
+
+    grant a 10 key=in_1 expires=60      -> applied
+    reserve a 4 key=gen_1 timeout=30    -> applied
+    charge a gen_1 3                    -> applied
+    charge a gen_1 2                    -> key_conflict
+    tick 60
+    balance a                           -> 0 available, 0 held, 0 debt
+    hold a gen_1                        -> charged
+
+Outcomes: `applied`, `replayed` (and `replayed refused`, where the first answer was a refusal), or the name of
+a refusal. `balance` and `buckets` read, `tick` lets time pass, `sweep` writes down what time has done.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from ledger_fortress.credits import Credits
+from ledger_fortress.errors import LedgerError, Refused
+from ledger_fortress.ledger import Ledger
+
+START: Final = 1_700_000_000
+
+
+class FakeClock:
+    """Seconds since 1970 that pass only when told to."""
+
+    def __init__(self, seconds: float = START) -> None:
+        self.seconds = seconds
+
+    def __call__(self) -> float:
+        return self.seconds
+
+    def tick(self, seconds: float) -> None:
+        self.seconds += seconds
+
+
+class ScenarioFailed(AssertionError):
+    """A line did not end as it says; the message names file, line, what was expected and what happened."""
+
+
+def run_scenario(text: str, ledger: Ledger, clock: FakeClock, name: str = "scenario") -> int:
+    """Run every line against the ledger, then verify it. Returns the number of operations."""
+    count = 0
+    for number, line in enumerate(text.splitlines(), 1):
+        said = line.partition("#")[0].strip()
+        if not said:
+            continue
+        operation, arrow, expected = said.partition("->")
+        words = shlex.split(operation)
+        happened = _perform(words, ledger, clock)
+        count += 1
+        if arrow and " ".join(expected.split()) != happened:
+            raise ScenarioFailed(
+                f"{name}:{number}: {operation.strip()}\n  expected {expected.strip()}\n  got {happened}"
+            )
+        if not arrow and words[0] not in ("tick", "sweep"):
+            raise ScenarioFailed(f"{name}:{number}: say the expected outcome after ->; it is: {happened}")
+    proof = ledger.verify()
+    if not proof.ok:
+        raise ScenarioFailed(f"{name}: {proof.problems[0]}")
+    return count
+
+
+def _perform(words: list[str], ledger: Ledger, clock: FakeClock) -> str:
+    verb, *rest = words
+    if verb == "tick":
+        clock.tick(float(rest[0]))
+        return "ticked"
+    places = [word for word in rest if "=" not in word]
+    named = dict(word.split("=", 1) for word in rest if "=" in word)
+    try:
+        if verb in _READS:
+            return _READS[verb](ledger, *places)
+        receipt = getattr(ledger, verb)(*places, **{key: _value(key, text) for key, text in named.items()})
+    except Refused as refused:
+        return "replayed refused" if refused.replayed else refused.reason.value
+    except (LedgerError, ValueError, TypeError) as error:
+        return type(error).__name__
+    return "replayed" if receipt.replayed else "applied"
+
+
+def _value(key: str, text: str) -> Any:
+    if key in ("expires", "effective"):
+        return datetime.fromtimestamp(START + float(text), UTC)
+    if key in ("timeout",):
+        return float(text)
+    if key == "priority":
+        return int(text)
+    return text == "yes" if key == "create" else text
+
+
+def _short(amount: Credits) -> str:
+    return format(amount.decimal.normalize(), "f")
+
+
+def _balance(ledger: Ledger, account: str) -> str:
+    now = ledger.balance(account)
+    return f"{_short(now.available)} available, {_short(now.held)} held, {_short(now.debt)} debt"
+
+
+def _buckets(ledger: Ledger, account: str) -> str:
+    shown = [
+        f"{bucket.source or '-'}:{_short(bucket.available)}+{_short(bucket.held)}"
+        + (f"~{_short(bucket.waiting)}" if bucket.waiting else "")
+        for bucket in ledger.balance(account).buckets
+    ]
+    return " ".join(shown) or "none"
+
+
+def _hold(ledger: Ledger, account: str, key: str) -> str:
+    hold = ledger.hold(account, key)
+    if hold is None:
+        return "none"
+    return f"{hold.state}{' overdue' if hold.overdue else ''}"
+
+
+def _sweep(ledger: Ledger) -> str:
+    return f"{ledger.sweep()} entries"
+
+
+def _kinds(ledger: Ledger, account: str) -> str:
+    return " ".join(entry.kind for entry in ledger.entries(account))
+
+
+_READS: Final[dict[str, Callable[..., str]]] = {
+    "balance": _balance,
+    "buckets": _buckets,
+    "hold": _hold,
+    "sweep": _sweep,
+    "kinds": _kinds,
+}
