@@ -1,0 +1,203 @@
+"""The programme: what is asked of whom, what goes wrong meanwhile, and how it has to end."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from execution_arrow import Policy, Status
+from execution_arrow.sandbox import Fault, Rate, Timing
+
+CREDITS = "5"
+#: Where the sandbox's own list does not have the price of what is asked here: Veo without sound, and pictures
+#: of a little over a million pixels, which the providers count as one megapixel.
+PRICES = {
+    "fal": {
+        "fal-ai/veo3.1": Rate(per_second=200_000),
+        "fal-ai/flux/schnell": Rate(per_output=3_000),
+        "fal-ai/flux-2-pro": Rate(per_output=30_000),
+    },
+    "replicate": {"black-forest-labs/flux-2-pro": Rate(per_output=30_000)},
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pace:
+    """How long things take, in seconds. `QUICK` is for tests."""
+
+    timing: Timing
+    patience: float  # how long a lost answer is looked for
+    deadline: float  # of the attempt that will be overdue
+    late: float  # how much later its result arrives
+    slow_polls: bool  # whether to wait for BytePlus' clip, which is asked for every five seconds
+
+
+SHOW = Pace(
+    timing=Timing(queue=0.3, image=0.9, video=2.0), patience=2.0, deadline=4.0, late=9.0, slow_polls=True
+)
+QUICK = Pace(
+    timing=Timing(queue=0.05, image=0.2, video=0.4), patience=0.5, deadline=2.5, late=4.5, slow_polls=False
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Story:
+    """One generation. `attempts` are those it has to come to; None leaves them to the ranking."""
+
+    name: str
+    model: str
+    request: Mapping[str, Any]
+    shows: str
+    attempts: tuple[str, ...] | None = None
+    policy: Policy | None = None
+    status: Status = Status.SUCCEEDED
+
+
+@dataclass(frozen=True, slots=True)
+class Act:
+    """Stories that run at the same time, once these faults have been switched on."""
+
+    title: str
+    stories: tuple[Story, ...]
+    faults: tuple[tuple[str, Fault], ...] = ()
+
+
+def acts(pace: Pace) -> tuple[Act, ...]:
+    """The generations that are accepted, in three acts."""
+    learned = Story(
+        "chart", "bfl/flux-schnell", ask("an old sea chart", provider_order="cheapest"),
+        shows="the cheapest by what was learned",
+    )  # fmt: skip
+    return (
+        Act("all four providers are well", _well(pace)),
+        Act("BytePlus is down, the others misbehave", _ill() + _odd(pace), _faults(pace)),
+        Act("the ranking has learned", (learned,)),
+    )
+
+
+def ask(prompt: str, **fields: Any) -> dict[str, Any]:
+    """A public request; every field of one begins with `generation_`."""
+    return {"generation_prompt": prompt, **{f"generation_{name}": value for name, value in fields.items()}}
+
+
+def _faults(pace: Pace) -> tuple[tuple[str, Fault], ...]:
+    """Each meets one story: it strikes once, at one native model. Only `down` is for everybody."""
+    seedream, flux = "fal-ai/bytedance/seedream/v4/text-to-image", "black-forest-labs/flux-2-pro"
+    return (
+        ("byteplus", Fault("down")),
+        ("fal", Fault("lost_reply", times=1, model=seedream)),
+        ("fal", Fault("rate_limited", times=1, model="fal-ai/flux/schnell", seconds=1)),
+        ("replicate", Fault("lost_reply", times=1, model="bytedance/seedream-4")),
+        ("replicate", Fault("late", times=1, model=flux, seconds=pace.late)),
+        ("replicate", Fault("moderation", times=1, model="black-forest-labs/flux-schnell")),
+    )
+
+
+def _well(pace: Pace) -> tuple[Story, ...]:
+    stories = [
+        Story(
+            "lighthouse", "bytedance/seedream-4.5", ask("a lighthouse at dusk", ratio="16:9"),
+            shows="the answer to one call names the picture",
+            attempts=("byteplus used",),
+        ),
+        Story(
+            "harbour", "bfl/flux-schnell",
+            ask("a quiet harbour, morning fog", provider_order="cloudflare, fal"),
+            shows="the answer to one call is the picture",
+            attempts=("cloudflare used",),
+        ),
+        Story(
+            "storm", "google/veo-3.1",
+            ask("waves break on the rocks", duration=4, provider_order="fal, replicate"),
+            shows="a clip from a queue",
+            attempts=("fal used",),
+        ),
+        Story(
+            "beam", "bytedance/seedance-1-pro",
+            ask("the beam sweeps over the sea", resolution="480p", duration=4),
+            shows="a clip from a task",
+            attempts=("byteplus used",),
+        ),
+    ]  # fmt: skip
+    return tuple(story for story in stories if pace.slow_polls or story.name != "beam")
+
+
+def _ill() -> tuple[Story, ...]:
+    return (
+        Story(
+            "island", "bytedance/seedream-4.5",
+            ask("an island under the stars", ratio="3:2", provider_order="byteplus, replicate, fal"),
+            shows="provider down: the next one is asked",
+            attempts=("byteplus failed", "replicate used"),
+        ),
+        Story(
+            "ferry", "bytedance/seedance-1-pro",
+            ask("a ferry", ratio="9:16", resolution="480p", duration=2, provider_order="byteplus, fal"),
+            shows="the same for a clip",
+            attempts=("byteplus failed", "fal used"),
+        ),
+        Story(
+            "buoy", "bfl/flux-schnell",
+            ask("a red buoy in calm water", ratio="3:2", provider_order="fal"),
+            shows="throttled: asked again when it said",
+            attempts=("fal failed", "fal used"),
+        ),
+        Story(
+            "wreck", "bfl/flux-schnell",
+            ask("what the provider's filter refuses", provider_order="replicate, fal"),
+            shows="moderated: nobody else asked, not charged",
+            attempts=("replicate failed",),
+            status=Status.FAILED,
+        ),
+    )  # fmt: skip
+
+
+def _odd(pace: Pace) -> tuple[Story, ...]:
+    """Those where what happened is not what was told."""
+    return (
+        Story(
+            "keeper", "bytedance/seedream-4",
+            ask("the keeper climbs the stairs", provider_order="fal, replicate"),
+            shows="answer lost: never sent there twice",
+            attempts=("fal unknown", "replicate used"),
+            policy=Policy(unknown_patience=pace.patience),
+        ),
+        Story(
+            "gulls", "bytedance/seedream-4",
+            ask("gulls around the lantern", ratio="4:3", provider_order="replicate, fal"),
+            shows="answer lost, job found by looking",
+            attempts=("replicate used",),
+        ),
+        Story(
+            "aurora", "bfl/flux-2-pro",
+            ask("aurora above the tower", ratio="16:9", provider_order="replicate, fal"),
+            shows="overdue: the late result is discarded",
+            attempts=("replicate discarded", "fal used"),
+            policy=Policy(attempt_deadline=pace.deadline, generation_deadline=90),
+        ),
+    )  # fmt: skip
+
+
+# --- what must not be dispatched ------------------------------------------------------------------------
+
+TOO_DEAR = Story(
+    "bay", "google/veo-3.1",
+    ask("the whole bay from above", resolution="4k", duration=8, generate_audio=True),
+    shows="not enough credits: nothing is sent",
+    attempts=(),
+    status=Status.FAILED,
+)  # fmt: skip
+WRONG = Story(
+    "typo", "bytedance/seedream-4.5",
+    {"generation_promt": "a lighthouse", "generation_ratio": "17:9", "generation_output_number": 99},
+    shows="a wrong request: all its issues at once",
+    attempts=(),
+    status=Status.FAILED,
+)  # fmt: skip
+ISSUES = {
+    ("generation_promt", "unknown_field"),
+    ("generation_prompt", "required"),
+    ("generation_ratio", "value"),
+    ("generation_output_number", "range"),
+}
