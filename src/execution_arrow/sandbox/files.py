@@ -26,7 +26,7 @@ class Files:
         """The bytes of one output, its prompt and origin as a caption."""
         order, output = job.order, job.order.outputs[index]
         seed = order.seed + index if order.seed else int(chance(job.id, index) * 1_000_000)
-        note = f"{order.model} · {order.provider} · seed {seed} · {output.width}×{output.height} · sandbox"
+        note = f"{order.model} · {order.provider} · seed {seed} · {output.width} x {output.height} · sandbox"
         return render(output, order.prompt, note, seed)
 
     def fetch(self, provider: str, name: str, file: str, now: float) -> Reply:
