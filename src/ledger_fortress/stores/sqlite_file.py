@@ -193,6 +193,9 @@ def _lock_file(handle: IO[bytes]) -> None:
 
 def _close(connection: sqlite3.Connection) -> None:
     try:
+        # Closing does not end a transaction while somebody, a traceback for instance, still has a cursor.
+        if connection.in_transaction:
+            connection.rollback()
         connection.close()
     except sqlite3.Error:  # closing can only fail to tidy up; the next opener does it
         _abandoned.append(connection)
