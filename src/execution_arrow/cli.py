@@ -142,7 +142,8 @@ def _print(generation: Generation, as_json: bool) -> None:
         return
     attempts = " ".join(f"{a.provider}:{a.outcome}" for a in generation.attempts) or "no attempt yet"
     print(
-        f"{generation.id}  {generation.status:<10}  {generation.model}  charged {generation.charged}  {attempts}"
+        f"{generation.id}  {generation.status:<10}  {generation.model}  "
+        f"charged {generation.charged}  {attempts}"
     )
     for file in generation.files:
         size = f"{file.width}x{file.height}" if file.width else ""

@@ -39,7 +39,10 @@ class AttemptV1(_Document):
     cost_source: Literal["quoted", "reported", "unknown"]
     possible_waste: bool
     code: str
+    """The provider's own word for what went wrong, or ours."""
     message: str
+    moderation: bool
+    """The provider refused because of the content."""
 
     @classmethod
     def of(cls, attempt: AttemptRecord) -> AttemptV1:
@@ -57,6 +60,7 @@ class AttemptV1(_Document):
             possible_waste=attempt.possible_waste,
             code=attempt.code,
             message=attempt.message,
+            moderation=attempt.moderation,
         )
 
 

@@ -16,6 +16,7 @@ from typing import Any
 from execution_arrow import effects as fx
 from execution_arrow import facts as f
 from execution_arrow.errors import (
+    ArrowError,
     ArtifactGone,
     ArtifactRetry,
     MaybeSentError,
@@ -230,4 +231,5 @@ def _job(run: Run, attempt: Attempt) -> Job:
 
 def _say(error: BaseException) -> str:
     """A short text for the record; bodies and headers are never in it."""
-    return f"{type(error).__name__}: {error}"[:300]
+    text = str(error) if isinstance(error, ArrowError) else f"{type(error).__name__}: {error}"
+    return text[:300]

@@ -50,6 +50,7 @@ class AttemptRecord:
     possible_waste: bool
     code: str
     message: str
+    moderation: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,6 +152,7 @@ def _attempt(run: Run, attempt: Attempt) -> AttemptRecord:
         possible_waste=_possible_waste(run, attempt) > 0,
         code=attempt.code,
         message=attempt.message,
+        moderation=attempt.moderation,
     )
 
 

@@ -46,9 +46,16 @@ def tell_router(router: Router, run: Run, attempt: Attempt, now: float) -> None:
             seconds=max(0.0, (attempt.collecting_at or ended) - attempt.sent_at),
             cost=attempt.cost,
             at=ended,
-            retry_after=max(0.0, attempt.retry_at - now) if attempt.retry_at is not None else None,
+            retry_after=_asked_to_wait(attempt, now),
         )
     )
+
+
+def _asked_to_wait(attempt: Attempt, now: float) -> float | None:
+    """How long the provider itself asked to be left alone; our own pauses are not its wish."""
+    if attempt.fault is not Fault.HERE or attempt.retry_at is None:
+        return None
+    return max(0.0, attempt.retry_at - now)
 
 
 def _fault(attempt: Attempt) -> str:

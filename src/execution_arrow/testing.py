@@ -61,8 +61,14 @@ def _create(identity: str = "gen_1", **changes: Any) -> Create:
 def _commit(row: Row, **changes: Any) -> Commit:
     assert row.owner is not None
     op = Commit(
-        id=row.id, owner=row.owner, epoch=row.epoch, version=row.version, state='{"x":1}', status="processing",
-        next_at=NOW + 5, at=NOW,
+        id=row.id,
+        owner=row.owner,
+        epoch=row.epoch,
+        version=row.version,
+        state='{"x":1}',
+        status="processing",
+        next_at=NOW + 5,
+        at=NOW,
     )
     return replace(op, **changes)
 

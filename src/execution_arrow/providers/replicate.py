@@ -106,8 +106,9 @@ _CODE = re.compile(r"\bE\d{3,4}\b")
 _THROTTLED = re.compile(
     r"(?:resets in ~?|available in )(\d{1,6})\s?s", re.IGNORECASE
 )  # rate limits, both wordings
-# How far the provider's clock may lie before ours when a lost submit is looked for.
-_SKEW = 10.0
+# How far the provider's clock may lie before ours, in seconds, when a lost submit is looked for. A wide
+# window would take an older job with the same input into view.
+_SKEW = 5.0
 
 
 class Replicate:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, ClassVar
 
+from execution_arrow.sandbox import sizes
 from execution_arrow.sandbox.checks import Problem, problems
 from execution_arrow.sandbox.engine import Engine
 from execution_arrow.sandbox.faults import Fault
@@ -110,6 +111,16 @@ def _bent(fault: Fault | None, answer: Answer) -> Answer:
 
 
 # --- reading an input -----------------------------------------------------------------------------------
+
+
+def still(size: sizes.Size, form: Any) -> Output:
+    return Output(kind="image", width=size[0], height=size[1], format=media_format(form))
+
+
+def clip(size: sizes.Size, seconds: Any, fps: Any = 24) -> Output:
+    """A clip of 1 to 60 seconds: whoever asks for more gets a minute, not a stuck laptop."""
+    length, rate = min(max(integer(seconds, 5), 1), 60), min(max(integer(fps, 24), 1), 60)
+    return Output(kind="video", width=size[0], height=size[1], format="mp4", seconds=length, fps=rate)
 
 
 def copies(output: Output, count: Any) -> tuple[Output, ...]:

@@ -216,16 +216,13 @@ def _output(model: Model, value: dict[str, Any]) -> Output:
     if model.kind == "video":
         sized = sizes.seedance if model.family == "seedance" else sizes.frame
         size = sized(str(value.get("resolution", "720p")), value.get("aspect_ratio", "16:9"))
-        seconds = integer(value.get("duration"), 5)
-        return Output(kind="video", width=size[0], height=size[1], format="mp4", seconds=seconds)
-    asked = value.get("image_size", "landscape_4_3")
+        return clip(size, value.get("duration"))
+    asked = value.get("image_size", None if "aspect_ratio" in value else "landscape_4_3")
     if isinstance(asked, dict):
         size = sizes.capped(integer(asked.get("width"), 512), integer(asked.get("height"), 512))
     else:
-        size = sizes.PRESETS.get(str(asked), (1024, 768))
-    return Output(
-        kind="image", width=size[0], height=size[1], format=media_format(value.get("output_format"))
-    )
+        size = sizes.PRESETS.get(str(asked)) or sizes.picture(value)
+    return still(size, value.get("output_format"))
 
 
 def _seconds(header: str | None) -> float | None:

@@ -14,7 +14,6 @@ from enum import StrEnum
 
 from execution_arrow.sandbox.work import Bill, Job, Order, State
 
-
 #: fal's model pages: 1024 x 1024 is one megapixel and 1920 x 1080 is billed as two
 _MEGAPIXEL = 1024 * 1024
 

@@ -25,6 +25,14 @@ WEBHOOK_SECRET = "whsec_c2FuZGJveC13ZWJob29rLXNlY3JldC0wMDAx"
 KEPT = 3600.0  # seconds after which outputs, inputs and logs of API predictions are removed
 _PAGE = 100
 _ENVELOPE = {"input", "version", "webhook", "webhook_events_filter", "stream"}
+_ENVELOPE_MODEL = Model(
+    properties={
+        "input": {"type": "object"},
+        "webhook": {"type": "string", "pattern": "^https?://"},
+        "webhook_events_filter": {"type": "array", "items": one_of("start", "output", "logs", "completed")},
+    },
+    required=("input",),
+)
 _STATUS = {
     State.QUEUED: "starting",
     State.RUNNING: "processing",
@@ -90,7 +98,7 @@ class Replicate(Desk):
                     )
                 ]
             )
-        found = self.check(model, body.get("input"))
+        found = problems(_ENVELOPE_MODEL, body, closed=False) or self.check(model, body.get("input"))
         if found:
             return _invalid([_words(problem) for problem in found])
         order = self._order(name, model, body | ({"deployment": name} if deployed else {}), request)
@@ -197,61 +205,17 @@ class Replicate(Desk):
             value["deadline"] = _stamp(job.created + job.order.done_within)
         return value
 
-    def _output(self, job: Job) -> Any:
-        urls = self.files(job)
-        many = self.models[job.model].many
-        return (urls if many else urls[0]) if urls else ([] if many else None)
-
-    def notice(self, request: Request, job: Job, now: float) -> Notice | None:
-        event = "completed" if job.state(now).ended else "start"
-        if job.order.webhook is None or (job.order.events and event not in job.order.events):
-            return None
-        body = message(self.prediction(request, job, now))
-        name = f"msg_{job.id}_{event}"
-        return Notice(
-            url=job.order.webhook,
-            body=body,
-            headers=lambda at: standard_headers(WEBHOOK_SECRET, name, body, at),
-        )
-
-    # --- refusals -----------------------------------------------------------------------------------------
-
-    def rate_limited(self, fault: Fault) -> Reply:
-        seconds = max(1, round(fault.duration))
-        detail = f"Request was throttled. Your rate limit resets in ~{seconds}s."
-        answer = reply(
-            429, {"title": "Request was throttled", "detail": detail, "status": 429, "retry_after": seconds}
-        )
-        return Reply(status=429, headers={**answer.headers, "retry-after": str(seconds)}, body=answer.body)
-
-    def server_error(self, fault: Fault) -> Reply:
-        return _problem(500, "Internal server error", "Something went wrong. Please try again later.")
-
-    def no_credit(self, fault: Fault) -> Reply:
-        return _problem(402, "Insufficient credit", "You have insufficient credit to run this model.")
-
-
-def _output(model: Model, value: dict[str, Any]) -> Output:
+    def _output(model: Model, value: dict[str, Any]) -> Output:
     ratio = value.get("aspect_ratio")
     if model.kind == "video":
         sized = sizes.seedance if model.family == "seedance" else sizes.frame
-        size = sizes.pixels_of(value.get("size")) or sized(
-            str(value.get("resolution", "1080p")), ratio or "16:9"
-        )
-        seconds, fps = integer(value.get("duration"), 5), integer(value.get("fps"), 24)
-        return Output(kind="video", width=size[0], height=size[1], format="mp4", seconds=seconds, fps=fps)
-    custom = "custom" in (ratio, value.get("size"))
-    if custom and "width" in value and "height" in value:
-        size = sizes.capped(value["width"], value["height"])
-    elif model.family == "seedream":
-        size = sizes.seedream(str(value.get("size", "2K")), ratio)
-    else:
-        word = str(value.get("megapixels") or value.get("resolution") or "1").removesuffix(" MP")
-        area = float(word) if re.fullmatch(r"[\d.]+", word) else 1.0
-        size = sizes.by_area(ratio, round(area * 1024 * 1024), 64 if area <= 1 else 16)
-    return Output(
-        kind="image", width=size[0], height=size[1], format=media_format(value.get("output_format"))
-    )
+        words = str(value.get("resolution", "1080p")), ratio or "16:9"
+        return clip(sizes.pixels_of(value.get("size")) or sized(*words), value.get("duration"), value.get("fps"))
+    if "custom" not in (ratio, value.get("size")):
+        value = {name: item for name, item in value.items() if name not in ("width", "height")}
+        if model.family == "seedream":
+            return still(sizes.seedream(str(value.get("size", "2K")), ratio), value.get("output_format"))
+    return still(sizes.picture(value), value.get("output_format"))
 
 
 def _patience(header: str | None) -> float | None:

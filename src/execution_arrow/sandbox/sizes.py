@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Mapping
+from typing import Any
 
 Size = tuple[int, int]
 LARGEST = 8192  # a side longer than this is cut: no picture of the sandbox may exhaust a laptop
@@ -54,6 +56,28 @@ def by_area(ratio: object, area: int, step: int) -> Size:
     across, down = ratio_of(ratio) or (1, 1)
     width = math.sqrt(area * across / down)
     return capped(max(step, round(width / step) * step), max(step, round(area / width / step) * step))
+
+
+def area_of(word: object) -> int:
+    """Pixels of a size class: `0.25` and `2 MP` are megapixels, `2K` is a side; 1024 x 1024 for the rest."""
+    text = str(word).strip()
+    if text in _TIERS:
+        return _TIERS[text] ** 2
+    match = re.fullmatch(r"(\d{1,2}(?:\.\d+)?)(?: ?MP)?", text)
+    return max(4096, round(float(match[1]) * 1024 * 1024)) if match else 1024 * 1024
+
+
+def picture(value: Mapping[str, Any]) -> Size:
+    """A picture's size from whichever words its request uses: sides, `WxH`, a tier, and a ratio."""
+    sides = (value.get("width"), value.get("height"))
+    if all(isinstance(side, int) and not isinstance(side, bool) for side in sides):
+        return capped(*sides)  # type: ignore[arg-type]
+    words = [value.get(name) for name in ("size", "image_size", "resolution", "megapixels")]
+    for word in words:
+        if (size := pixels_of(word)) is not None:
+            return size
+    area = next((area_of(word) for word in words if word is not None), 1024 * 1024)
+    return by_area(value.get("aspect_ratio"), area, 64 if area <= 1024 * 1024 else 16)
 
 
 def seedream(tier: str, ratio: object) -> Size:

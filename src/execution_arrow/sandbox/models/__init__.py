@@ -14,11 +14,12 @@ from execution_arrow.sandbox.inputs import Model
 from execution_arrow.sandbox.models.byteplus import BYTEPLUS
 from execution_arrow.sandbox.models.cloudflare import CLOUDFLARE
 from execution_arrow.sandbox.models.fal import FAL
+from execution_arrow.sandbox.models.others import OTHERS
 from execution_arrow.sandbox.models.replicate import REPLICATE
 
 MODELS: Mapping[str, Mapping[str, Model]] = {
-    "replicate": REPLICATE,
-    "fal": FAL,
+    "replicate": {**OTHERS["replicate"], **REPLICATE},
+    "fal": {**OTHERS["fal"], **FAL},
     "byteplus": BYTEPLUS,
     "cloudflare": CLOUDFLARE,
 }
