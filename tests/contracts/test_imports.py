@@ -43,7 +43,7 @@ SHELLS = {
         *("arrow", "artifacts", "blocking", "credentials", "driver", "egress", "lease", "naming"),
         *("perform", "reporting", "sandbox", "spool", "stores", "transport", "wiring", "worker"),
     },
-    "ledger_fortress": {"ledger", "stores"},
+    "ledger_fortress": {"ledger", "stores", "testing"},
     "rosetta_bridge": {"loading", "products"},
 }
 
