@@ -15,13 +15,13 @@ import re
 from typing import Any
 
 from execution_arrow.sandbox import sizes
-from execution_arrow.sandbox.desk import Desk, copies, filled, integer, media_format, with_prompt
+from execution_arrow.sandbox.desk import Desk, clip, copies, filled, integer, still, with_prompt
 from execution_arrow.sandbox.engine import Canceling
 from execution_arrow.sandbox.faults import Fault
 from execution_arrow.sandbox.inputs import Model
 from execution_arrow.sandbox.webhooks import Notice, message
 from execution_arrow.sandbox.wire import Answer, Reply, Request, reply
-from execution_arrow.sandbox.work import Job, Order, Output, State
+from execution_arrow.sandbox.work import Job, Order, State
 
 ROOT = "/api/v3"
 _TASKS = f"{ROOT}/contents/generations/tasks"
@@ -91,13 +91,11 @@ class BytePlus(Desk):
 
     def _pictures(self, name: str, model: Model, body: dict[str, Any]) -> Order:
         value = filled(model, body)
-        asked = value.get("size", "2K")
-        size = sizes.pixels_of(asked) or sizes.seedream(asked, "1:1")
-        output = Output(
-            kind="image", width=size[0], height=size[1], format=media_format(value.get("output_format"))
-        )
-        options = value.get("sequential_image_generation_options") or {}
-        many = options.get("max_images") if value.get("sequential_image_generation") == "auto" else 1
+        asked = str(value.get("size", "2K"))
+        output = still(sizes.pixels_of(asked) or sizes.seedream(asked, "1:1"), value.get("output_format"))
+        options = value.get("sequential_image_generation_options")
+        group = options.get("max_images") if isinstance(options, dict) else None
+        many = group if value.get("sequential_image_generation") == "auto" else 1
         pictures = value.get("image", [])
         order = Order(
             provider=self.name, model=name, kind="image", native=body, outputs=copies(output, many),
@@ -106,18 +104,17 @@ class BytePlus(Desk):
         return with_prompt(order, value)
 
     def _clip(self, name: str, model: Model, body: dict[str, Any]) -> Order:
-        texts = [item.get("text", "") for item in body["content"] if item.get("type") == "text"]
+        content = [item for item in body.get("content") or [] if isinstance(item, dict)]
+        texts = [item.get("text", "") for item in content if item.get("type") == "text"]
         prompt, knobs = _knobs(" ".join(map(str, texts)))
         value = filled(model, {**knobs, **{key: item for key, item in body.items() if item is not None}})
         value.setdefault("resolution", "720p")
-        size = sizes.seedance(value["resolution"], value.get("ratio", "16:9"))
+        size = sizes.seedance(str(value["resolution"]), value.get("ratio", "16:9"))
         seconds = integer(value.get("duration"), 5)
-        output = Output(
-            kind="video", width=size[0], height=size[1], format="mp4", seconds=seconds if seconds > 0 else 5
-        )
+        output = clip(size, seconds if seconds > 0 else 5)
         order = Order(
             provider=self.name, model=name, kind="video", native={**body, **value}, outputs=(output,),
-            references=len(body["content"]) - len(texts), webhook=body.get("callback_url"),
+            references=len(content) - len(texts), webhook=body.get("callback_url"),
             done_within=value.get("execution_expires_after"), overdue=State.ABORTED,
         )  # fmt: skip
         return with_prompt(order, {"prompt": prompt, "seed": value.get("seed")})

@@ -13,11 +13,11 @@ import json
 from typing import Any
 
 from execution_arrow.sandbox import sizes
-from execution_arrow.sandbox.desk import Desk, filled, with_prompt
+from execution_arrow.sandbox.desk import Desk, filled, integer, still, with_prompt
 from execution_arrow.sandbox.faults import Fault
 from execution_arrow.sandbox.inputs import Model
 from execution_arrow.sandbox.wire import Answer, Reply, Request, reply
-from execution_arrow.sandbox.work import Job, Order, Output, State
+from execution_arrow.sandbox.work import Job, Order, State
 
 ROOT = "/client/v4"
 _LARGEST = 10_000_000  # bytes of a request
@@ -53,9 +53,10 @@ class Cloudflare(Desk):
 
     def _order(self, name: str, model: Model, body: dict[str, Any]) -> Order:
         value = filled(model, body)
-        size = sizes.capped(value.get("width") or 1024, value.get("height") or 1024)
-        form = (model.raw or "image/jpeg").removeprefix("image/")
-        output = Output(kind="image", width=size[0], height=size[1], format=form)
+        size = sizes.capped(
+            integer(value.get("width"), 1024) or 1024, integer(value.get("height"), 1024) or 1024
+        )
+        output = still(size, (model.raw or "image/jpeg").removeprefix("image/"))
         return with_prompt(
             Order(provider=self.name, model=name, kind="image", native=body, outputs=(output,)), value
         )

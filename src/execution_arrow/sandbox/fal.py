@@ -14,7 +14,7 @@ from typing import Any
 
 from execution_arrow.sandbox import sizes
 from execution_arrow.sandbox.checks import Problem
-from execution_arrow.sandbox.desk import Desk, copies, filled, integer, media_format, with_prompt
+from execution_arrow.sandbox.desk import Desk, clip, copies, filled, integer, still, with_prompt
 from execution_arrow.sandbox.engine import Canceling
 from execution_arrow.sandbox.faults import Fault
 from execution_arrow.sandbox.inputs import Model

@@ -14,9 +14,9 @@ from typing import Any
 
 from execution_arrow.sandbox import sizes
 from execution_arrow.sandbox.checks import Problem
-from execution_arrow.sandbox.desk import Desk, copies, filled, integer, media_format, with_prompt
+from execution_arrow.sandbox.desk import Desk, clip, copies, filled, integer, still, with_prompt
 from execution_arrow.sandbox.faults import Fault
-from execution_arrow.sandbox.inputs import Model
+from execution_arrow.sandbox.inputs import FLAG, TEXT, Model, one_of
 from execution_arrow.sandbox.webhooks import Notice, message, standard_headers
 from execution_arrow.sandbox.wire import Answer, Reply, Request, Wait, reply
 from execution_arrow.sandbox.work import Job, Order, Output, State
@@ -24,12 +24,13 @@ from execution_arrow.sandbox.work import Job, Order, Output, State
 WEBHOOK_SECRET = "whsec_c2FuZGJveC13ZWJob29rLXNlY3JldC0wMDAx"
 KEPT = 3600.0  # seconds after which outputs, inputs and logs of API predictions are removed
 _PAGE = 100
-_ENVELOPE = {"input", "version", "webhook", "webhook_events_filter", "stream"}
-_ENVELOPE_MODEL = Model(
+_ENVELOPE = Model(
     properties={
         "input": {"type": "object"},
+        "version": TEXT,
         "webhook": {"type": "string", "pattern": "^https?://"},
         "webhook_events_filter": {"type": "array", "items": one_of("start", "output", "logs", "completed")},
+        "stream": FLAG,
     },
     required=("input",),
 )
@@ -42,6 +43,7 @@ _STATUS = {
     State.CANCELED: "canceled",
     State.ABORTED: "aborted",
 }
+_KINDS = {"missing": "required", "unknown": "additional_property_not_allowed"}
 _ERRORS = {
     State.FAILED: "Prediction failed: the model ran out of memory (E1001)",
     State.MODERATED: "NSFW content detected. Try running it again, or try a different prompt.",
@@ -87,20 +89,10 @@ class Replicate(Desk):
             return _not_found()
         if not isinstance(body, dict):
             return _problem(400, "Invalid JSON", "The request body is not a JSON object")
-        unknown = sorted(set(body) - _ENVELOPE)
-        if unknown:
-            return _invalid(
-                [
-                    (
-                        "(root)",
-                        "additional_property_not_allowed",
-                        f"Additional property {unknown[0]} is not allowed",
-                    )
-                ]
-            )
-        found = problems(_ENVELOPE_MODEL, body, closed=False) or self.check(model, body.get("input"))
-        if found:
-            return _invalid([_words(problem) for problem in found])
+        if found := self.check(_ENVELOPE, body):
+            return _invalid(found, "")
+        if found := self.check(model, body["input"]):
+            return _invalid(found, "input.")
         order = self._order(name, model, body | ({"deployment": name} if deployed else {}), request)
         return self.submit(request, order, now, lambda job, at: self._created(request, job, at))
 
@@ -205,12 +197,48 @@ class Replicate(Desk):
             value["deadline"] = _stamp(job.created + job.order.done_within)
         return value
 
-    def _output(model: Model, value: dict[str, Any]) -> Output:
+    def _output(self, job: Job) -> Any:
+        urls = self.files(job)
+        many = self.models[job.model].many
+        return (urls if many else urls[0]) if urls else ([] if many else None)
+
+    def notice(self, request: Request, job: Job, now: float) -> Notice | None:
+        event = "completed" if job.state(now).ended else "start"
+        if job.order.webhook is None or (job.order.events and event not in job.order.events):
+            return None
+        body = message(self.prediction(request, job, now))
+        name = f"msg_{job.id}_{event}"
+        return Notice(
+            url=job.order.webhook,
+            body=body,
+            headers=lambda at: standard_headers(WEBHOOK_SECRET, name, body, at),
+        )
+
+    # --- refusals -----------------------------------------------------------------------------------------
+
+    def rate_limited(self, fault: Fault) -> Reply:
+        seconds = max(1, round(fault.duration))
+        detail = f"Request was throttled. Your rate limit resets in ~{seconds}s."
+        answer = reply(
+            429, {"title": "Request was throttled", "detail": detail, "status": 429, "retry_after": seconds}
+        )
+        return Reply(status=429, headers={**answer.headers, "retry-after": str(seconds)}, body=answer.body)
+
+    def server_error(self, fault: Fault) -> Reply:
+        return _problem(500, "Internal server error", "Something went wrong. Please try again later.")
+
+    def no_credit(self, fault: Fault) -> Reply:
+        return _problem(402, "Insufficient credit", "You have insufficient credit to run this model.")
+
+
+def _output(model: Model, value: dict[str, Any]) -> Output:
     ratio = value.get("aspect_ratio")
     if model.kind == "video":
         sized = sizes.seedance if model.family == "seedance" else sizes.frame
-        words = str(value.get("resolution", "1080p")), ratio or "16:9"
-        return clip(sizes.pixels_of(value.get("size")) or sized(*words), value.get("duration"), value.get("fps"))
+        size = sizes.pixels_of(value.get("size")) or sized(
+            str(value.get("resolution", "1080p")), ratio or "16:9"
+        )
+        return clip(size, value.get("duration"), value.get("fps"))
     if "custom" not in (ratio, value.get("size")):
         value = {name: item for name, item in value.items() if name not in ("width", "height")}
         if model.family == "seedream":
@@ -252,13 +280,15 @@ def _not_found() -> Reply:
     return _problem(404, "Not found", "The requested resource could not be found.")
 
 
-def _words(problem: Problem) -> tuple[str, str, str]:
-    kind = {"missing": "required", "unknown": "additional_property_not_allowed"}.get(problem.kind, "invalid")
-    return f"input.{problem.field}".rstrip("."), kind, problem.message
-
-
-def _invalid(fields: list[tuple[str, str, str]]) -> Reply:
-    listed = [{"type": kind, "field": field, "description": text} for field, kind, text in fields]
-    detail = "".join(f"- {field}: {text}\n" for field, _, text in fields)
+def _invalid(found: tuple[Problem, ...], where: str) -> Reply:
+    listed = [
+        {
+            "type": _KINDS.get(item.kind, "invalid"),
+            "field": f"{where}{item.field}",
+            "description": item.message,
+        }
+        for item in found
+    ]
+    detail = "".join(f"- {item['field']}: {item['description']}\n" for item in listed)
     body = {"title": "Input validation failed", "detail": detail, "status": 422, "invalid_fields": listed}
     return reply(422, body)
