@@ -12,11 +12,10 @@ from collections.abc import Callable, Mapping, Sequence
 
 from .attempt import Attempt, Fault, Outcome, flaw, is_money, misnamed
 from .breaker import Signal
-from .circuits import ANY
 from .decide import Explanation, Question, explained, sane_costs
 from .engine import Engine, Told
 from .errors import UnknownStore
-from .events import BreakerChanged, Herald, Hook, LogHook
+from .events import Herald, Hook, LogHook
 from .flights import Flight
 from .health import Health, report
 from .memo import Memo
@@ -44,6 +43,7 @@ class Island:
         self._names = Names()
         self._last_now = 0.0
         self._memo = Memo(policy.orders_most)
+        self._kept = self._memo.table  # at hand for the one line that must be fast
         self.rankings = MemoryRankings(self._now, policy.models_most)
         counters = MemoryCounters(policy.models_most)
         self._engine = Engine(policy, counters, self.rankings, random_source(seed))
@@ -94,9 +94,10 @@ class Island:
         """
         try:
             now = self._tick()
-            kept = self._memo.table[model][allowed, order, region, work, sticky, account]
-            for since, until, paid, result in kept:
-                if since <= now < until and paid == costs:
+            kept = self._kept[model, allowed, order, region, work, sticky, account]
+            while kept is not None:
+                until, paid, result, kept = kept
+                if now < until and paid == costs:
                     return result
         except Exception:  # noqa: BLE001  # nothing remembered, or nothing that can be: decide
             pass
@@ -173,7 +174,7 @@ class Island:
                 started = self._now()
                 flight = Flight(region, model, provider, account, work, started)
                 block, changes = self._engine.admit(name, flight, started)
-                self._forget(changes)
+                self._memo.forget(*(change.model for change in changes))
             self._herald.tell(changes)
         except Exception as error:  # noqa: BLE001  # intelligence fails open
             self._herald.fell_open("attempt", error)
@@ -264,22 +265,21 @@ class Island:
     def _take(self, of: Attempt | Ticket, told: Told, now: float) -> None:
         with self._lock:
             changes = self._engine.take(of, told, now)
-            self._memo.forget(of.model)
-            self._forget(changes)
+            self._memo.forget(of.model, *(change.model for change in changes))
         self._herald.tell(changes)
 
     def _steer(self, signal: Signal, provider: str, account: str | None, model: str | None) -> None:
         with self._lock:
             changes = self._engine.steer(signal, provider, account, model, self._now())
-            self._forget(changes)
+            self._memo.forget(*(change.model for change in changes))
         self._herald.tell(changes)
 
     def _remember(self, q: Question, priced: bool, order: Order, blocks: Mapping[str, Blocked]) -> None:
         """Keep an order for as long as nothing can change it but a report."""
         waits = [block.retry_after for block in blocks.values() if block.retry_after is not None]
-        now, key = self._tick(), (q.allowed, q.order, q.region, q.work, q.sticky, q.account)
+        now, key = self._tick(), (q.model, q.allowed, q.order, q.region, q.work, q.sticky, q.account)
         until = now + min([self.policy.refresh, *waits])
-        self._memo.keep(q.model, key, q.costs if priced else None, order, now, until)
+        self._memo.keep(key, q.costs if priced else None, order, now, until)
 
     def _now(self) -> float:
         """The clock's time; the last good one where the clock itself is broken."""
@@ -288,13 +288,7 @@ class Island:
         except Exception:  # noqa: BLE001
             return self._last_now
         if math.isfinite(now):
+            if now < self._last_now - 1.0:  # a clock was set back: nothing that was kept may outlive it
+                self._memo.clear()
             self._last_now = now
         return self._last_now
-
-    def _forget(self, changes: Sequence[BreakerChanged]) -> None:
-        """Forget orders that a breaker may have changed."""
-        for change in changes:
-            if change.model == ANY:
-                self._memo.clear()
-            else:
-                self._memo.forget(change.model)

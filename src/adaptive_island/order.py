@@ -47,7 +47,7 @@ class Order(tuple[str, ...]):
         dropped: tuple[str, ...] = (),
     ) -> Order:
         """Build an order; islands do this."""
-        self = super().__new__(cls, providers)
+        self = tuple.__new__(cls, providers)
         own = self.__dict__  # __setattr__ refuses
         own["model"], own["source"], own["reason"], own["dropped"] = model, source, reason, dropped
         return self

@@ -45,6 +45,19 @@ def test_the_band_is_measured_from_the_best_that_is_left() -> None:
     assert banded(["a", "b", "c"], [0.90, 0.908, 0.916], 0.01) == ["b", "c", "a"]
 
 
+@given(
+    st.lists(st.floats(-1, 1).map(lambda score: round(score, 2)), min_size=1, max_size=9), st.floats(0, 0.3)
+)
+def test_banded_is_what_its_sentence_says(scores: list[float], band: float) -> None:
+    """Again and again: of those within the band of the best that is left, the earliest goes first."""
+    left, expected = list(range(len(scores))), []
+    while left:
+        best = max(scores[i] for i in left)
+        expected.append(min(i for i in left if scores[i] >= best - band))
+        left.remove(expected[-1])
+    assert banded([str(i) for i in range(len(scores))], scores, band) == [str(i) for i in expected]
+
+
 def test_sticky_stays_within_the_band_only() -> None:
     assert arranged(["a", "b"], [0.95, 0.945], band=0.01, sticky="b") == ["b", "a"]
     assert arranged(["a", "b"], [0.95, 0.900], band=0.01, sticky="b") == ["a", "b"]
