@@ -1,0 +1,119 @@
+"""Regret of an island's orders, and of its peers', over nine regimes.
+
+Run: python -m benchmarks.routing [--rate low|high|REQUESTS_PER_SECOND] [--providers 3 5 8] [--seed N ...]
+     [--regime S1 ...] [--chooser island static ...]
+
+Prints the whole table as JSON lines: regret per 1,000 requests by regime, mean and worst, and the share of
+requests that succeeded. Exits non-zero where the island misses a target.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+from collections.abc import Callable
+
+from adaptive_island import Island, Ticket
+from adaptive_island.testing import FakeClock
+from benchmarks.harness import Report
+from benchmarks.peers.island_choosers import Gold, GoldHourly, LatencyCooldown, Static, Thompson
+from benchmarks.routing.world import REGIMES, SETS, Chooser, Score, run
+
+RATES = {"low": 0.005, "high": 0.05}
+SEEDS = {"low": 10, "high": 3}
+TARGETS = {"low": 4.0, "high": 1.5}
+WORST = 10.0
+EPOCH = 1_750_000_000.0
+MODEL = "maker/model"
+
+
+class OfIsland:
+    """An island as it would be used, on a virtual clock, with the order whose weights are the world's."""
+
+    def __init__(self, names: str, seed: int) -> None:
+        self.names = tuple(names)
+        self.clock = FakeClock(EPOCH)
+        self.island = Island.open("memory:", clock=self.clock, hook=lambda _event: None, seed=seed)
+
+    def order(self, now: float, costs: dict[str, float]) -> tuple[str, ...]:
+        self.clock.now = EPOCH + now
+        money = {name: round(dollars * 1e6) for name, dollars in costs.items()}
+        return self.island.rank(MODEL, self.names, order="balanced", costs=money)
+
+    def start(self, name: str, now: float) -> Ticket | None:
+        self.clock.now = EPOCH + now
+        ticket = self.island.attempt(MODEL, name)
+        return None if ticket.skip else ticket
+
+    def end(self, started: object, name: str, success: bool, seconds: float, now: float) -> None:
+        self.clock.now = EPOCH + now
+        assert isinstance(started, Ticket)
+        if success:
+            started.succeed()
+        else:
+            started.fail()
+
+
+CHOOSERS: dict[str, Callable[[str, int], Chooser]] = {
+    "island": OfIsland,
+    "static": Static,
+    "gold daily": Gold,
+    "gold hourly": GoldHourly,
+    "latency and cooldown": LatencyCooldown,
+    "thompson": Thompson,
+}
+
+
+def table(chooser: str, names: str, rate: float, seeds: list[int], regimes: list[str]) -> dict[str, Score]:
+    """The scores of one chooser by regime."""
+    result = {}
+    for regime in regimes:
+        total = Score()
+        for seed in seeds:
+            total.add(run(CHOOSERS[chooser](names, seed), REGIMES[regime], names, rate, seed))
+        result[regime] = total
+    return result
+
+
+def judge(report: Report, args: argparse.Namespace, count: int, rate: str) -> None:
+    """Print the lines of all choosers for one number of providers and one rate."""
+    per_second = RATES.get(rate) or float(rate)
+    seeds = args.seed or list(range(SEEDS.get(rate, 3)))
+    finals = {}
+    for chooser in args.chooser:
+        scores = table(chooser, SETS[count], per_second, seeds, args.regime)
+        regrets = {regime: round(score.per_thousand, 2) for regime, score in scores.items()}
+        mean, worst = statistics.fmean(regrets.values()), max(regrets.values())
+        finals[chooser] = {regime: score.final for regime, score in scores.items()}
+        name = f"{chooser}: regret per 1,000 requests, {count} providers, {rate} traffic"
+        if chooser == "island" and rate in TARGETS:
+            report.at_most(name, mean, TARGETS[rate], peer=None, unit="regret", regimes=regrets)
+            report.at_most(f"{name}, worst regime", worst, WORST, peer=None, unit="regret")
+        else:
+            report.context(name, mean, unit="regret", worst=worst, regimes=regrets)
+    if {"island", "static"} <= finals.keys():
+        gap = max(finals["static"][r] - finals["island"][r] for r in args.regime)
+        name = f"island: final success below the static order, {count} providers, {rate} traffic"
+        report.at_most(name, gap, 0.001, peer="static", unit="share")
+
+
+def main() -> None:
+    """Run what was asked for."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--rate", nargs="+", default=["low", "high"])
+    parser.add_argument("--providers", nargs="+", type=int, choices=list(SETS), default=list(SETS))
+    parser.add_argument("--seed", nargs="+", type=int)
+    parser.add_argument("--regime", nargs="+", choices=list(REGIMES), default=list(REGIMES))
+    parser.add_argument("--chooser", nargs="+", choices=list(CHOOSERS), default=list(CHOOSERS))
+    args = parser.parse_args()
+    report = Report("routing")
+    for rate in args.rate:
+        for count in args.providers:
+            judge(report, args, count, rate)
+    report.finish()
+
+
+if __name__ == "__main__":
+    main()

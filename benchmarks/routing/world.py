@@ -1,0 +1,228 @@
+"""A world of providers to choose from: what they do when, and what a choice is worth.
+
+Requests arrive as a Poisson process over 72 hours. Each is tried with at most three providers in the
+order that a chooser gives; a failure moves on at once; a chooser hears of an attempt when it ends. A
+request is worth 1 if it succeeds, less 0.3 for each minute until its end, 0.2 for each $0.05 paid and
+0.10 for each failed attempt. Failures cost nothing but time (lognormal around 1.5 s).
+
+Regret is the expected worth of the best order at that moment (every permutation tried, true parameters)
+minus that of the order chosen: no luck of the draw is in it. Nine regimes, S1 to S9, change the providers
+on the way.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import math
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Protocol
+
+HOUR, HORIZON, TRIES = 3_600.0, 72 * 3_600.0, 3
+FAILURE_MEDIAN, FAILURE_SPREAD = 1.5, 0.5
+
+
+@dataclass(frozen=True)
+class Provider:
+    """Chance of success, median and log spread of the seconds of a success, dollars, seconds of a failure."""
+
+    name: str
+    success: float
+    median: float
+    spread: float
+    dollars: float
+    failure: float = FAILURE_MEDIAN * math.exp(FAILURE_SPREAD**2 / 2)
+
+
+ALL = {
+    p.name: p
+    for p in (
+        Provider("a", 0.985, 6, 0.35, 0.030),
+        Provider("b", 0.970, 9, 0.40, 0.030),
+        Provider("c", 0.950, 14, 0.50, 0.028),
+        Provider("d", 0.900, 5, 0.60, 0.034),
+        Provider("e", 0.970, 20, 0.40, 0.028),
+        Provider("f", 0.930, 8, 0.50, 0.032),
+        Provider("g", 0.960, 12, 0.40, 0.029),
+        Provider("h", 0.880, 7, 0.60, 0.027),
+    )
+}
+SETS = {3: "abe", 5: "abcde", 8: "abcdefgh"}
+
+Regime = Callable[[Provider, float], Provider]
+
+
+def _between(hours: float, start: float, end: float) -> bool:
+    return start <= hours < end
+
+
+def _s2(p: Provider, h: float) -> Provider:
+    """a is down for two hours."""
+    return replace(p, success=0.02, failure=1.0) if p.name == "a" and _between(h, 30, 32) else p
+
+
+def _s3(p: Provider, h: float) -> Provider:
+    """a browns out: fails often and late, and is slow."""
+    bad = p.name == "a" and _between(h, 30, 36)
+    return replace(p, success=0.60, median=3 * p.median, failure=30.0) if bad else p
+
+
+def _s4(p: Provider, h: float) -> Provider:
+    """a is six times slower for twelve hours."""
+    return replace(p, median=6 * p.median) if p.name == "a" and _between(h, 28, 40) else p
+
+
+def _s5(p: Provider, h: float) -> Provider:
+    """a costs four times as much from hour 30 on."""
+    return replace(p, dollars=4 * p.dollars) if p.name == "a" and h >= 30 else p
+
+
+def _s6(p: Provider, h: float) -> Provider:
+    """a starts badly and becomes the best."""
+    return replace(p, success=0.30) if p.name == "a" and h < 20 else p
+
+
+def _s7(p: Provider, h: float) -> Provider:
+    """e becomes the best, at half the price."""
+    better = p.name == "e" and h >= 12
+    return replace(p, success=0.995, median=4.0, dollars=p.dollars / 2) if better else p
+
+
+def _s8(p: Provider, h: float) -> Provider:
+    """a flaps: ten minutes down, ten minutes up, for six hours."""
+    down = p.name == "a" and _between(h, 30, 36) and (h * 60) % 20 < 10
+    return replace(p, success=0.02) if down else p
+
+
+def _s9(p: Provider, h: float) -> Provider:
+    """All fail two times out of three for half an hour."""
+    return replace(p, success=0.35) if _between(h, 30, 30.5) else p
+
+
+REGIMES: dict[str, Regime] = {
+    "S1": lambda p, _h: p,
+    "S2": _s2,
+    "S3": _s3,
+    "S4": _s4,
+    "S5": _s5,
+    "S6": _s6,
+    "S7": _s7,
+    "S8": _s8,
+    "S9": _s9,
+}
+
+State = tuple[Provider, ...]
+
+
+@lru_cache(maxsize=100_000)
+def worth(state: State, order: tuple[str, ...]) -> float:
+    """Expected worth of trying these providers in this order."""
+    by_name = {p.name: p for p in state}
+    total, reached, elapsed = 0.0, 1.0, 0.0
+    for name in order[:TRIES]:
+        p = by_name[name]
+        seconds = p.median * math.exp(p.spread**2 / 2)
+        gain = 1.0 - 0.3 * (elapsed + seconds) / 60.0 - 0.2 * p.dollars / 0.05
+        total += reached * (p.success * gain - (1.0 - p.success) * 0.10)
+        reached *= 1.0 - p.success
+        elapsed += p.failure
+    return total - reached * 0.3 * elapsed / 60.0
+
+
+@lru_cache(maxsize=10_000)
+def best(state: State) -> float:
+    """The worth of the best order."""
+    names = [p.name for p in state]
+    return max(worth(state, order) for order in itertools.permutations(names, min(TRIES, len(names))))
+
+
+class Chooser(Protocol):
+    """A way to choose. `costs` are the dollars each provider asks at the moment; use them or not."""
+
+    def order(self, now: float, costs: dict[str, float]) -> tuple[str, ...]:
+        """Providers, best first; may leave some out."""
+        ...
+
+    def start(self, name: str, now: float) -> object | None:
+        """An attempt starts; returns something to end it with, None to skip this provider."""
+        ...
+
+    def end(self, started: object, name: str, success: bool, seconds: float, now: float) -> None:
+        """An attempt ended."""
+        ...
+
+
+@dataclass
+class Score:
+    """What came of it."""
+
+    requests: int = 0
+    regret: float = 0.0
+    succeeded: int = 0
+    attempts: int = 0
+
+    def add(self, other: Score) -> None:
+        """Sum up."""
+        self.requests += other.requests
+        self.regret += other.regret
+        self.succeeded += other.succeeded
+        self.attempts += other.attempts
+
+    @property
+    def per_thousand(self) -> float:
+        """Regret per 1,000 requests."""
+        return 1_000.0 * self.regret / max(1, self.requests)
+
+    @property
+    def final(self) -> float:
+        """The share of requests that succeeded in the end."""
+        return self.succeeded / max(1, self.requests)
+
+
+def run(chooser: Chooser, regime: Regime, names: str, rate: float, seed: int) -> Score:
+    """Play 72 hours with `rate` requests a second."""
+    arrivals, luck = random.Random(1_000 + seed), random.Random(2_000 + seed)
+    base = [ALL[name] for name in names]
+    score, ticks = Score(), itertools.count()
+    events: list[tuple[float, int, tuple[object, ...]]] = []
+    now = arrivals.expovariate(rate)
+    while now < HORIZON:
+        heapq.heappush(events, (now, next(ticks), ()))
+        now += arrivals.expovariate(rate)
+
+    def attempt(order: tuple[str, ...], place: int, tried: int, now: float) -> None:
+        state = {p.name: regime(p, now / HOUR) for p in base}
+        while place < len(order) and tried < TRIES:
+            name = order[place]
+            place += 1
+            started = chooser.start(name, now)
+            if started is None:
+                continue
+            p = state[name]
+            success = luck.random() < p.success
+            median = p.median if success else p.failure * math.exp(-(FAILURE_SPREAD**2) / 2)
+            seconds = luck.lognormvariate(math.log(median), p.spread if success else FAILURE_SPREAD)
+            score.attempts += 1
+            what = (order, place, tried + 1, name, success, seconds, started)
+            heapq.heappush(events, (now + seconds, next(ticks), what))
+            return
+
+    while events:
+        now, _tick, what = heapq.heappop(events)
+        if not what:
+            state = tuple(regime(p, now / HOUR) for p in base)
+            order = tuple(chooser.order(now, {p.name: p.dollars for p in state}))
+            score.requests += 1
+            score.regret += best(state) - worth(state, order[:TRIES])
+            attempt(order, 0, 0, now)
+            continue
+        order, place, tried, name, success, seconds, started = what  # type: ignore[assignment]
+        chooser.end(started, name, success, seconds, now)  # type: ignore[arg-type]
+        if success:
+            score.succeeded += 1
+        else:
+            attempt(order, place, tried, now)  # type: ignore[arg-type]
+    return score
