@@ -31,12 +31,11 @@ from .expressions import (
     walk,
 )
 from .fields import ABSENT
-from .mapping import Route
+from .mapping import Condition, Mapping, Route
 from .render import OMITTED, as_text, choose, fetched
 
-Compiled = Callable[
-    [dict[str, Any], frozenset[str]], "tuple[Any, Any, dict[str, str], tuple[dict[str, str], ...]] | None"
-]
+Made = tuple[Any, Any, dict[str, str], tuple[dict[str, str], ...]]  # arguments, body, dropped, fetches
+Compiled = Callable[[dict[str, Any], frozenset[str]], Made | None]
 MAX_TABLE: Final = 4096
 _REFUSED: Final = object()
 
@@ -45,6 +44,34 @@ def compile_route(route: Route, contract: Contract, provider: str) -> Compiled:
     """The route as a function of (values, given); it gives None where the interpreter has to say why not."""
     writer = _Writer(route, contract)
     return writer.function(f"<rosetta_bridge {contract.id} {provider}/{route.name}>")
+
+
+def compile_choice(mapping: Mapping, model: str) -> Callable[[dict[str, Any]], Route | None]:
+    """`mapping.route` as one chain of tests: the first route whose conditions hold."""
+    scope: dict[str, Any] = {"ABSENT": ABSENT}
+    lines = ["def choose(values):"]
+    for number, route in enumerate(mapping.routes):
+        scope[f"R{number}"] = route
+        tests = " and ".join(_test(condition, scope) for condition in route.when) or "True"
+        lines.append(f"    if {tests}: return R{number}")
+    source = "\n".join([*lines, "    return None", ""])
+    name = f"<rosetta_bridge {model} {mapping.provider}>"
+    linecache.cache[name] = (len(source), None, source.splitlines(True), name)
+    exec(compile(source, name, "exec"), scope)
+    choice: Callable[[dict[str, Any]], Route | None] = scope["choose"]
+    return choice
+
+
+def _test(condition: Condition, scope: dict[str, Any]) -> str:
+    if condition.second:  # rare: the condition itself is asked
+        name = f"C{len(scope)}"
+        scope[name] = condition.holds
+        return f"{name}(values)"
+    if condition.wanted == "value":
+        name = f"C{len(scope)}"
+        scope[name] = frozenset(condition.values)
+        return f"values.get({condition.field!r}, ABSENT) in {name}"
+    return f"{condition.field!r} {'in' if condition.wanted == 'present' else 'not in'} values"
 
 
 class _Writer:

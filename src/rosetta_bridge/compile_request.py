@@ -15,7 +15,7 @@ from .admit import CONTROL, DEFAULT_MAX_ITEMS
 from .contract import Contract
 from .fields import ABSENT, MAX_INTEGER, ORDER_FIELD, ORDERS, Field
 from .normalize import DEFAULT_ORDER, MAX_REQUEST_BYTES, Order, Values
-from .urls import MAX_URL, url_problem
+from .urls import MAX_URL, PLAIN_BELOW, url_problem
 
 Fast = Callable[[Any], "tuple[Values, frozenset[str], Order] | None"]
 _BYTES_PER_CHARACTER: Final = 4
@@ -24,11 +24,9 @@ _BYTES_PER_CHARACTER: Final = 4
 def compile_request(contract: Contract) -> Fast:
     """The good path of `normalize` for this contract."""
     scope: dict[str, Any] = {
-        "ABSENT": ABSENT,
-        "odd": CONTROL.search,
-        "url_problem": url_problem,
-        "ORDERS": ORDERS,
-    }
+        "ABSENT": ABSENT, "odd": CONTROL.search, "url_problem": url_problem, "ORDERS": ORDERS,
+        "plain": PLAIN.match, "PRIVATE": frozenset(PRIVATE_NAMES),
+    }  # fmt: skip
     lines = ["def normalize(data):", "    if type(data) is not dict: return None", "    count = 0"]
     for number, field in enumerate(contract.fields.values()):
         lines += [f"    {line}" for line in _field(field, f"v{number}", scope)]
@@ -106,7 +104,9 @@ def _text(field: Field, local: str) -> list[str]:
 
 
 def _url(local: str) -> list[str]:
-    return [f"type({local}) is not str", f"url_problem({local}) is not None"]
+    # The first step of `url_problem`, without the call: most URLs are plain.
+    plain = f"len({local}) < {PLAIN_BELOW} and (m := plain({local})) is not None and m[1] not in PRIVATE"
+    return [f"type({local}) is not str", f"(not ({plain}) and url_problem({local}) is not None)"]
 
 
 def _across(contract: Contract) -> list[str]:

@@ -112,9 +112,10 @@ class Catalog:
     @property
     def digest(self) -> str:
         """`sha256:...` over path and content of every file of every layer; it is in every payload."""
-        with self._lock:
-            self._digest = self._digest or self._layers.digest()
-            return self._digest
+        if not self._digest:
+            with self._lock:
+                self._digest = self._digest or self._layers.digest()
+        return self._digest
 
     def problems(self) -> tuple[Problem, ...]:
         """Load everything and return all that is wrong, instead of raising at the first model."""

@@ -6,16 +6,16 @@ from collections.abc import Callable
 from datetime import date
 from typing import Any
 
-from .compile import Compiled, compile_route
+from .compile import Compiled, Made, compile_choice, compile_route
 from .compile_request import Fast, compile_request
 from .contract import Contract
 from .errors import InvalidRequest, Issue, NotEligible, did_you_mean
-from .fields import ABSENT, ORDER_FIELD
+from .fields import ORDER_FIELD
 from .layers import Override
 from .mapping import Mapping, Route
 from .normalize import normalize
 from .prices import price_micros
-from .render import Rendered, render_route
+from .render import render_route
 from .schema import limits, request_schema
 from .values import Cost, Payload, Request, Verdict
 
@@ -43,9 +43,15 @@ class Model:
         self.contract, self.mappings, self.overrides = contract, {m.provider: m for m in mappings}, overrides
         self._digest, self._known, self._on, self._include = digest, known_providers, on, include
         self._routes: dict[tuple[str, str], Compiled] = {}
+        self._choices: dict[str, Callable[[dict[str, Any]], Route | None]] = {}
+        self._shut = {
+            (m.provider, r.name): why for m in mappings for r in m.routes if (why := self._closed(r))
+        }
         self._fast: Fast | None = None
         self.id, self.kind, self.lab = contract.id, contract.kind, contract.lab
-        self.providers = tuple(m.provider for m in mappings if any(self._closed(r) is None for r in m.routes))
+        self.providers = tuple(
+            m.provider for m in mappings if any((m.provider, r.name) not in self._shut for r in m.routes)
+        )
 
     def __repr__(self) -> str:
         return f"<Model {self.id}: {', '.join(self.providers) or 'no provider'}>"
@@ -59,7 +65,8 @@ class Model:
         if self._fast is None:
             self._fast = compile_request(self.contract)
         values, given, order = self._fast(data) or normalize(self.contract, data, self._known)
-        request = Request(self.id, self.kind, values, given, order, _asked(values), work_class(values))
+        asked = values.get("generation_output_number", 1)
+        request = Request(self.id, self.kind, values, given, order, asked, work_class(values))
         if isinstance(order, tuple) and not any(self._reasons(request, name) == () for name in order):
             eligible = self.eligible(request)
             if eligible:
@@ -105,14 +112,13 @@ class Model:
 
     def render(self, request: Request, provider: str) -> Payload:
         """The provider's payload, whole. Raises `NotEligible` when it cannot honour the request."""
-        route, rendered, reasons = self._attempt(request, provider)
-        if reasons or route is None or rendered is None:
+        route, made, reasons = self._attempt(request, provider)
+        if route is None or made is None:
             raise NotEligible(provider, reasons)
+        arguments, body, dropped, fetches = made
         return Payload(
-            provider=provider, route=route.name, method="POST", path=route.path, model=route.model,
-            encoding=route.encoding, headers=dict(route.headers), body=rendered.body,
-            arguments=rendered.arguments, fetches=rendered.fetches, dropped=rendered.dropped,
-            catalog_digest=self._digest(),
+            provider, route.name, "POST", route.path, route.model, route.encoding, dict(route.headers), body,
+            arguments, fetches, dropped, self._digest(),
         )  # fmt: skip
 
     def cost(self, request: Request, provider: str) -> Cost | None:
@@ -149,7 +155,7 @@ class Model:
             return "its evidence is secondary; open the catalogue with include='secondary' to use it"
         return None
 
-    def _attempt(self, request: Request, provider: str) -> tuple[Route | None, Rendered | None, Reasons]:
+    def _attempt(self, request: Request, provider: str) -> tuple[Route | None, Made | None, Reasons]:
         if request.model != self.id:
             raise ValueError(
                 f"a request for {request.model} was given to {self.id}; normalize it with this model"
@@ -161,17 +167,21 @@ class Model:
                 None,
                 (("", f"{self.id} is not served there ({did_you_mean(provider, self.mappings)})"),),
             )
-        route = mapping.route(request.values)
+        choose = self._choices.get(provider)
+        if choose is None:
+            choose = self._choices[provider] = compile_choice(mapping, self.id)
+        route = choose(request.values)
         if route is None:
             return None, None, tuple(_unmatched(mapping, request))
-        if (closed := self._closed(route)) is not None:
+        if self._shut and (closed := self._shut.get((provider, route.name))) is not None:
             return route, None, (("", closed),)
         made = self._compiled(provider, route)(request.values, request.given)
         if made is not None:
-            return route, Rendered(*made, ()), ()
+            return route, made, ()
         # Not the good case, as far as the compiled route can tell: the interpreter decides and says why.
-        rendered = render_route(route, self.contract, request.values, request.given)
-        return route, rendered, rendered.reasons
+        told = render_route(route, self.contract, request.values, request.given)
+        made = None if told.reasons else (told.arguments, told.body, told.dropped, told.fetches)
+        return route, made, told.reasons
 
     def _compiled(self, provider: str, route: Route) -> Compiled:
         compiled = self._routes.get((provider, route.name))
@@ -193,18 +203,11 @@ def _unmatched(mapping: Mapping, request: Request) -> list[tuple[str, str]]:
     return list(dict.fromkeys(told)) or [("", "no route")]
 
 
-def _asked(values: dict[str, Any]) -> int:
-    return int(values.get("generation_output_number", 1))
-
-
 def work_class(values: dict[str, Any]) -> str:
     """`1080p/8s`, `2K`, `8s`, `1024x768` or `default`; see `Request.work`."""
-    size = values.get("generation_resolution", ABSENT)
-    width, height = values.get("generation_width", ABSENT), values.get("generation_height", ABSENT)
-    if size is ABSENT and width is not ABSENT and height is not ABSENT:
-        size = f"{width}x{height}"
-    duration = values.get("generation_duration", ABSENT)
-    parts = [] if size is ABSENT else [str(size)]
-    if duration is not ABSENT:
-        parts.append(f"{duration:g}s" if isinstance(duration, int | float) else str(duration))
-    return "/".join(parts) or "default"
+    size, seconds = values.get("generation_resolution"), values.get("generation_duration")
+    if size is None and "generation_width" in values and "generation_height" in values:
+        size = f"{values['generation_width']}x{values['generation_height']}"
+    if seconds is None:
+        return "default" if size is None else str(size)
+    return f"{seconds}s" if size is None else f"{size}/{seconds}s"

@@ -11,12 +11,13 @@ import re
 from typing import Final
 
 MAX_URL: Final = 2048
+PLAIN_BELOW: Final = 250
 _SHAPE = re.compile(r"https?://(?P<host>[A-Za-z0-9._-]+)(?::(?P<port>[0-9]{1,5}))?(?:[/?#][!-~]*)?\Z")
 # Most URLs are of this shape and need no closer look; it takes nothing that the long way would refuse.
-_PLAIN = re.compile(r"https://(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+([a-z]{2,63})(?:/[!-~]*)?\Z")
+PLAIN = re.compile(r"https://(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+([a-z]{2,63})(?:/[!-~]*)?\Z")
 _LABEL = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?\Z")
 _NUMERIC = re.compile(r"(?i)(0x[0-9a-f]*|[0-9]+)\Z")
-_PRIVATE_NAMES: Final = (
+PRIVATE_NAMES: Final = (
     "localhost",
     "local",
     "internal",
@@ -33,7 +34,7 @@ _PRIVATE_NAMES: Final = (
 
 def url_problem(url: str) -> tuple[str, str] | None:
     """(what is wrong, what to do), or None for a good URL."""
-    if len(url) < 250 and (plain := _PLAIN.match(url)) is not None and plain[1] not in _PRIVATE_NAMES:
+    if len(url) < PLAIN_BELOW and (plain := PLAIN.match(url)) is not None and plain[1] not in PRIVATE_NAMES:
         return None
     if len(url) > MAX_URL:
         return f"has {len(url)} characters; at most {MAX_URL} are allowed", "send a shorter URL"
@@ -59,7 +60,7 @@ def _host_problem(host: str) -> tuple[str, str] | None:
         return _address_problem(host)
     if len(host) > 253 or not all(_LABEL.match(label) for label in labels):
         return "has a malformed host name", "check the URL"
-    if len(labels) < 2 or labels[-1] in _PRIVATE_NAMES:
+    if len(labels) < 2 or labels[-1] in PRIVATE_NAMES:
         return f"names the private host {host[:80]}", "media must be public"
     return None
 

@@ -1,0 +1,1 @@
+"""How fast one request becomes a provider's payload: `python -m benchmarks.bridge`."""
