@@ -116,12 +116,9 @@ class SQLiteStore:
 
     @contextmanager
     def scan(self, account: str | None = None) -> Iterator[_Picture]:
-        connection = self._file().connect(read_only=True)
-        try:
+        with self._file().scanning() as connection:
             connection.execute("BEGIN")
             yield _Picture(connection, account)
-        finally:
-            connection.close()
 
     def close(self) -> None:
         if not self._closed:

@@ -9,8 +9,10 @@ SQLite before 3.51.3 can corrupt a WAL file when two connections write or checkp
 process may write a file: the first to write takes a lock on a file beside it, which the system gives back
 when the process ends, however it ends. Any process may read.
 
-A connection must not cross a fork. A child leaves everything that it inherited untouched, closing included,
-and opens the file anew.
+Nothing of SQLite may cross a fork: a child that inherits an open file believes to hold locks that are its
+parent's, also for connections that it opens itself. Therefore a process closes its connections before it
+forks and opens them again when it next needs them, and so does the child. A fork in the middle of a
+transaction of the forking thread cannot be helped that way; the child then refuses to open the file.
 """
 
 from __future__ import annotations
@@ -29,13 +31,14 @@ from ledger_fortress.errors import StoreBusy, StoreUnavailable, WriterElsewhere
 
 BUSY_SECONDS: Final = 5.0
 FIRST_PAUSE: Final = 0.001
-LONGEST_PAUSE: Final = 0.05
+LONGEST_PAUSE: Final = 0.005  # a longer one loses to a writer that hardly pauses between two commits
 _BUSY_CODES: Final = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 _T = TypeVar("_T")
 
 _registry: dict[str, SharedFile] = {}
 _registry_lock = threading.Lock()
-_abandoned: list[object] = []  # a parent's connections: kept alive in the child so that nothing closes them
+_abandoned: list[object] = []  # kept alive so that nothing closes them: see _after_fork_in_child
+_tainted: set[str] = set()  # files that were in use while this process was forked
 
 
 def several_writers_are_safe(version: tuple[int, ...] = sqlite3.sqlite_version_info) -> bool:
@@ -75,6 +78,7 @@ class SharedFile:
         self._writer: sqlite3.Connection | None = None
         self._reader: sqlite3.Connection | None = None
         self._process_lock: IO[bytes] | None = None
+        self._scans = 0
 
     @contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:
@@ -96,6 +100,21 @@ class SharedFile:
             if self._reader is None:
                 self._reader = self.connect(read_only=True)
             yield self._reader
+
+    @contextmanager
+    def scanning(self) -> Iterator[sqlite3.Connection]:
+        """A reading connection of its own, for long reads."""
+        with self._read_lock:
+            self._scans += 1
+        try:
+            connection = self.connect(read_only=True)
+            try:
+                yield connection
+            finally:
+                _close(connection)
+        finally:
+            with self._read_lock:
+                self._scans -= 1
 
     def forget_writer(self) -> None:
         """Drop the writing connection after an error that leaves its state in doubt. Call while writing."""
@@ -122,16 +141,36 @@ class SharedFile:
 
     def close(self) -> None:
         """Close everything; the last to close also empties the WAL into the file."""
-        with self._read_lock:
-            reader, self._reader = self._reader, None
-        with self._write_lock:
-            writer, self._writer = self._writer, None
-            for connection in (reader, writer):
-                if connection is not None:
-                    _close(connection)
+        with self._read_lock, self._write_lock:
+            self._close_connections()
             lock, self._process_lock = self._process_lock, None
             if lock is not None:
                 lock.close()
+
+    def before_fork(self) -> bool:
+        """Wait for running calls and close the connections. False: something stays open."""
+        for lock in (self._read_lock, self._write_lock):
+            if not lock.acquire(timeout=BUSY_SECONDS):
+                if lock is self._write_lock:
+                    self._read_lock.release()
+                return False
+        if self._scans:
+            self.after_fork()
+            return False
+        self._close_connections()
+        return True
+
+    def after_fork(self) -> None:
+        """In the parent: let calls go on."""
+        self._write_lock.release()
+        self._read_lock.release()
+
+    def _close_connections(self) -> None:
+        reader, self._reader = self._reader, None
+        writer, self._writer = self._writer, None
+        for connection in (reader, writer):
+            if connection is not None:
+                _close(connection)
 
     @staticmethod
     def _set_up(connection: sqlite3.Connection, read_only: bool) -> None:
@@ -162,6 +201,10 @@ class SharedFile:
 def acquire(path: str, factory: type[sqlite3.Connection], several_writers: bool) -> SharedFile:
     """This process's share of the file, made on first use."""
     real = os.path.realpath(path)
+    if real in _tainted:
+        raise StoreUnavailable(
+            f"{path} was in use while this process was forked: fork at another time, or use spawn"
+        )
     with _registry_lock:
         shared = _registry.get(real)
         if shared is None:
@@ -201,12 +244,36 @@ def _close(connection: sqlite3.Connection) -> None:
         _abandoned.append(connection)
 
 
-def _after_fork() -> None:
+_closed_for_fork: list[SharedFile] = []
+_open_at_fork: list[SharedFile] = []
+
+
+def _before_fork() -> None:
+    _registry_lock.acquire()
+    for shared in _registry.values():
+        (_closed_for_fork if shared.before_fork() else _open_at_fork).append(shared)
+
+
+def _after_fork_in_parent() -> None:
+    for shared in _closed_for_fork:
+        shared.after_fork()
+    _closed_for_fork.clear()
+    _open_at_fork.clear()
+    _registry_lock.release()
+
+
+def _after_fork_in_child() -> None:
     global _registry_lock
-    _abandoned.append(dict(_registry))
-    _registry.clear()
+    _tainted.update(shared.path for shared in _open_at_fork)
+    _abandoned.extend(_registry.values())
+    for inherited in (_registry, _closed_for_fork, _open_at_fork):
+        inherited.clear()
     _registry_lock = threading.Lock()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
+    os.register_at_fork(
+        before=_before_fork,
+        after_in_parent=_after_fork_in_parent,
+        after_in_child=_after_fork_in_child,
+    )
