@@ -15,7 +15,7 @@ from .admit import CONTROL, DEFAULT_MAX_ITEMS
 from .contract import Contract
 from .fields import ABSENT, MAX_INTEGER, ORDER_FIELD, ORDERS, Field
 from .normalize import DEFAULT_ORDER, MAX_REQUEST_BYTES, Order, Values
-from .urls import MAX_URL, PLAIN_BELOW, url_problem
+from .urls import MAX_URL, PLAIN, PLAIN_BELOW, PRIVATE_NAMES, url_problem
 
 Fast = Callable[[Any], "tuple[Values, frozenset[str], Order] | None"]
 _BYTES_PER_CHARACTER: Final = 4
