@@ -12,6 +12,7 @@ import json
 import logging
 import shutil
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from examples.demo.proofs import prove
@@ -25,13 +26,13 @@ RECORD = "demo.json"
 OURS = {"arrow", "artifacts", "ledger", "log", "spool"}  # what a run leaves in `data`
 
 
-def main() -> int:
+def main(argv: Sequence[str] | None = None) -> int:
     """Perform, report, and say by the exit code whether every promise was kept."""
     parser = argparse.ArgumentParser(prog="python -m examples.demo", description="The main job, end to end.")
     parser.add_argument("--plain", action="store_true", help="lines instead of a table that is redrawn")
     parser.add_argument("--quick", action="store_true", help="shorter waits and one generation less")
     parser.add_argument("--out", type=Path, default=Path("demo-output"), help="the folder for everything")
-    given = parser.parse_args()
+    given = parser.parse_args(argv)
     try:
         folder = fresh(given.out)
         screen = open_screen(given.plain)

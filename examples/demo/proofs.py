@@ -50,6 +50,7 @@ def prove(evidence: Evidence) -> list[Proof]:
         _files(evidence),
         _sent_once(evidence),
         _lost(evidence),
+        _found(evidence),
         _late(evidence),
         _too_dear(evidence),
         _rejected(evidence),
@@ -115,7 +116,7 @@ def _files(evidence: Evidence) -> Proof:
         or decoded(path, file.media_type) != (file.width, file.height)
     ]
     return Proof(
-        "every result is a real file with the announced hash and size",
+        "every result is a real file of the recorded hash and size",
         bool(evidence.files) and not wrong,
         f"wrong: {', '.join(wrong)}" if wrong else f"{len(evidence.files)} files decoded and hashed",
     )
@@ -141,7 +142,7 @@ def _sent_once(evidence: Evidence) -> Proof:
     known = {a.id for _, generation in performed(evidence) for a in generation.attempts}
     worst = max(arrived.values(), default=0)
     return Proof(
-        "a paid call leaves at most once per attempt, and each is in our record",
+        "a paid call leaves at most once per attempt, and is in our record",
         worst == 1 and set(arrived) <= known,
         f"{len(arrived)} submits reached providers, none twice",
     )
@@ -159,7 +160,24 @@ def _lost(evidence: Evidence) -> Proof:
                 if len(at) != 1 or not waste or generation.status is not Status.SUCCEEDED:
                     bad.append(scene.number)
     return Proof(
-        "a lost answer is not a failure: never sent there twice, possible waste written down",
+        "an answer lost for good: not sent there twice, possible waste noted",
+        bool(seen) and not bad,
+        "; ".join(seen),
+    )
+
+
+def _found(evidence: Evidence) -> Proof:
+    """Doubt that was resolved: one submit, the provider's list of jobs was read, its result was used."""
+    bad, seen = [], []
+    listed = {call.provider for call in evidence.calls if call.on == "list"}
+    for scene, generation in performed(evidence):
+        for attempt in generation.attempts:
+            if attempt.id in scene.doubted and attempt.outcome is Outcome.USED:
+                seen.append(f"{scene.number:02d} at {attempt.provider}")
+                if len(generation.attempts) != 1 or attempt.provider not in listed:
+                    bad.append(scene.number)
+    return Proof(
+        "an answer lost, the job found in the provider's list: no second call",
         bool(seen) and not bad,
         "; ".join(seen),
     )
@@ -199,7 +217,9 @@ def _rejected(evidence: Evidence) -> Proof:
 def _second_click(evidence: Evidence) -> Proof:
     first = evidence.scenes[0].generation
     kept = first is not None and evidence.repeated == first.id
-    return Proof("the same idempotency key gives the same generation", kept, f"{evidence.repeated} twice")
+    return Proof(
+        "the same idempotency key gives the same generation", kept, f"{evidence.repeated[:12]}... twice"
+    )
 
 
 def _charges(evidence: Evidence) -> Proof:
@@ -231,7 +251,8 @@ def _replay(evidence: Evidence) -> Proof:
         and (account.available, account.held)
         == (evidence.balance.available.micros, evidence.balance.held.micros)
     )
-    return Proof("the entries replay to the balance", kept, str(evidence.verification))
+    seen = f"{len(evidence.entries)} entries give {evidence.balance}"
+    return Proof("the entries replay to the balance", kept, seen)
 
 
 def _bills(evidence: Evidence) -> Proof:
@@ -240,7 +261,7 @@ def _bills(evidence: Evidence) -> Proof:
     total = sum(bill.amount for bill in evidence.bills)
     kept = not wrong and total == sum(bill.billed for bill in bills)
     return Proof(
-        "the providers' bills are the costs that we wrote down, or within the possible waste",
+        "the providers' bills are our own records, or within possible waste",
         kept,
         f"differ: {', '.join(wrong)}" if wrong else f"{len(bills)} bills, {total / 1e6:g} in all",
     )

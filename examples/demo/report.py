@@ -13,6 +13,11 @@ from examples.demo.screen import Section, amount, said, status
 from examples.demo.stage import Evidence
 from ledger_fortress.entries import Entry
 
+SCORE = (
+    "Score: an expected success is worth 1, less waiting, money and failures, with the benefit of the doubt "
+    "for whoever was seen little. Near-ties keep the catalogue's order."
+)
+
 
 def sections(evidence: Evidence, proofs: Sequence[Proof], folder: Path) -> list[Section]:
     """The report, in the order in which it is printed."""
@@ -70,9 +75,7 @@ def _rankings(evidence: Evidence) -> list[Section]:
         made.append(
             Section(
                 title=f"Whom {model} would be sent to next, {order} first",
-                intro=f"{lines[0].reason}. Score: an expected success is worth 1, less waiting, money and "
-                "failures, with the benefit of the doubt for whoever was seen little. Near-ties keep the "
-                "catalogue's order.",
+                intro=f"{lines[0].reason.capitalize()}. {SCORE}",
                 columns=(
                     ">#", "provider", ">score", ">success", ">seconds", ">cost", ">attempts", "breaker",
                 ),

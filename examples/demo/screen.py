@@ -20,7 +20,8 @@ from ledger_fortress import Balance
 if TYPE_CHECKING:
     from rich.table import Table
 
-TITLE = "babysea-primitives: generations over four local providers, for one account with 5 credits"
+TITLE = "babysea-primitives: four local providers, one account with 5 credits"
+LEGEND = "charged: to the account. wasted: billed to us for nothing (?: perhaps)"
 _WORDS = {"not_sent": "unreachable", "http_429": "throttled"}
 _STYLES = {
     Outcome.USED: "green", Outcome.FAILED: "red", Outcome.UNKNOWN: "yellow", Outcome.DISCARDED: "magenta",
@@ -48,14 +49,13 @@ def said(scene: Scene, attempt: AttemptRecord) -> str:
     """What became of one attempt."""
     match attempt.outcome:
         case Outcome.USED:
-            return "used"
+            return "found, used" if attempt.id in scene.doubted else "used"
         case Outcome.UNKNOWN:
             return "answer lost"
         case Outcome.DISCARDED:
             return "late, discarded"
         case Outcome.FAILED:
-            refused = scene.generation is not None and scene.generation.error_code == "BSE2006"
-            return "moderated" if refused else _WORDS.get(attempt.code, attempt.code or "failed")
+            return "moderated" if attempt.moderation else _WORDS.get(attempt.code, attempt.code or "failed")
         case Outcome.CANCELED:
             return "canceled"
     return "overdue" if attempt.stop is Stop.OVERDUE else _GOING.get(attempt.state, attempt.state.value)
@@ -173,6 +173,7 @@ class Live:
         )
 
     def __enter__(self) -> Self:
+        self.console.print(TITLE, style="dim")
         self._live.start()
         return self
 
@@ -187,7 +188,7 @@ class Live:
         self._act = title
 
     def health(self, up: dict[str, bool]) -> None:
-        self._up.update(up)
+        self._up = dict(up)
 
     def credits(self, balance: Balance) -> None:
         self._credits = f"{amount(balance.available.decimal)} available, {amount(balance.held.decimal)} held"
@@ -201,19 +202,19 @@ class Live:
         from rich.text import Text
 
         seconds = (self._over or time.monotonic()) - self._began
-        head = Text.assemble(
-            (f"{seconds:5.1f} s  ", "bold"), (self._act, "bold cyan"), "   credits: ", self._credits
-        )
-        lamps = Text("providers: ")
+        head = Text.assemble(Text(f"{seconds:4.1f} s  ", "bold"), Text(self._act, "bold cyan"))
+        lamps = Text()
         for provider, is_up in self._up.items():
             lamps.append(f"{provider} {'up' if is_up else 'DOWN'}   ", "green" if is_up else "bold red")
-        return Group(head, lamps, self._table())
+        money = Text(f"credits: {self._credits}", "bold")
+        return Group(head, lamps, self._table(), money, Text(LEGEND, "dim"))
 
     def _table(self) -> Table:
         from rich.table import Table
 
         wide = self.console.width
-        table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold dim")
+        gap = 2 if wide >= 92 else 1
+        table = Table(box=None, pad_edge=False, padding=(0, gap, 0, 0), header_style="bold dim")
         table.add_column("#", justify="right")
         table.add_column("model", no_wrap=True, style="bold")
         table.add_column("providers asked, and what came of it", min_width=36)

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from adaptive_island import Explanation
 from examples.demo.stories import CREDITS, PRICES, TOO_DEAR, WRONG, Act, Pace, Story, acts
-from execution_arrow import AsyncArrow, Generation, InsufficientCredits, RequestRejected
+from execution_arrow import AsyncArrow, Generation, InsufficientCredits, Outcome, RequestRejected
 from execution_arrow.credentials import EnvironmentCredentials
 from execution_arrow.egress import EgressPolicy
 from execution_arrow.record import File
@@ -37,6 +37,7 @@ class Scene:
     story: Story
     generation: Generation | None = None
     refusal: str = ""
+    doubted: set[str] = field(default_factory=set)  # attempts whose answer was lost for a while
 
 
 class Screen(Protocol):
@@ -108,21 +109,26 @@ class Stage:
         self.scenes: list[Scene] = []
         self._latest: dict[str, Generation] = {}
         self._by_id: dict[str, Scene] = {}
+        self._up = dict.fromkeys(PROVIDERS, True)
 
     def watch(self, generation: Generation) -> None:
         """Called by the arrow with every change, on its loop."""
         self._latest[generation.id] = generation
         if (scene := self._by_id.get(generation.id)) is not None:
-            scene.generation = generation
-            self.screen.changed(scene)
+            self._show(scene, generation)
+
+    def _show(self, scene: Scene, generation: Generation) -> None:
+        scene.generation = generation
+        scene.doubted |= {a.id for a in generation.attempts if a.outcome is Outcome.UNKNOWN}
+        self.screen.changed(scene)
 
     async def play(self, arrow: AsyncArrow, box: Sandbox, act: Act) -> None:
         """Switch the faults on, start all stories of the act, wait for their ends."""
         for provider, fault in act.faults:
             box.fault(provider, fault)
-        down = {provider for provider, fault in act.faults if fault.is_outage}
+        self._up |= {provider: False for provider, fault in act.faults if fault.is_outage}
         self.screen.act(act.title)
-        self.screen.health({provider: provider not in down for provider in PROVIDERS if act.faults})
+        self.screen.health(self._up)
         started = [await self._start(arrow, story) for story in act.stories]
         self.screen.credits(await arrow.ledger.balance(ACCOUNT))
         await asyncio.gather(*(arrow.wait(generation, timeout=TIMEOUT) for generation in started))
@@ -138,8 +144,7 @@ class Stage:
             policy=story.policy,
         )
         self._by_id[made.id] = scene
-        scene.generation = self._latest.get(made.id, made)
-        self.screen.changed(scene)
+        self._show(scene, self._latest.get(made.id, made))
         return made.id
 
     def _enter(self, story: Story) -> Scene:

@@ -10,16 +10,8 @@ from execution_arrow import Policy, Status
 from execution_arrow.sandbox import Fault, Rate, Timing
 
 CREDITS = "5"
-#: Where the sandbox's own list does not have the price of what is asked here: Veo without sound, and pictures
-#: of a little over a million pixels, which the providers count as one megapixel.
-PRICES = {
-    "fal": {
-        "fal-ai/veo3.1": Rate(per_second=200_000),
-        "fal-ai/flux/schnell": Rate(per_output=3_000),
-        "fal-ai/flux-2-pro": Rate(per_output=30_000),
-    },
-    "replicate": {"black-forest-labs/flux-2-pro": Rate(per_output=30_000)},
-}
+#: The sandbox's own list has Veo's price with sound; without it a second costs half.
+PRICES = {"fal": {"fal-ai/veo3.1": Rate(per_second=200_000)}}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +26,7 @@ class Pace:
 
 
 SHOW = Pace(
-    timing=Timing(queue=0.3, image=0.9, video=2.0), patience=2.0, deadline=4.0, late=9.0, slow_polls=True
+    timing=Timing(queue=0.6, image=1.8, video=3.5), patience=2.0, deadline=5.0, late=12.0, slow_polls=True
 )
 QUICK = Pace(
     timing=Timing(queue=0.05, image=0.2, video=0.4), patience=0.5, deadline=2.5, late=4.5, slow_polls=False
