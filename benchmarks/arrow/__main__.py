@@ -12,22 +12,22 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from benchmarks.arrow.instant import (
-    InstantArtifacts,
-    InstantCredentials,
-    InstantNormalizer,
-    InstantProvider,
-    InstantTransport,
-)
 from benchmarks.harness import Report, interleave
 from benchmarks.peers.arrow_step_by_step import Orchestrator
 from execution_arrow import AsyncArrow
 from execution_arrow.ports import Transport
 from execution_arrow.providers.base import Call, Reply
+from execution_arrow.testing import (
+    FakeArtifacts,
+    FakeCredentials,
+    FakeNormalizer,
+    FakeProvider,
+    FakeTransport,
+)
 from execution_arrow.wiring import Parts, default_parts
 
 IN_FLIGHT, GENERATIONS, ROUNDS = 64, 192, 7
@@ -39,17 +39,17 @@ def parts_in(folder: Path, transport: Transport) -> Parts:
     parts = default_parts(
         folder,
         transport=transport,
-        credentials=InstantCredentials(),
-        providers={"instant": InstantProvider()},
+        credentials=FakeCredentials(),
+        providers={"fake": FakeProvider()},
     )
-    return replace(parts, normalizer=InstantNormalizer(), artifacts=InstantArtifacts())
+    return replace(parts, normalizer=FakeNormalizer(("fake",)), artifacts=FakeArtifacts())
 
 
 @dataclass
-class Counting(InstantTransport):
+class Counting(FakeTransport):
     """Looks at the sync counters whenever bytes leave."""
 
-    seen: list[tuple[str, int]]
+    seen: list[tuple[str, int]] = field(default_factory=list)
     parts: Parts | None = None
 
     async def send(self, call: Call, *, spool: Path | None = None) -> Reply:
@@ -67,7 +67,7 @@ async def syncs(parts: Parts) -> int:
 
 async def count(folder: Path) -> dict[str, int]:
     """Syncs of one lone generation: before its submit, before its first poll, after that."""
-    transport = Counting(seen=[])
+    transport = Counting()
     parts = transport.parts = parts_in(folder, transport)
     async with AsyncArrow(parts) as arrow:
         await arrow.ledger.grant("a", "1000", key="start", create=True)
@@ -99,9 +99,9 @@ class Side:
 
 def throughput(report: Report, folder: Path) -> None:
     ours, theirs = Side(), Side()
-    arrow = AsyncArrow(parts_in(folder / "ours", InstantTransport()))
+    arrow = AsyncArrow(parts_in(folder / "ours", FakeTransport()))
     (folder / "peer").mkdir()
-    peer = Orchestrator(folder / "peer", InstantTransport(), InstantArtifacts())
+    peer = Orchestrator(folder / "peer", FakeTransport(), FakeArtifacts())
     ours.loop.run_until_complete(arrow.__aenter__())
     ours.loop.run_until_complete(arrow.ledger.grant("a", "1000000", key="start", create=True))
     rounds = interleave(

@@ -45,7 +45,7 @@ class Orchestrator:
         )
         await self._step(job, "sending", body)
         reply = await self._transport.send(Call(method="POST", url="https://x", json={"attempt": job}))
-        body["provider_job"] = json.loads(reply.body)["id"]
+        body["provider_job"] = json.loads(reply.body)["attempt"]
         await self._step(job, "running", body)
         await self._transport.send(Call(method="GET", url="https://x"))
         await self._step(job, "succeeded", body)

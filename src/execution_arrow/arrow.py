@@ -360,7 +360,9 @@ class AsyncArrow:
     async def _pursue(self, generation_id: str, changed: asyncio.Event) -> None:
         driver = self._here()
         if generation_id in driver.sessions or await driver.claim([generation_id]):
-            await changed.wait()
+            with contextlib.suppress(TimeoutError):  # `advance` may have handed it back meanwhile: look again
+                async with asyncio.timeout(1.0):
+                    await changed.wait()
             return
         await asyncio.sleep(_ELSEWHERE)
 

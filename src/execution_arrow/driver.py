@@ -9,6 +9,7 @@ whose lease may be over.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable, Iterable, Sequence
 
@@ -87,11 +88,20 @@ class Driver:
         claim = Claim(owner=self._lease.owner, now=self._clock.now(), limit=limit, ids=tuple(ids))
         claimed = await self._writer.apply(claim)
         assert isinstance(claimed, Claimed)
+        unreadable = []
         for row in claimed.rows:
-            self._take_over(row)
-        return [row.id for row in claimed.rows]
+            try:
+                self._take_over(row)
+            except Exception:
+                logger.exception("unreadable generation=%s: left alone for an hour", row.id)
+                unreadable.append((row.id, self._clock.now() + 3600.0))
+        if unreadable:
+            await self._writer.apply(Release(owner=self._lease.owner, rows=unreadable))
+        return [row.id for row in claimed.rows if row.id in self.sessions]
 
     def _take_over(self, row: Row) -> None:
+        if (old := self.sessions.get(row.id)) is not None:
+            self._forget(old)  # our own lease had ended, unnoticed; what it still hears goes to the inbox
         session = Session(load_run(load_spec(row.spec), row.state), row.version, row.epoch)
         session.queue.extend(from_inbox(item) for item in row.inbox)
         answered = {heard.attempt for heard in session.queue}
@@ -156,6 +166,7 @@ class Driver:
                         continue
                 else:
                     session.run = change.run
+                    log_alerts(change)
                 self._start(session)
                 if not session.queue:
                     break
@@ -209,8 +220,14 @@ class Driver:
         """Somebody else owns the row: what we heard goes to the inbox, what we concluded is forgotten."""
         logger.warning("lease_lost generation=%s epoch=%d", session.run.spec.id, session.epoch)
         heard = [item for item in (*change.heard, *session.queue) if not item.seq]
+        replaced, generation_id = session.dropped, session.run.spec.id
         self._forget(session)
-        await self._append(session.run.spec.id, heard)
+        await self._append(generation_id, heard)
+        if not replaced:
+            # Where the row still carries our name we do not know it any more: the next claim, ours or not,
+            # starts from what is written, under a new epoch.
+            rows = [(generation_id, self._clock.now())]
+            await self._writer.apply(Release(owner=self._lease.owner, rows=rows))
 
     async def _append(self, generation_id: str, heard: Iterable[Heard]) -> None:
         for item in heard:
@@ -222,8 +239,12 @@ class Driver:
         for attempt in moved_attempts(before, change.run):
             tell_router(self._router, change.run, attempt, self._clock.now())
             if attempt.final:
-                self._performer.spool_path(attempt.id).unlink(missing_ok=True)
-        self._watch(change.run)
+                with contextlib.suppress(OSError):
+                    self._performer.spool_path(attempt.id).unlink(missing_ok=True)
+        try:
+            self._watch(change.run)
+        except Exception:
+            logger.exception("watch_failed generation=%s: a watcher must not raise", change.run.spec.id)
 
     def _plan(self, run: Run, candidates: Sequence[str]) -> f.Planned:
         """The first candidate whose breaker lets it through; when none does, the first one all the same."""
@@ -261,7 +282,10 @@ class Driver:
     async def _perform(self, session: Session, effect: Effect) -> None:
         try:
             async with self._slots:
-                found = await self._performer.perform(session.run, effect)
+                if isinstance(effect, Submit) and not self._lease.safe():
+                    found: list[f.Fact] = [f.NotSent(message="the lease ended before the call could leave")]
+                else:
+                    found = await self._performer.perform(session.run, effect)
         finally:
             session.inflight.discard(effect)
         heard = [Heard(attempt=getattr(effect, "attempt", None), fact=fact) for fact in found]

@@ -79,8 +79,8 @@ class Performer:
     async def submit(self, run: Run, effect: fx.Submit) -> list[Fact]:
         attempt = _attempt(run, effect.attempt)
         route = run.route(attempt)
-        provider = self.providers[attempt.provider]
         try:
+            provider = self.providers[attempt.provider]
             call = provider.build_submit(route.payload, self._context(run, attempt))
         except MissingCredentials as error:
             return [f.Refused(fault=Fault.ACCOUNT, code="missing_credentials", message=str(error))]

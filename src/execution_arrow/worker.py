@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from dataclasses import dataclass
 
@@ -43,6 +44,8 @@ class Worker:
                     await self._read_inbox()
                 except StoreUnavailable as error:
                     logger.warning("store_unavailable housekeeping error=%s", error)
+                except Exception:
+                    logger.exception("housekeeping_failed")  # the worker lives on; the next round tries again
             await self._pause(self._limits.inbox_every)
 
     async def _read_inbox(self) -> None:
@@ -59,15 +62,15 @@ class Worker:
                     claimed = await self._driver.claim(limit=min(room, self._limits.claim_batch))
             except StoreUnavailable as error:
                 logger.warning("store_unavailable claiming error=%s", error)
+            except Exception:
+                logger.exception("claiming_failed")
             if len(claimed) < self._limits.claim_batch:
                 await self._pause(self._limits.claim_every)
 
     async def _pause(self, seconds: float) -> None:
-        try:
+        with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._stopping.wait()
-        except TimeoutError:
-            pass
 
     def stop(self) -> None:
         self._stopping.set()

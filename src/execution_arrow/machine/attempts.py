@@ -63,7 +63,8 @@ def accept(run: Run, attempt: Attempt, fact: f.Accepted | f.LookupFound, now: fl
     return put(run, attempt, state=State.LIVE, lapsed=False, **bound)
 
 
-def doubt(run: Run, attempt: Attempt, fact: f.Ambiguous | f.OwnerLost | f.Missing, now: float) -> Run:
+def doubt(run: Run, attempt: Attempt, fact: f.Fact, now: float) -> Run:
+    """The POST left, or the job is gone, and nobody can say what is true."""
     message = getattr(fact, "message", "") or "the answer to the submit was lost"
     return put(run, attempt, state=State.UNKNOWN, unknown_at=now, next_at=now, errors=0, message=message)
 

@@ -140,7 +140,9 @@ ROWS: tuple[Row, ...] = (
     Row("S4", (Phase.SETTLING,), f.TimeUp, "same", verdicts.announce, timer(Timer.ANNOUNCE)),
     Row("S5", (Phase.CLOSED,), f.Settled, "same", same, durable=False),
     # submit
-    Row("6", (_SEND, _UNK, _LIVE, _CLO), f.Accepted, "same", same, taken, "the job is another attempt's",
+    Row("6", (_SEND,), f.Accepted, "unknown", do.doubt, taken, "the job is another attempt's",
+        alert="duplicate_job"),
+    Row("6", (_UNK, _LIVE, _CLO), f.Accepted, "same", same, taken, "the job is another attempt's",
         durable=False, alert="duplicate_job"),
     Row("6", (_UNK,), f.LookupFound, "same", do.look_again, taken, "the job is another attempt's",
         durable=False, alert="duplicate_job"),

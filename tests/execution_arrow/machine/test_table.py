@@ -96,7 +96,8 @@ def test_6_a_job_of_another_attempt_is_never_bound():
     story = Story(make_run()).held()
     first = story.plan()
     story.tell(f.Accepted(job="j", taken=True), first)
-    assert (story.state(first), story.alerts) == ("sending", ["duplicate_job"])
+    assert (story.state(first), story.alerts) == ("unknown", ["duplicate_job"])
+    assert story.run.attempt(first).job is None
 
 
 def test_7_synchronous_results_win_at_once():

@@ -12,12 +12,12 @@ from execution_arrow.errors import SchemaOutdated, StoreUnavailable
 from execution_arrow.stores.base import Beat, Committed
 from execution_arrow.stores.sqlite import SqliteStore
 from execution_arrow.stores.sqlite_file import many_writers_are_safe
-from execution_arrow.testing import NOW, _commit, _create, _loaded, _owned
+from execution_arrow.testing.contract import NOW, commit_of, created_by, loaded, owned
 
 
 def test_rows_survive_the_process_object(tmp_path: Path):
     first = SqliteStore(tmp_path / "a.db")
-    _owned(first, key="k")
+    owned(first, key="k")
     first.close()
     second = SqliteStore(tmp_path / "a.db")
     assert second.by_key("acct", "k") == ("gen_1", "f1")
@@ -26,23 +26,23 @@ def test_rows_survive_the_process_object(tmp_path: Path):
 
 def test_only_what_must_be_durable_is_synced(tmp_path: Path):
     store = SqliteStore(tmp_path / "a.db")
-    row = _owned(store)
+    row = owned(store)
     synced = store.syncs
-    (result,) = store.apply([_commit(row, sync=False)])
+    (result,) = store.apply([commit_of(row, sync=False)])
     assert isinstance(result, Committed)
     assert store.syncs == synced
-    store.apply([_commit(_loaded(store))])
+    store.apply([commit_of(loaded(store))])
     assert store.syncs == synced + 1
     store.close()
 
 
 def test_two_stores_of_one_process_share_the_writing_side(tmp_path: Path):
     one, two = SqliteStore(tmp_path / "a.db"), SqliteStore(tmp_path / "a.db")
-    one.apply([_create("gen_1")])
-    two.apply([_create("gen_2")])
+    one.apply([created_by("gen_1")])
+    two.apply([created_by("gen_2")])
     assert [row.id for row in one.page(None, None, None, 9)] == ["gen_2", "gen_1"]
     one.close()
-    two.apply([_create("gen_3")])
+    two.apply([created_by("gen_3")])
     two.close()
 
 
@@ -65,7 +65,7 @@ def _write_elsewhere(path: str, results: multiprocessing.Queue) -> None:
 
 def test_a_second_writing_process_is_refused_on_builds_that_need_it(tmp_path: Path):
     store = SqliteStore(tmp_path / "a.db")
-    store.apply([_create()])
+    store.apply([created_by()])
     context = multiprocessing.get_context("spawn")
     results = context.Queue()
     child = context.Process(target=_write_elsewhere, args=(str(tmp_path / "a.db"), results))
@@ -91,7 +91,7 @@ def test_the_list_of_fixed_builds(version: tuple[int, ...], safe: bool):
 
 def test_another_versions_file_is_refused_with_advice(tmp_path: Path):
     store = SqliteStore(tmp_path / "a.db")
-    store.apply([_create()])
+    store.apply([created_by()])
     store.close()
     with sqlite3.connect(tmp_path / "a.db") as connection:
         connection.execute("UPDATE arrow_meta SET value = '99'")
@@ -103,15 +103,15 @@ def test_another_versions_file_is_refused_with_advice(tmp_path: Path):
 def test_a_broken_statement_writes_nothing_and_the_store_recovers(tmp_path: Path):
     store = SqliteStore(tmp_path / "a.db")
     with pytest.raises(StoreUnavailable) as caught:
-        store.apply([_create("gen_1"), _create("gen_1")])
+        store.apply([created_by("gen_1"), created_by("gen_1")])
     assert caught.value.maybe_applied is False
     assert store.load("gen_1") is None
-    store.apply([_create("gen_1")])
-    assert _loaded(store).id == "gen_1"
+    store.apply([created_by("gen_1")])
+    assert loaded(store).id == "gen_1"
     store.close()
 
 
 def test_a_file_that_is_no_database_is_a_store_error(tmp_path: Path):
     (tmp_path / "a.db").write_bytes(b"not a database, longer than a header" * 100)
     with pytest.raises(StoreUnavailable):
-        SqliteStore(tmp_path / "a.db").apply([_create()])
+        SqliteStore(tmp_path / "a.db").apply([created_by()])
