@@ -7,11 +7,11 @@ decides itself that something is wrong, so there is one home for every issue.
 
 from __future__ import annotations
 
-import linecache
 from collections.abc import Callable
 from typing import Any, Final
 
 from .admit import CONTROL, DEFAULT_MAX_ITEMS
+from .compile import define
 from .contract import Contract
 from .fields import ABSENT, MAX_INTEGER, ORDER_FIELD, ORDERS, Field
 from .normalize import DEFAULT_ORDER, MAX_REQUEST_BYTES, Order, Values
@@ -45,10 +45,7 @@ def compile_request(contract: Contract) -> Fast:
     for number, field in enumerate(contract.fields.values()):
         lines.append(f"    if v{number} is not ABSENT: values[{field.name!r}] = v{number}")
     source = "\n".join([*lines, "    return values, given, order", ""])
-    name = f"<rosetta_bridge {contract.id} request>"
-    linecache.cache[name] = (len(source), None, source.splitlines(True), name)
-    exec(compile(source, name, "exec"), scope)
-    fast: Fast = scope["normalize"]
+    fast: Fast = define("normalize", source, scope, f"{contract.id} request")
     return fast
 
 

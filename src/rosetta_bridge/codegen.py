@@ -1,0 +1,292 @@
+"""Writes the source of one route: every operator is one or two statements.
+
+Values that it computes live in numbered local names. Tables of constants become one look-up of a dict that
+holds every answer; absence, which most values cannot have, is tested only where it can be.
+"""
+
+from __future__ import annotations
+
+from itertools import product
+from typing import Any, Final
+
+from .contract import Contract
+from .expressions import (
+    Body,
+    Expr,
+    Items,
+    Literal,
+    ModelName,
+    Numbered,
+    Object,
+    Omit,
+    Ref,
+    Switch,
+    Text,
+    Unsupported,
+    walk,
+)
+from .fields import ABSENT
+from .mapping import Route
+from .render import OMITTED, as_text, choose, fetched
+
+MAX_TABLE: Final = 4096
+_REFUSED: Final = object()
+
+
+class Writer:
+    """Writes the source of one route. Values that it computes live in numbered local names."""
+
+    def __init__(self, route: Route, contract: Contract) -> None:
+        self.route, self.contract = route, contract
+        self.lines: list[str] = []
+        self.depth = 1
+        self.count = 0
+        self.scope: dict[str, Any] = {
+            "ABSENT": ABSENT, "OMITTED": OMITTED, "REFUSED": _REFUSED, "as_text": as_text, "fetched": fetched,
+        }  # fmt: skip
+        self.locals: dict[str, str] = {}
+        self.each: dict[str, str] = {}
+
+    def source(self) -> str:
+        """The whole function, named `render`; its globals are `scope`."""
+        return "\n".join(["def render(values, given):", *self.body(), ""])
+
+    def body(self) -> list[str]:
+        self._limits()
+        self._drops()
+        result = self.value(self.route.body, False)
+        self.put(f"arguments = {{}} if {result} is OMITTED else {result}")
+        body = "arguments" if isinstance(self.route.wrap, Body) else self.value(self.route.wrap, False)
+        fetches = any(isinstance(e, Ref) and e.fetch for e in walk(self.route.body))
+        self.put(f"return arguments, {body}, dropped, {'fetched(arguments)' if fetches else '()'}")
+        reads = [f"    {local} = values.get({name!r}, ABSENT)" for name, local in self.locals.items()]
+        return reads + self.lines
+
+    def put(self, line: str) -> None:
+        self.lines.append("    " * self.depth + line)
+
+    def fresh(self) -> str:
+        self.count += 1
+        return f"t{self.count}"
+
+    def constant(self, value: Any) -> str:
+        name = f"K{len(self.scope)}"
+        self.scope[name] = value
+        return name
+
+    def field(self, name: str) -> str:
+        return self.locals.setdefault(name, f"f{len(self.locals)}")
+
+    def _limits(self) -> None:
+        """What `limit_reasons` says; sets are inlined, other rules called in their one home."""
+        for name, accept in self.route.accepts.items():
+            local = self.field(name)
+            if accept.values is not None and len(accept.values) <= 64:
+                allowed = self.constant(frozenset(accept.values))
+                self.put(f"if {local} is not ABSENT and {local} not in {allowed}: return None")
+            elif accept.none:
+                self.put(f"if {local} is not ABSENT: return None")
+            else:
+                check = self.constant(accept.refusal)
+                self.put(f"if {local} is not ABSENT and {check}({local}) is not None: return None")
+        for name, limit in self.route.item_limits.items():
+            local = self.field(name)
+            self.put(f"if {local} is not ABSENT and len({local}) > {limit}: return None")
+        for rule in self.route.refuses:
+            self.put(f"if {self.constant(rule.fires)}(values): return None")
+
+    def _drops(self) -> None:
+        self.put("dropped = {}")
+        for name, because in self.route.drops.items():
+            field, local = self.contract.fields[name], self.field(name)
+            self.put(f"if {local} is not ABSENT:")
+            if field.strength != "hint":
+                keep = f"{local} != {self.constant(field.default)}" if field.has_default else "True"
+                self.put(f"    if {keep}: return None")
+            self.put(f"    if {name!r} in given: dropped[{name!r}] = {because!r}")
+
+    def may_vanish(self, expr: Expr, in_item: bool = False) -> bool:
+        """Whether the value can be ABSENT or OMITTED; in a list item absence takes the object along."""
+        match expr:
+            case Literal() | ModelName() | Body():
+                return False
+            case Ref(field, pick):
+                return pick in ("second", "rest", "each") or self.contract.may_be_absent(field)
+            case Text(parts):
+                return any(map(self.may_vanish, parts))
+            case Object(entries):
+                vanishing = [isinstance(k, Numbered) or self.may_vanish(v, in_item) for k, v in entries]
+                return any(vanishing) if in_item else bool(entries) and all(vanishing)
+            case Items():
+                return bool(expr.items)
+            case Switch():
+                absent = self.contract.may_be_absent(expr.field) and expr.absent is None
+                return absent or any(self.may_vanish(cell, in_item) for _, cell in expr.cells())
+        return True
+
+    def value(self, expr: Expr, in_item: bool) -> str:
+        """Write statements that compute the expression; the name (or literal) that holds it."""
+        match expr:
+            case Literal(value):
+                return repr(value)
+            case ModelName():
+                return repr(self.route.model)
+            case Body():
+                return "arguments"
+            case Omit():
+                return "OMITTED"
+            case Unsupported():
+                self.put("return None")
+                return "OMITTED"
+        result = self.fresh()
+        match expr:
+            case Ref():
+                self._ref(expr, result)
+            case Text(parts):
+                self._text(parts, result)
+            case Switch():
+                self._switch(expr, result, in_item)
+            case Object(entries):
+                self._object(entries, result, in_item)
+            case Items():
+                self._items(expr, result)
+        return result
+
+    def _ref(self, ref: Ref, result: str) -> None:
+        local = self.field(ref.field)
+        picked = {
+            "": f"list({local})" if self.contract.fields[ref.field].is_list else local,
+            "first": f"{local}[0]",
+            "second": f"({local}[1] if len({local}) > 1 else ABSENT)",
+            "rest": f"({local}[1:] or ABSENT)",
+            "each": self.each.get(ref.field, "OMITTED"),
+        }[ref.pick]
+        guarded = ref.pick != "each" and self.contract.may_be_absent(ref.field)
+        self.put(f"{result} = " + (f"ABSENT if {local} is ABSENT else {picked}" if guarded else picked))
+        if ref.fetch:
+            many = self.contract.fields[ref.field].is_list and ref.pick in ("", "rest")
+            made = f"[{{'$fetch': u, 'as': {ref.fetch!r}}} for u in {result}]" if many else ""
+            made = made or f"{{'$fetch': {result}, 'as': {ref.fetch!r}}}"
+            self.put(f"if {result} is not ABSENT and {result} is not OMITTED: {result} = {made}")
+
+    def _text(self, parts: tuple[Expr, ...], result: str) -> None:
+        names = [(self.value(part, False), part) for part in parts]
+        word = "if"
+        for name in [name for name, part in names if self.may_vanish(part)]:
+            self.put(f"{word} {name} is ABSENT or {name} is OMITTED: {result} = {name}")
+            word = "elif"
+        pieces = [
+            name if isinstance(part, Literal | ModelName) else f"as_text({name})" for name, part in names
+        ]
+        self.put(("else: " if word == "elif" else "") + f"{result} = {' + '.join(pieces)}")
+
+    def _switch(self, switch: Switch, result: str, in_item: bool) -> None:
+        if (table := self._table(switch)) is not None:
+            names, cells = table
+            key = ", ".join(self.field(name) for name in names)
+            lookup = f"{self.constant(cells)}.get({f'({key})' if len(names) > 1 else key}, REFUSED)"
+            self.put(f"{result} = {lookup}")
+            self.put(f"if {result} is REFUSED: return None")
+            return
+        local = self.field(switch.field)
+        word = "if"
+        absent = (
+            [] if not self.contract.may_be_absent(switch.field) else [(f"{local} is ABSENT", switch.absent)]
+        )
+        rows = [(f"{local} == {key!r}", cell) for key, cell in switch.rows]
+        for test, cell in [*absent, *rows, ("True", switch.present or switch.other or Unsupported())]:
+            self.put(f"{word} {test}:")
+            self.depth += 1
+            self.put(f"{result} = ABSENT" if cell is None else f"{result} = {self.value(cell, in_item)}")
+            self.depth -= 1
+            word = "elif"
+
+    def _table(self, switch: Switch) -> tuple[list[str], dict[Any, Any]] | None:
+        """All answers of a table of constants, by the values of its fields; None when it is not one."""
+        inner = list(walk(switch))
+        if not all(isinstance(e, Switch | Literal | Omit | Unsupported) for e in inner):
+            return None
+        names = list(dict.fromkeys(e.field for e in inner if isinstance(e, Switch)))
+        domains = []
+        for name in names:
+            finite = self.contract.fields[name].finite()
+            if finite is None:
+                return None
+            domains.append((ABSENT, *finite) if self.contract.may_be_absent(name) else finite)
+        cells: dict[Any, Any] = {}
+        for values in product(*domains):
+            cells[values if len(names) > 1 else values[0]] = _answer(
+                switch, dict(zip(names, values, strict=True))
+            )
+            if len(cells) > MAX_TABLE:
+                return None
+        return names, cells
+
+    def _object(self, entries: tuple[tuple[str | Numbered, Expr], ...], result: str, in_item: bool) -> None:
+        sure: list[str] = []
+        rest = list(entries)
+        while rest and not isinstance(rest[0][0], Numbered) and not self.may_vanish(rest[0][1], in_item):
+            key, expr = rest.pop(0)
+            sure.append(f"{key!r}: {self.value(expr, in_item)}")
+        self.put(f"{result} = {{{', '.join(sure)}}}")
+        gone = self.fresh() if in_item and rest else ""
+        if gone:
+            self.put(f"{gone} = False")
+        for key, expr in rest:
+            name = self.value(expr, in_item)
+            if not isinstance(key, Numbered) and not self.may_vanish(expr, in_item):
+                self.put(f"{result}[{key!r}] = {name}")
+            elif isinstance(key, Numbered):
+                self.put(f"if {name} is not ABSENT and {name} is not OMITTED:")
+                prefix = repr(f"{key.name}_")
+                self.put(f"    for i, v in enumerate({name}, {key.start}): {result}[{prefix} + str(i)] = v")
+            else:
+                self.put(f"if {name} is not ABSENT and {name} is not OMITTED: {result}[{key!r}] = {name}")
+                if gone:
+                    self.put(f"elif {name} is ABSENT: {gone} = True")
+        if entries and not sure:
+            self.put(f"if not {result}: {result} = OMITTED")
+        if gone:
+            self.put(f"if {gone}: {result} = ABSENT")
+
+    def _items(self, items: Items, result: str) -> None:
+        self.put(f"{result} = []")
+        for item, each in zip(items.items, items.each, strict=True):
+            outer = dict(self.each)
+            if each:
+                self._loop(each)
+            name = self.value(item, True)
+            sure = not self.may_vanish(item, True)
+            condition = "" if sure else f"if {name} is not ABSENT and {name} is not OMITTED: "
+            self.put(f"{condition}{result}.append({name})")
+            self.depth -= bool(each)
+            self.each = outer
+        if items.items:
+            self.put(f"if not {result}: {result} = OMITTED")
+
+    def _loop(self, each: tuple[str, ...]) -> None:
+        names = []
+        for field in each:
+            names.append(self.fresh())
+            local = self.field(field)
+            self.put(f"{names[-1]} = () if {local} is ABSENT else {local}")
+        driver, *followers = names
+        for follower in followers:
+            self.put(f"if len({follower}) > len({driver}): return None")
+        index, item = self.fresh(), self.fresh()
+        self.put(f"for {index}, {item} in enumerate({driver}):")
+        self.depth += 1
+        self.each[each[0]] = item
+        for field, follower in zip(each[1:], followers, strict=True):
+            self.each[field] = f"({follower}[{index}] if {index} < len({follower}) else OMITTED)"
+
+
+def _answer(expr: Expr, values: dict[str, Any]) -> Any:
+    """The constant that a table gives; what the interpreter would do with it."""
+    while isinstance(expr, Switch):
+        value = values[expr.field]
+        cell = choose(expr, value)
+        if cell is None:
+            return ABSENT if value is ABSENT else _REFUSED
+        expr = cell
+    return expr.value if isinstance(expr, Literal) else OMITTED if isinstance(expr, Omit) else _REFUSED
