@@ -105,7 +105,9 @@ def _variety(evidence: Evidence) -> Proof:
     models = {generation.model for _, generation in performed(evidence)}
     kinds = Counter(file.media_type.partition("/")[0] for _, file, _ in evidence.files)
     seen = f"{len(models)} models, {kinds['image']} images, {kinds['video']} videos"
-    return Proof("six models, images and videos", len(models) >= 6 and min(kinds.values()) > 1, seen)
+    return Proof(
+        "six models, images and videos", len(models) >= 6 and min(kinds["image"], kinds["video"]) > 1, seen
+    )
 
 
 def _files(evidence: Evidence) -> Proof:
