@@ -56,12 +56,13 @@ class _Bucket:
 
 
 class _Hold:
-    __slots__ = ("amount", "charged", "deadline", "parts", "refunded", "state")
+    __slots__ = ("amount", "charged", "deadline", "parts", "read", "refunded", "state")
 
     def __init__(self, amount: int, deadline: int) -> None:
         self.amount, self.deadline = amount, deadline
         self.state, self.charged, self.refunded = "open", 0, 0
         self.parts: tuple[tuple[int, int], ...] = ()
+        self.read = False
 
 
 class _Books:
@@ -128,15 +129,20 @@ class Replay:
         )  # fmt: skip
 
     def hold(self, account: str, key: str) -> tuple[Any, ...] | None:
-        """(state, amount, charged, refunded, deadline, parts) of a hold, or None."""
+        """(state, amount, charged, refunded, deadline, parts) of a hold, or None; it counts as read."""
         books = self._books.get(account)
         hold = books.holds.get(key) if books is not None else None
         if hold is None:
             return None
+        hold.read = True
         return hold.state, hold.amount, hold.charged, hold.refunded, hold.deadline, hold.parts
 
-    def hold_count(self) -> int:
-        return sum(len(books.holds) for books in self._books.values())
+    def unread_holds(self) -> Iterable[tuple[str, str]]:
+        """Account and key of every hold that nobody has asked for."""
+        for account, books in self._books.items():
+            for key, hold in books.holds.items():
+                if not hold.read:
+                    yield account, key
 
 
 def _check_chain(books: _Books, e: Entry) -> None:
