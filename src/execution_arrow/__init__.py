@@ -11,7 +11,7 @@ Errors are in `execution_arrow.errors`, providers in `.providers`, local provide
 
 from __future__ import annotations
 
-from execution_arrow.arrow import Advanced, AsyncArrow, Busy
+from execution_arrow.arrow import AsyncArrow
 from execution_arrow.blocking import Arrow
 from execution_arrow.errors import (
     GenerationFailed,
@@ -19,6 +19,7 @@ from execution_arrow.errors import (
     RequestRejected,
     WaitTimeout,
 )
+from execution_arrow.following import Advanced, Busy
 from execution_arrow.machine.state import Outcome, Status
 from execution_arrow.policy import Policy
 from execution_arrow.record import Generation

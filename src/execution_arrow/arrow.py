@@ -10,33 +10,28 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Coroutine, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypedDict, TypeVar, Unpack, cast
 
 from execution_arrow import facts as f
 from execution_arrow.admission import Admission, Estimate, Wish
 from execution_arrow.driver import Driver
 from execution_arrow.errors import (
-    CancelTooLate,
     GenerationFailed,
     InsufficientCredits,
     LedgerRefused,
     StoreUnavailable,
-    UnknownGeneration,
-    WaitTimeout,
     WrongLoop,
 )
+from execution_arrow.following import Advanced, Busy, Follower, Reader
 from execution_arrow.lease import Lease
-from execution_arrow.machine.codec import load_run, load_spec
-from execution_arrow.machine.state import Phase, Run, Status
+from execution_arrow.machine.state import Run, Status
 from execution_arrow.perform import Performer
 from execution_arrow.policy import Policy
-from execution_arrow.record import Generation, view
-from execution_arrow.session import Heard, Session, to_inbox
-from execution_arrow.stores.base import Append, Row
+from execution_arrow.record import Generation
+from execution_arrow.session import Session
 from execution_arrow.stores.writer import Writer
 from execution_arrow.worker import Limits, Worker
 
@@ -46,24 +41,20 @@ if TYPE_CHECKING:
     from ledger_fortress import AsyncLedger, Ledger
     from rosetta_bridge import Catalog
 
-_ELSEWHERE = 0.1  # seconds between looks at a generation that another process drives
+T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Advanced:
-    """Everything that was due has been done. Come back at `next_at` (unix seconds); `done`: never again."""
+class Options(TypedDict, total=False):
+    """What may accompany a request. `idempotency_key`: the same key never generates twice for an account.
 
-    version: int
-    next_at: float | None
-    done: bool
+    `policy` and `region` replace the Arrow's own for this generation; `sticky` names a provider to stay with
+    while it is about as good as the best.
+    """
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Busy:
-    """Somebody alive owns the generation, until this time at least."""
-
-    owner: str
-    until: float
+    idempotency_key: str | None
+    policy: Policy | None
+    region: str | None
+    sticky: str | None
 
 
 class AsyncArrow:
@@ -89,8 +80,9 @@ class AsyncArrow:
         self._worker_wanted = worker
         self._limits = limits or Limits()
         self._watch = watch
-        self._waiters: dict[str, set[asyncio.Event]] = {}
         self._writer = Writer(parts.store)
+        self._reader = Reader(parts.store, parts.artifacts)
+        self._follower = Follower(self._reader, self._writer, parts.clock, self._here)
         self._lease = Lease(self._writer, parts.clock, f"w-{parts.names.attempt()}", self._limits.lease)
         self._performer = Performer(
             providers=parts.providers,
@@ -224,15 +216,7 @@ class AsyncArrow:
     # --- verbs ---
 
     async def generate(
-        self,
-        model: str,
-        request: Mapping[str, Any],
-        *,
-        account: str,
-        idempotency_key: str | None = None,
-        policy: Policy | None = None,
-        region: str | None = None,
-        sticky: str | None = None,
+        self, model: str, request: Mapping[str, Any], *, account: str, **options: Unpack[Options]
     ) -> Generation:
         """Check the request, hold the credits, and write the generation down (`pending`).
 
@@ -241,24 +225,11 @@ class AsyncArrow:
         `InsufficientCredits`, `LedgerRefused`; then nothing was dispatched. After `StoreUnavailable` repeat
         with the same key.
         """
-        session = await self._start(
-            Wish(
-                model=model,
-                request=request,
-                account=account,
-                key=idempotency_key,
-                policy=policy,
-                region=region,
-                sticky=sticky,
-            )
-        )
+        wish = _wish(model, request, account, options)
+        session = await self._finish(self._begin(wish, drive=self._worker_wanted))
         if isinstance(session, str):
             return await self.get(session)
-        if self._worker_wanted:
-            self._here().adopt(session)
-        else:
-            await self._admission.hand_back(session.run.spec)
-        return self._view(session.run, session.version, idempotency_key)
+        return self._reader.view(session.run, session.version, wish.key)
 
     async def generate_and_wait(
         self,
@@ -266,63 +237,63 @@ class AsyncArrow:
         request: Mapping[str, Any],
         *,
         account: str,
-        idempotency_key: str | None = None,
-        policy: Policy | None = None,
-        region: str | None = None,
-        sticky: str | None = None,
         timeout: float | None = None,
+        **options: Unpack[Options],
     ) -> Generation:
         """`generate`, then `wait`. Raises `GenerationFailed` unless it succeeded."""
-        session = await self._start(
-            Wish(
-                model=model,
-                request=request,
-                account=account,
-                key=idempotency_key,
-                policy=policy,
-                region=region,
-                sticky=sticky,
-            )
-        )
-        session_id = session if isinstance(session, str) else session.run.spec.id
-        if isinstance(session, Session):
-            self._here().adopt(session)
-        found = await self.wait(session_id, timeout=timeout)
+        wish = _wish(model, request, account, options)
+        session = await self._finish(self._begin(wish, drive=True))
+        generation_id = session if isinstance(session, str) else session.run.spec.id
+        found = await self.wait(generation_id, timeout=timeout)
         if found.status is not Status.SUCCEEDED:
             raise GenerationFailed(found)
         return found
 
-    async def _start(self, wish: Wish) -> Session | str:
-        driver = self._here()
+    async def _begin(self, wish: Wish, *, drive: bool) -> Session | str:
+        """Admit, then drive it here or leave it to whoever claims it."""
         session = await self._admission.admit(wish)
         if isinstance(session, str):
             return session
-        held = session.queue[0].fact
+        held, driver = session.queue[0].fact, self._here()
         if isinstance(held, f.HoldRefused):
             driver.adopt(session)
             await driver.quiet(session.run.spec.id)
             if held.reason == "insufficient":
                 raise InsufficientCredits(wish.account, held.needed, held.available)
             raise LedgerRefused(wish.account, held.reason)
+        if drive:
+            driver.adopt(session)
+        else:
+            await self._admission.hand_back(session.run.spec)
         return session
 
-    async def estimate(
-        self,
-        model: str,
-        request: Mapping[str, Any],
-        *,
-        policy: Policy | None = None,
-        region: str | None = None,
-    ) -> Estimate:
+    async def _finish(self, work: Coroutine[Any, Any, T]) -> T:
+        """Do it to the end even when the caller stops waiting: a row must not be left without a driver."""
+
+        async def kept() -> tuple[T | None, Exception | None]:
+            try:
+                return await work, None
+            except Exception as error:  # noqa: BLE001 - told to the caller, if there still is one
+                return None, error
+
+        try:
+            self._here()
+        except WrongLoop:
+            work.close()
+            raise
+        assert self._tasks is not None
+        result, error = await asyncio.shield(self._tasks.create_task(kept()))
+        if error is not None:
+            raise error
+        return cast(T, result)
+
+    async def estimate(self, model: str, request: Mapping[str, Any], **options: Unpack[Options]) -> Estimate:
         """What the request would be charged at most, and who would be asked first. Holds nothing."""
-        self._here()
-        return self._admission.estimate(
-            Wish(model=model, request=request, account="", policy=policy, region=region)
-        )
+        return self._admission.estimate(_wish(model, request, "", options))
 
     async def get(self, generation_id: str) -> Generation:
         """The generation as it stands. Raises `UnknownGeneration`."""
-        return self._show(await self._row(generation_id))
+        return self._reader.show(await self._reader.row(generation_id))
 
     async def list(
         self,
@@ -334,60 +305,23 @@ class AsyncArrow:
     ) -> list[Generation]:
         """Newest first. `before`: the last id of the previous page."""
         wanted = Status(status).value if status is not None else None
-        rows = await asyncio.to_thread(self._parts.store.page, account, wanted, before, limit)
-        return [self._show(row) for row in rows]
+        return await self._reader.page(account, wanted, before, limit)
 
     async def wait(self, generation_id: str, *, timeout: float | None = None) -> Generation:
         """Wait until the status is final, driving the generation when nobody else does.
 
         Raises `WaitTimeout` after `timeout` seconds; the generation goes on.
         """
-        event = asyncio.Event()
-        self._waiters.setdefault(generation_id, set()).add(event)
-        try:
-            async with asyncio.timeout(timeout):
-                while not (found := await self.get(generation_id)).done:
-                    event.clear()
-                    await self._pursue(generation_id, event)
-                return found
-        except TimeoutError as error:
-            raise WaitTimeout(generation_id, timeout or 0.0) from error
-        finally:
-            self._waiters[generation_id].discard(event)
-            if not self._waiters[generation_id]:
-                del self._waiters[generation_id]
-
-    async def _pursue(self, generation_id: str, changed: asyncio.Event) -> None:
-        driver = self._here()
-        if generation_id in driver.sessions or await driver.claim([generation_id]):
-            with contextlib.suppress(TimeoutError):  # `advance` may have handed it back meanwhile: look again
-                async with asyncio.timeout(1.0):
-                    await changed.wait()
-            return
-        await asyncio.sleep(_ELSEWHERE)
+        self._here()
+        return await self._follower.wait(generation_id, timeout)
 
     async def cancel(self, generation_id: str) -> Generation:
-        """Ask for the end. Final once the verdict is `canceled`; the provider is told as well.
+        """Ask for the end. The credits come back; the provider is told, and its job is watched to the end.
 
-        Raises `CancelTooLate` when results are being stored or the generation has ended.
+        Raises `CancelTooLate` when results are being stored or the generation has ended otherwise.
         """
-        driver = self._here()
-        await self._row(generation_id)
-        heard = Heard(attempt=None, fact=f.UserCancel())
-        await self._writer.apply(Append(fact=to_inbox(generation_id, heard, self._parts.clock.now())))
-        if not driver.hear(generation_id, heard):
-            await driver.claim([generation_id])
-        for _ in range(100):
-            row = await self._row(generation_id)
-            run = load_run(load_spec(row.spec), row.state)
-            if run.cancel or run.verdict is Status.CANCELED:
-                return self._show(row)
-            if run.phase in (Phase.COLLECTING, Phase.SETTLING, Phase.CLOSED):
-                raise CancelTooLate(
-                    f"generation {generation_id} is {run.phase.value}: it cannot be canceled any more"
-                )
-            await asyncio.sleep(0.05)
-        return await self.get(generation_id)  # its owner is busy; the wish is durable and will be folded
+        self._here()
+        return await self._follower.cancel(generation_id)
 
     async def advance(self, generation_id: str) -> Advanced | Busy:
         """Do everything that is due now, then hand the generation back.
@@ -395,35 +329,22 @@ class AsyncArrow:
         Safe to call twice at once, to kill anywhere, and to call for ever after the end: any at-least-once
         runner may own the schedule. Never sleeps on a provider; `next_at` says when to come back.
         """
-        driver = self._here()
-        if generation_id not in driver.sessions:
-            row = await self._row(generation_id)
-            if not await driver.claim([generation_id]):
-                row = await self._row(generation_id)
-                if row.owner is not None and row.next_at is not None:
-                    return Busy(owner=row.owner, until=row.owner_until or 0.0)
-                return Advanced(version=row.version, next_at=row.next_at, done=row.next_at is None)
-        await driver.quiet(generation_id)
-        await driver.release([generation_id])
-        row = await self._row(generation_id)
-        return Advanced(version=row.version, next_at=row.next_at, done=row.next_at is None)
-
-    # --- showing ---
-
-    async def _row(self, generation_id: str) -> Row:
-        row = await asyncio.to_thread(self._parts.store.load, generation_id)
-        if row is None:
-            raise UnknownGeneration(generation_id)
-        return row
-
-    def _show(self, row: Row) -> Generation:
-        return self._view(load_run(load_spec(row.spec), row.state), row.version, row.key)
-
-    def _view(self, run: Run, version: int, key: str | None) -> Generation:
-        return view(run, version, key, self._parts.artifacts.path)
+        self._here()
+        return await self._follower.advance(generation_id)
 
     def _changed(self, run: Run) -> None:
-        for event in self._waiters.get(run.spec.id, ()):
-            event.set()
+        self._follower.changed(run.spec.id)
         if self._watch is not None:
-            self._watch(self._view(run, 0, None))
+            self._watch(self._reader.view(run, 0, None))
+
+
+def _wish(model: str, request: Mapping[str, Any], account: str, options: Options) -> Wish:
+    return Wish(
+        model=model,
+        request=request,
+        account=account,
+        key=options.get("idempotency_key"),
+        policy=options.get("policy"),
+        region=options.get("region"),
+        sticky=options.get("sticky"),
+    )

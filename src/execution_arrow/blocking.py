@@ -13,11 +13,12 @@ import threading
 from collections.abc import Callable, Coroutine, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
 
 from execution_arrow.admission import Estimate
-from execution_arrow.arrow import Advanced, AsyncArrow, Busy
+from execution_arrow.arrow import AsyncArrow, Options
 from execution_arrow.errors import WrongLoop
+from execution_arrow.following import Advanced, Busy
 from execution_arrow.machine.state import Status
 from execution_arrow.record import Generation
 
@@ -62,15 +63,27 @@ class Arrow:
 
     # --- verbs ---
 
-    def generate(self, model: str, request: Mapping[str, Any], **options: Any) -> Generation:
+    def generate(
+        self, model: str, request: Mapping[str, Any], *, account: str, **options: Unpack[Options]
+    ) -> Generation:
         """See `AsyncArrow.generate`. Without a worker, `wait` or `advance` do the work."""
-        return self._run(lambda arrow: arrow.generate(model, request, **options))
+        return self._run(lambda arrow: arrow.generate(model, request, account=account, **options))
 
-    def generate_and_wait(self, model: str, request: Mapping[str, Any], **options: Any) -> Generation:
+    def generate_and_wait(
+        self,
+        model: str,
+        request: Mapping[str, Any],
+        *,
+        account: str,
+        timeout: float | None = None,
+        **options: Unpack[Options],
+    ) -> Generation:
         """See `AsyncArrow.generate_and_wait`."""
-        return self._run(lambda arrow: arrow.generate_and_wait(model, request, **options))
+        return self._run(
+            lambda arrow: arrow.generate_and_wait(model, request, account=account, timeout=timeout, **options)
+        )
 
-    def estimate(self, model: str, request: Mapping[str, Any], **options: Any) -> Estimate:
+    def estimate(self, model: str, request: Mapping[str, Any], **options: Unpack[Options]) -> Estimate:
         """See `AsyncArrow.estimate`."""
         return self._run(lambda arrow: arrow.estimate(model, request, **options))
 

@@ -16,9 +16,9 @@ import pytest
 
 from execution_arrow import AsyncArrow, Generation, GenerationFailed, InsufficientCredits, Policy, Status
 from execution_arrow import facts as f
-from execution_arrow.arrow import Busy
 from execution_arrow.errors import ArtifactGone, ArtifactRetry, MaybeSentError, NotSentError, StoreUnavailable
 from execution_arrow.facts import Fault
+from execution_arrow.following import Busy
 from execution_arrow.machine.state import State
 from execution_arrow.session import Heard, to_inbox
 from execution_arrow.stores.base import Append, Commit, Op, Result
@@ -351,3 +351,20 @@ async def test_an_idle_worker_calls_nobody_and_writes_no_generation(tmp_path: Pa
         await asyncio.sleep(0.5)
         assert (store.commits, len(transport.calls)) == (commits, calls)
         assert (await arrow.get(done.id)).version == done.version
+
+
+@run
+async def test_a_caller_that_stops_waiting_leaves_no_generation_without_a_driver(tmp_path: Path):
+    """A web framework cancels the request handler in the middle of `generate`: the row is handed on all the same."""
+
+    class Hesitant(FakeLedger):
+        async def hold(self, *args: Any) -> Any:
+            await asyncio.sleep(0.2)
+            return await super().hold(*args)
+
+    async with arrow_of(tmp_path, holds=Hesitant()) as arrow:
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(arrow.generate("m", REQUEST, account="acct"), 0.1)
+        await asyncio.sleep(0.3)
+        (left,) = await arrow.list()
+        assert (await arrow.wait(left.id, timeout=10)).status is Status.SUCCEEDED

@@ -1,0 +1,136 @@
+"""Reading generations, and following one to its end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from execution_arrow import facts as f
+from execution_arrow.driver import Driver
+from execution_arrow.errors import CancelTooLate, UnknownGeneration, WaitTimeout
+from execution_arrow.machine.codec import load_run, load_spec
+from execution_arrow.machine.state import Phase, Run, Status
+from execution_arrow.ports import ArtifactStore, Clock
+from execution_arrow.record import Generation, view
+from execution_arrow.session import Heard, to_inbox
+from execution_arrow.stores.base import Append, JobStore, Row
+from execution_arrow.stores.writer import Writer
+
+_LOOK_AGAIN = 1.0  # seconds between looks at a generation that we drive, should a change go unnoticed
+_ELSEWHERE = 0.1  # seconds between looks at one that another process drives
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Advanced:
+    """Everything that was due has been done. Come back at `next_at` (unix seconds); `done`: never again."""
+
+    version: int
+    next_at: float | None
+    done: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Busy:
+    """Somebody alive owns the generation, until this time at least."""
+
+    owner: str
+    until: float
+
+
+class Reader:
+    """Rows as the records that callers see. Reads never wait for the writer."""
+
+    def __init__(self, store: JobStore, artifacts: ArtifactStore) -> None:
+        self._store, self._artifacts = store, artifacts
+
+    async def row(self, generation_id: str) -> Row:
+        """Raises `UnknownGeneration`."""
+        row = await asyncio.to_thread(self._store.load, generation_id)
+        if row is None:
+            raise UnknownGeneration(generation_id)
+        return row
+
+    async def page(
+        self, account: str | None, status: str | None, before: str | None, limit: int
+    ) -> list[Generation]:
+        rows = await asyncio.to_thread(self._store.page, account, status, before, limit)
+        return [self.show(row) for row in rows]
+
+    def show(self, row: Row) -> Generation:
+        return self.view(load_run(load_spec(row.spec), row.state), row.version, row.key)
+
+    def view(self, run: Run, version: int, key: str | None) -> Generation:
+        return view(run, version, key, self._artifacts.path)
+
+
+class Follower:
+    """Waits, cancels and advances, over the driver of this process or beside another one's."""
+
+    def __init__(self, reader: Reader, writer: Writer, clock: Clock, driver: Callable[[], Driver]) -> None:
+        self._reader, self._writer, self._clock, self._driver = reader, writer, clock, driver
+        self._waiters: dict[str, set[asyncio.Event]] = {}
+
+    def changed(self, generation_id: str) -> None:
+        """Wake whoever waits for this generation."""
+        for event in self._waiters.get(generation_id, ()):
+            event.set()
+
+    async def wait(self, generation_id: str, timeout: float | None) -> Generation:
+        """See `AsyncArrow.wait`."""
+        event = asyncio.Event()
+        self._waiters.setdefault(generation_id, set()).add(event)
+        try:
+            async with asyncio.timeout(timeout):
+                while True:
+                    event.clear()
+                    found = self._reader.show(await self._reader.row(generation_id))
+                    if found.done:
+                        return found
+                    await self._pursue(generation_id, event)
+        except TimeoutError as error:
+            raise WaitTimeout(generation_id, timeout or 0.0) from error
+        finally:
+            self._waiters[generation_id].discard(event)
+            if not self._waiters[generation_id]:
+                del self._waiters[generation_id]
+
+    async def _pursue(self, generation_id: str, changed: asyncio.Event) -> None:
+        driver = self._driver()
+        if generation_id in driver.sessions or await driver.claim([generation_id]):
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_LOOK_AGAIN):
+                    await changed.wait()
+            return
+        await asyncio.sleep(_ELSEWHERE)
+
+    async def cancel(self, generation_id: str) -> Generation:
+        """See `AsyncArrow.cancel`."""
+        await self._reader.row(generation_id)
+        heard = Heard(attempt=None, fact=f.UserCancel())
+        await self._writer.apply(Append(fact=to_inbox(generation_id, heard, self._clock.now())))
+        driver = self._driver()
+        if not driver.hear(generation_id, heard):
+            await driver.claim([generation_id])
+        for _ in range(100):
+            row = await self._reader.row(generation_id)
+            run = load_run(load_spec(row.spec), row.state)
+            if run.cancel or run.verdict is Status.CANCELED:
+                break
+            if run.phase in (Phase.COLLECTING, Phase.SETTLING, Phase.CLOSED):
+                raise CancelTooLate(f"generation {generation_id} is {run.phase.value}: too late to cancel it")
+            await asyncio.sleep(0.05)
+        return self._reader.show(row)  # or its owner is busy: the wish is durable and will be folded
+
+    async def advance(self, generation_id: str) -> Advanced | Busy:
+        """See `AsyncArrow.advance`."""
+        driver = self._driver()
+        await self._reader.row(generation_id)
+        if generation_id in driver.sessions or await driver.claim([generation_id]):
+            await driver.quiet(generation_id)
+            await driver.release([generation_id])
+        row = await self._reader.row(generation_id)
+        if row.owner is not None and row.next_at is not None:
+            return Busy(owner=row.owner, until=row.owner_until or 0.0)
+        return Advanced(version=row.version, next_at=row.next_at, done=row.next_at is None)
