@@ -142,7 +142,7 @@ def _read_everything(payload: Payload, reply: Reply) -> list[Any]:
     ]
 
 
-@settings(max_examples=400 * N, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=250 * N, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.sampled_from(ALL), replies)
 def test_readers_survive_anything_and_their_facts_can_be_stored(payload: Payload, reply: Reply) -> None:
     """Whatever arrives becomes a fact that any store can write down and read back."""
@@ -164,7 +164,7 @@ def _read_everything_safely(payload: Payload, reply: Reply) -> list[Any]:
         return [submitted]
 
 
-@settings(max_examples=200 * N, deadline=None)
+@settings(max_examples=120 * N, deadline=None)
 @given(
     st.sampled_from(ALL),
     st.integers(500, 599) | st.sampled_from([300, 302, 303, 408, 409, 425, 499]),
@@ -180,7 +180,7 @@ def test_a_status_that_proves_nothing_is_never_a_verdict(payload: Payload, statu
         assert isinstance(provider.read_result(s.job(payload), reply), facts.PollFailed)
 
 
-@settings(max_examples=200 * N, deadline=None)
+@settings(max_examples=120 * N, deadline=None)
 @given(st.sampled_from(ALL), st.text(min_size=1, max_size=20))
 def test_unknown_status_texts_are_told_and_not_guessed(payload: Payload, word: str) -> None:
     known = {

@@ -49,7 +49,7 @@ def test_one_of_two_belongs_to_somebody() -> None:
     "changes",
     [
         {"model": "black-forest-labs/flux-dev"},
-        {"created_at": "2026-11-20T10:59:45Z"},
+        {"created_at": "2026-11-20T10:59:54Z"},
         {"created_at": "yesterday"},
         {"created_at": None},
         {"created_at": "2026-11-20T11:00:01"},
@@ -64,6 +64,13 @@ def test_one_of_two_belongs_to_somebody() -> None:
 def test_no_match(changes: dict[str, Any]) -> None:
     """Without the same input nothing matches: model and time alone would also fit a stranger's picture."""
     assert _look(_item(**changes)) == LookupNone(conclusive=False)
+
+
+def test_an_empty_input_identifies_nothing() -> None:
+    payload = s.payload("replicate", "/v1/predictions", {"version": "m", "input": {}}, model="m")
+    reply = s.reply({"results": [_item(model="m", input={})]})
+    found = shipped()["replicate"].read_lookup(payload, reply, sent_at=SENT, bound=lambda job: False)
+    assert found == LookupNone(conclusive=False)
 
 
 def test_nothing_found_proves_nothing() -> None:
