@@ -13,7 +13,7 @@ from .views import Balance
 _NEXT = {
     Reason.INSUFFICIENT: "grant credits or ask for less, with a new key",
     Reason.FROZEN: "unfreeze the account, then use a new key",
-    Reason.CLOSED: "use another account",
+    Reason.CLOSED: "the account is closed for good; use another one",
     Reason.REWOUND: "the store has lost entries that were acknowledged: repair it, then unfreeze the account",
     Reason.UNKNOWN_ACCOUNT: "open the account first, or grant with create=True",
     Reason.ACCOUNT_EXISTS: "the account is there already; nothing to do",
