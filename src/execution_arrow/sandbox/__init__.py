@@ -16,7 +16,6 @@ Result files are real pictures and clips of the size asked for. Needs the extra 
 
 from execution_arrow.sandbox.box import PROVIDERS, Sandbox
 from execution_arrow.sandbox.clock import VirtualClock
-from execution_arrow.sandbox.engine import Engine
 from execution_arrow.sandbox.faults import KINDS, Fault, parse_fault
 from execution_arrow.sandbox.prices import Rate
 from execution_arrow.sandbox.work import Bill, Job, Received, State, Timing
@@ -25,7 +24,6 @@ __all__ = [
     "KINDS",
     "PROVIDERS",
     "Bill",
-    "Engine",
     "Fault",
     "Job",
     "Rate",

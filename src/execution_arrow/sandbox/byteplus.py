@@ -111,11 +111,11 @@ class BytePlus(Desk):
         value.setdefault("resolution", "720p")
         size = sizes.seedance(str(value["resolution"]), value.get("ratio", "16:9"))
         seconds = integer(value.get("duration"), 5)
-        output = clip(size, seconds if seconds > 0 else 5)
+        output, callback = clip(size, seconds if seconds > 0 else 5), body.get("callback_url")
         order = Order(
             provider=self.name, model=name, kind="video", native={**body, **value}, outputs=(output,),
-            references=len(content) - len(texts), webhook=body.get("callback_url"),
-            done_within=value.get("execution_expires_after"), overdue=State.ABORTED,
+            references=len(content) - len(texts), webhook=callback if isinstance(callback, str) else None,
+            done_within=integer(value.get("execution_expires_after"), 172800), overdue=State.ABORTED,
         )  # fmt: skip
         return with_prompt(order, {"prompt": prompt, "seed": value.get("seed")})
 
