@@ -14,7 +14,6 @@ import hashlib
 import json
 import os
 from pathlib import Path
-from urllib.parse import quote
 
 from execution_arrow.providers.base import Reply
 
@@ -67,22 +66,3 @@ def sync_directory(path: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
-
-
-class Spool:
-    """The folder of such answers, one file per attempt."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-
-    def path(self, attempt: str) -> Path:
-        """Return where the answer to this attempt's paid call is (to be) kept."""
-        return self.folder / f"{quote(attempt, safe='')}.reply"
-
-    def read(self, attempt: str) -> Reply | None:
-        """Return the complete answer to this attempt's paid call, or None."""
-        return read_spool(self.path(attempt))
-
-    def drop(self, attempt: str) -> None:
-        """Forget an answer whose results are stored. Nothing happens when there is none."""
-        self.path(attempt).unlink(missing_ok=True)

@@ -41,7 +41,7 @@ from execution_arrow.providers import shipped
 from execution_arrow.providers.base import Call, Follow, Job, Reply
 from execution_arrow.sandbox import Fault as Trouble
 from execution_arrow.sandbox import Sandbox, Timing
-from execution_arrow.spool import Spool
+from execution_arrow.spool import read_spool
 from execution_arrow.transport.httpx import HttpxTransport
 from tests.execution_arrow.providers import samples as s
 
@@ -80,7 +80,7 @@ class Walk:
         self.provider, self.payload, self.kind = shipped()[payload.provider], payload, kind
         base = sandbox.base_url(payload.provider)
         self.context = s.context(base, settings={"account_id": "acc"}, deadline=30.0)
-        self.spool, self.folder, self.trace = Spool(folder / "spool"), folder, Trace()
+        self.spool, self.folder, self.trace = folder / "spool" / "att_1", folder, Trace()
 
     async def __call__(self, *, patience: float = 20.0) -> Trace:
         """`patience` in seconds: for the answer to a submit, and for a job before it is canceled."""
@@ -105,7 +105,7 @@ class Walk:
             self.provider.build_submit(self.payload, self.context), timeout=self.patience
         )
         try:
-            reply = await self.transport.send(call, spool=self.spool.path("att_1"))
+            reply = await self.transport.send(call, spool=self.spool)
             fact: Any = self.provider.read_submit(self.payload, reply)
         except NotSentError as error:
             fact = NotSent(message=str(error))
@@ -146,7 +146,7 @@ class Walk:
     async def keep(self, output: Any) -> Stored:
         if output.url is not None:
             return await self.store.copy(output.url, index=output.index, kind=self.kind)
-        reply = self.spool.read("att_1")
+        reply = read_spool(self.spool)
         assert reply is not None
         data = self.provider.inline_output(reply, output.index)
         return await self.store.put(data, index=output.index, kind=self.kind)

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from execution_arrow.providers.base import Reply
-from execution_arrow.spool import Spool, read_spool, write_spool
+from execution_arrow.spool import read_spool, write_spool
 
 REPLY = Reply(
     status=200, headers={"content-type": "image/png", "x": "ü"}, body=b"\x89PNG\n\r\n" + bytes(range(256))
@@ -91,14 +91,3 @@ def test_a_killed_writer_leaves_the_old_answer_or_the_new_one(tmp_path: Path) ->
         assert found is not None
         assert len(set(found.body)) == 1
         assert len(found.body) == 2_000_000
-
-
-def test_the_folder_names_files_by_attempt(tmp_path: Path) -> None:
-    spool = Spool(tmp_path)
-    assert spool.read("att_1") is None
-    write_spool(spool.path("att_1"), REPLY)
-    assert spool.read("att_1") == REPLY
-    assert spool.path("../../x").parent == tmp_path
-    spool.drop("att_1")
-    spool.drop("att_1")
-    assert spool.read("att_1") is None
