@@ -11,10 +11,17 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from execution_arrow import facts as f
-from execution_arrow.errors import IdempotencyConflict, RequestRejected, StoreUnavailable
+from execution_arrow.driver import Driver
+from execution_arrow.errors import (
+    IdempotencyConflict,
+    InsufficientCredits,
+    LedgerRefused,
+    RequestRejected,
+    StoreUnavailable,
+)
 from execution_arrow.freezing import fingerprint, freeze, routes_of
 from execution_arrow.lease import Lease
 from execution_arrow.machine.codec import dump_spec, dump_state
@@ -60,6 +67,31 @@ class Wish:
     sticky: str | None = None
 
 
+class Options(TypedDict, total=False):
+    """What may accompany a request. `idempotency_key`: the same key never generates twice for an account.
+
+    `policy` and `region` replace the Arrow's own for this generation; `sticky` names a provider to stay with
+    while it is about as good as the best.
+    """
+
+    idempotency_key: str | None
+    policy: Policy | None
+    region: str | None
+    sticky: str | None
+
+
+def wish_of(model: str, request: Mapping[str, Any], account: str, options: Options) -> Wish:
+    return Wish(
+        model=model,
+        request=request,
+        account=account,
+        key=options.get("idempotency_key"),
+        policy=options.get("policy"),
+        region=options.get("region"),
+        sticky=options.get("sticky"),
+    )
+
+
 class Admission:
     """Checks, freezes, writes and holds."""
 
@@ -68,6 +100,27 @@ class Admission:
     ) -> None:
         self._parts, self._writer, self._lease = parts, writer, lease
         self._policy, self._region, self._calls_back = policy, region, calls_back
+
+    async def begin(self, wish: Wish, driver: Driver, *, drive: bool) -> Session | str:
+        """Admit, then drive it here or leave it to whoever claims it.
+
+        Raises `InsufficientCredits` or `LedgerRefused` once the refusal is durable.
+        """
+        session = await self.admit(wish)
+        if isinstance(session, str):
+            return session
+        held = session.queue[0].fact
+        if isinstance(held, f.HoldRefused):
+            driver.adopt(session)
+            await driver.quiet(session.run.spec.id)
+            if held.reason == "insufficient":
+                raise InsufficientCredits(wish.account, held.needed, held.available)
+            raise LedgerRefused(wish.account, held.reason)
+        if drive:
+            driver.adopt(session)
+        else:
+            await self._hand_back(session.run.spec)
+        return session
 
     async def admit(self, wish: Wish) -> Session | str:
         """A new generation, ours, with the ledger's answer queued; or the id that the key belongs to."""
@@ -107,10 +160,10 @@ class Admission:
         try:
             return await self._parts.holds.hold(spec.account, spec.id, spec.hold, spec.longest_life)
         except StoreUnavailable:
-            await self.hand_back(spec)
+            await self._hand_back(spec)
             raise
 
-    async def hand_back(self, spec: Spec) -> None:
+    async def _hand_back(self, spec: Spec) -> None:
         """Leave a new generation to whoever claims it."""
         await self._writer.apply(Release(owner=self._lease.owner, rows=[(spec.id, spec.created_at)]))
 

@@ -13,15 +13,13 @@ import os
 from collections.abc import Callable, Coroutine, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, TypedDict, TypeVar, Unpack, cast
+from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
 
-from execution_arrow import facts as f
-from execution_arrow.admission import Admission, Estimate, Wish
+from execution_arrow.admission import Admission, Estimate, Options, wish_of
+from execution_arrow.committing import Committer
 from execution_arrow.driver import Driver
 from execution_arrow.errors import (
     GenerationFailed,
-    InsufficientCredits,
-    LedgerRefused,
     StoreUnavailable,
     WrongLoop,
 )
@@ -31,8 +29,8 @@ from execution_arrow.machine.state import Run, Status
 from execution_arrow.perform import Performer
 from execution_arrow.policy import Policy
 from execution_arrow.record import Generation
-from execution_arrow.session import Session
 from execution_arrow.stores.writer import Writer
+from execution_arrow.tasks import to_the_end
 from execution_arrow.worker import Limits, Worker
 
 if TYPE_CHECKING:
@@ -42,19 +40,6 @@ if TYPE_CHECKING:
     from rosetta_bridge import Catalog
 
 T = TypeVar("T")
-
-
-class Options(TypedDict, total=False):
-    """What may accompany a request. `idempotency_key`: the same key never generates twice for an account.
-
-    `policy` and `region` replace the Arrow's own for this generation; `sticky` names a provider to stay with
-    while it is about as good as the best.
-    """
-
-    idempotency_key: str | None
-    policy: Policy | None
-    region: str | None
-    sticky: str | None
 
 
 class AsyncArrow:
@@ -160,8 +145,7 @@ class AsyncArrow:
             raise WrongLoop("this Arrow is open already; open a second one for a second loop")
         self._tasks = await asyncio.TaskGroup().__aenter__()
         self._driver = Driver(
-            store=self._parts.store,
-            writer=self._writer,
+            committer=Committer(self._parts.store, self._writer, self._lease, self._parts.clock),
             performer=self._performer,
             router=self._parts.router,
             clock=self._parts.clock,
@@ -194,6 +178,7 @@ class AsyncArrow:
             await self._driver.stop(grace)
         await tasks.__aexit__(None, None, None)
         await self._parts.transport.aclose()
+        await self._parts.artifacts.aclose()
         await asyncio.to_thread(self._writer.close)
         await self._parts.ledger.aclose()
         self._parts.island.close()
@@ -225,8 +210,8 @@ class AsyncArrow:
         `InsufficientCredits`, `LedgerRefused`; then nothing was dispatched. After `StoreUnavailable` repeat
         with the same key.
         """
-        wish = _wish(model, request, account, options)
-        session = await self._finish(self._begin(wish, drive=self._worker_wanted))
+        wish = wish_of(model, request, account, options)
+        session = await self._finish(self._admission.begin(wish, self._here(), drive=self._worker_wanted))
         if isinstance(session, str):
             return await self.get(session)
         return self._reader.view(session.run, session.version, wish.key)
@@ -241,55 +226,23 @@ class AsyncArrow:
         **options: Unpack[Options],
     ) -> Generation:
         """`generate`, then `wait`. Raises `GenerationFailed` unless it succeeded."""
-        wish = _wish(model, request, account, options)
-        session = await self._finish(self._begin(wish, drive=True))
+        wish = wish_of(model, request, account, options)
+        session = await self._finish(self._admission.begin(wish, self._here(), drive=True))
         generation_id = session if isinstance(session, str) else session.run.spec.id
         found = await self.wait(generation_id, timeout=timeout)
         if found.status is not Status.SUCCEEDED:
             raise GenerationFailed(found)
         return found
 
-    async def _begin(self, wish: Wish, *, drive: bool) -> Session | str:
-        """Admit, then drive it here or leave it to whoever claims it."""
-        session = await self._admission.admit(wish)
-        if isinstance(session, str):
-            return session
-        held, driver = session.queue[0].fact, self._here()
-        if isinstance(held, f.HoldRefused):
-            driver.adopt(session)
-            await driver.quiet(session.run.spec.id)
-            if held.reason == "insufficient":
-                raise InsufficientCredits(wish.account, held.needed, held.available)
-            raise LedgerRefused(wish.account, held.reason)
-        if drive:
-            driver.adopt(session)
-        else:
-            await self._admission.hand_back(session.run.spec)
-        return session
-
     async def _finish(self, work: Coroutine[Any, Any, T]) -> T:
         """Do it to the end even when the caller stops waiting: a row must not be left without a driver."""
 
-        async def kept() -> tuple[T | None, Exception | None]:
-            try:
-                return await work, None
-            except Exception as error:  # noqa: BLE001 - told to the caller, if there still is one
-                return None, error
-
-        try:
-            self._here()
-        except WrongLoop:
-            work.close()
-            raise
         assert self._tasks is not None
-        result, error = await asyncio.shield(self._tasks.create_task(kept()))
-        if error is not None:
-            raise error
-        return cast(T, result)
+        return await to_the_end(self._tasks, work)
 
     async def estimate(self, model: str, request: Mapping[str, Any], **options: Unpack[Options]) -> Estimate:
         """What the request would be charged at most, and who would be asked first. Holds nothing."""
-        return self._admission.estimate(_wish(model, request, "", options))
+        return self._admission.estimate(wish_of(model, request, "", options))
 
     async def get(self, generation_id: str) -> Generation:
         """The generation as it stands. Raises `UnknownGeneration`."""
@@ -336,15 +289,3 @@ class AsyncArrow:
         self._follower.changed(run.spec.id)
         if self._watch is not None:
             self._watch(self._reader.view(run, 0, None))
-
-
-def _wish(model: str, request: Mapping[str, Any], account: str, options: Options) -> Wish:
-    return Wish(
-        model=model,
-        request=request,
-        account=account,
-        key=options.get("idempotency_key"),
-        policy=options.get("policy"),
-        region=options.get("region"),
-        sticky=options.get("sticky"),
-    )

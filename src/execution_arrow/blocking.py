@@ -15,8 +15,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
 
-from execution_arrow.admission import Estimate
-from execution_arrow.arrow import AsyncArrow, Options
+from execution_arrow.admission import Estimate, Options
+from execution_arrow.arrow import AsyncArrow
 from execution_arrow.errors import WrongLoop
 from execution_arrow.following import Advanced, Busy
 from execution_arrow.machine.state import Status

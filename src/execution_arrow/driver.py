@@ -14,6 +14,7 @@ import logging
 from collections.abc import Callable, Iterable, Sequence
 
 from execution_arrow import facts as f
+from execution_arrow.committing import Committer
 from execution_arrow.effects import Effect, Submit
 from execution_arrow.errors import StoreUnavailable
 from execution_arrow.lease import Lease
@@ -21,34 +22,12 @@ from execution_arrow.machine import next_at
 from execution_arrow.machine.codec import load_run, load_spec
 from execution_arrow.machine.state import Attempt, Run, State
 from execution_arrow.perform import Performer
+from execution_arrow.planning import choose
 from execution_arrow.ports import Clock, Names, Router
 from execution_arrow.reporting import log_alerts, moved_attempts, tell_router
-from execution_arrow.session import (
-    RECORDED,
-    Change,
-    Heard,
-    Session,
-    fold,
-    from_inbox,
-    mark_taken,
-    to_commit,
-    to_inbox,
-)
+from execution_arrow.session import Change, Heard, Session, fold, from_inbox, mark_taken
 from execution_arrow.spool import read_spool
-from execution_arrow.stores.base import (
-    Append,
-    Claim,
-    Claimed,
-    Commit,
-    Committed,
-    Fenced,
-    JobStore,
-    JobTaken,
-    Release,
-    Result,
-    Row,
-)
-from execution_arrow.stores.writer import Writer
+from execution_arrow.stores.base import Committed, Fenced, JobTaken, Row
 
 logger = logging.getLogger("execution_arrow")
 
@@ -61,8 +40,7 @@ class Driver:
     def __init__(
         self,
         *,
-        store: JobStore,
-        writer: Writer,
+        committer: Committer,
         performer: Performer,
         router: Router,
         clock: Clock,
@@ -72,7 +50,7 @@ class Driver:
         effects: int,
         watch: Observer,
     ) -> None:
-        self._store, self._writer, self._performer, self._router = store, writer, performer, router
+        self._committer, self._performer, self._router = committer, performer, router
         self._clock, self._names, self._tasks, self._lease, self._watch = clock, names, tasks, lease, watch
         self.sessions: dict[str, Session] = {}
         self._timers: dict[str, asyncio.TimerHandle] = {}
@@ -84,20 +62,16 @@ class Driver:
 
     async def claim(self, ids: Sequence[str] = (), limit: int = 1) -> list[str]:
         """Take generations that nobody alive owns; returns the ids that are ours now."""
-        await self._lease.keep()
-        claim = Claim(owner=self._lease.owner, now=self._clock.now(), limit=limit, ids=tuple(ids))
-        claimed = await self._writer.apply(claim)
-        assert isinstance(claimed, Claimed)
-        unreadable = []
-        for row in claimed.rows:
+        rows = await self._committer.claim(ids, limit)
+        unreadable: list[tuple[str, float | None]] = []
+        for row in rows:
             try:
                 self._take_over(row)
             except Exception:
                 logger.exception("unreadable generation=%s: left alone for an hour", row.id)
                 unreadable.append((row.id, self._clock.now() + 3600.0))
-        if unreadable:
-            await self._writer.apply(Release(owner=self._lease.owner, rows=unreadable))
-        return [row.id for row in claimed.rows if row.id in self.sessions]
+        await self._committer.release(unreadable)
+        return [row.id for row in rows if row.id in self.sessions]
 
     def _take_over(self, row: Row) -> None:
         if (old := self.sessions.get(row.id)) is not None:
@@ -140,14 +114,13 @@ class Driver:
 
     async def release(self, generation_ids: Iterable[str]) -> None:
         """Hand generations back with the time when they need somebody again."""
-        rows = []
+        rows: list[tuple[str, float | None]] = []
         for generation_id in generation_ids:
             session = self.sessions.get(generation_id)
             if session is not None:
                 rows.append((generation_id, next_at(session.run, session.epoch)))
                 self._forget(session)
-        if rows:
-            await self._writer.apply(Release(owner=self._lease.owner, rows=rows))
+        await self._committer.release(rows)
 
     # --- turns ---
 
@@ -184,15 +157,11 @@ class Driver:
 
     async def _commit(self, session: Session, change: Change) -> bool:
         """Write a change. False when it was not written and its facts are queued again, or handed over."""
-        op = to_commit(session, change, self._lease.owner, self._clock.now())
-        result: Result | None
         try:
-            result = await self._writer.apply(op)
+            result = await self._committer.commit(session, change)
         except StoreUnavailable:
-            result = await self._what_happened(op)
-            if result is None:
-                session.queue.extendleft(reversed(change.heard))
-                raise
+            session.queue.extendleft(reversed(change.heard))
+            raise
         match result:
             case Committed():
                 before, session.run, session.version = session.run, change.run, result.version
@@ -204,17 +173,6 @@ class Driver:
             case Fenced():
                 await self._lost(session, change)
                 return False
-        raise AssertionError(f"a commit cannot answer {result!r}")
-
-    async def _what_happened(self, op: Commit) -> Committed | None:
-        """After a commit without an answer: did it happen? Only our own epoch can have written this state."""
-        try:
-            row = await asyncio.to_thread(self._store.load, op.id)
-        except StoreUnavailable:
-            return None
-        if row is not None and (row.epoch, row.version, row.state) == (op.epoch, op.version + 1, op.state):
-            return Committed(row.version)
-        return None
 
     async def _lost(self, session: Session, change: Change) -> None:
         """Somebody else owns the row: what we heard goes to the inbox, what we concluded is forgotten."""
@@ -222,17 +180,11 @@ class Driver:
         heard = [item for item in (*change.heard, *session.queue) if not item.seq]
         replaced, generation_id = session.dropped, session.run.spec.id
         self._forget(session)
-        await self._append(generation_id, heard)
+        await self._committer.append(generation_id, heard)
         if not replaced:
             # Where the row still carries our name we do not know it any more: the next claim, ours or not,
             # starts from what is written, under a new epoch.
-            rows = [(generation_id, self._clock.now())]
-            await self._writer.apply(Release(owner=self._lease.owner, rows=rows))
-
-    async def _append(self, generation_id: str, heard: Iterable[Heard]) -> None:
-        for item in heard:
-            if isinstance(item.fact, RECORDED):
-                await self._writer.apply(Append(fact=to_inbox(generation_id, item, self._clock.now())))
+            await self._committer.release([(generation_id, self._clock.now())])
 
     def _report(self, before: Run, change: Change) -> None:
         log_alerts(change)
@@ -247,24 +199,8 @@ class Driver:
             logger.exception("watch_failed generation=%s: a watcher must not raise", change.run.spec.id)
 
     def _plan(self, run: Run, candidates: Sequence[str]) -> f.Planned:
-        """The first candidate whose breaker lets it through; when none does, the first one all the same."""
-        spec, attempt_id = run.spec, self._names.attempt()
-        references = {name: self._performer.credentials.reference(name, spec.account) for name in candidates}
-        chosen = candidates[0]
-        for name in candidates:
-            if self._router.admit(
-                spec.model, name, region=spec.region, account=references[name], work=spec.work,
-                attempt=attempt_id,
-            ):  # fmt: skip
-                chosen = name
-                break
-        return f.Planned(
-            provider=chosen,
-            id=attempt_id,
-            token=self._names.token(),
-            credentials=references[chosen],
-            epoch=self.sessions[spec.id].epoch,
-        )
+        epoch = self.sessions[run.spec.id].epoch
+        return choose(run.spec, candidates, epoch, self._router, self._performer.credentials, self._names)
 
     # --- effects ---
 
@@ -298,7 +234,7 @@ class Driver:
     async def _hand_over(self, session: Session, heard: list[Heard]) -> None:
         """We lost the generation while an answer was under way: the answer still counts."""
         try:
-            await self._append(session.run.spec.id, heard)
+            await self._committer.append(session.run.spec.id, heard)
         except StoreUnavailable as error:
             logger.warning("fact_lost generation=%s error=%s", session.run.spec.id, error)
 

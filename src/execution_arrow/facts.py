@@ -5,8 +5,8 @@ or a cancel, the ledger's answer, a file that was stored, a user's wish. Facts a
 append one at any time, and they are never rejected because of who brings them. Only the owner of a
 generation folds them into state (`machine.step`).
 
-Every fact can be written as JSON (`encode`) and read again (`decode`), because a fact that arrives while
-nobody owns the generation waits in the store.
+Every fact can be written as JSON and read again (`fact_codec`), because a fact that arrives while nobody
+owns the generation waits in the store.
 """
 
 from __future__ import annotations
@@ -15,7 +15,9 @@ import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+
+from execution_arrow.outputs import Output as Output
+from execution_arrow.outputs import Stored as Stored
 
 
 class Fault(StrEnum):
@@ -25,29 +27,6 @@ class Fault(StrEnum):
     ACCOUNT = "account"  # our account there: key, balance, quota; another provider may, this account cannot
     CALLER = "caller"  # the request itself; nobody else is asked
     HERE = "here"  # the same provider asks us to come back (429 with Retry-After, capacity)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Output:
-    """One result a provider announced. `url` is None when the bytes are inside the (spooled) submit reply."""
-
-    index: int
-    url: str | None = None
-    media_type: str | None = None  # as announced; the artifact store sniffs the truth
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Stored:
-    """One output that is ours now: where it lies and what it really is."""
-
-    index: int
-    key: str  # content address, `sha256/<hex>.<ext>`
-    sha256: str
-    size: int  # bytes
-    media_type: str  # sniffed, never the announced one
-    width: int | None = None
-    height: int | None = None
-    seconds: float | None = None  # length of a clip, where its header says
 
 
 # --- answers to a submit (certainty: see `providers.base`) ----------------------------------------------
@@ -290,90 +269,13 @@ class EffectFailed:
 
 
 Fact = (
-    NotSent
-    | Refused
-    | Accepted
-    | Completed
-    | Ambiguous
-    | OwnerLost
-    | Running
-    | Succeeded
-    | Failed
-    | Canceled
-    | Expired
-    | Missing
-    | UnknownStatus
-    | PollFailed
-    | LookupFound
-    | LookupNone
-    | CancelAcknowledged
-    | CancelRefused
-    | UserCancel
-    | HoldOpened
-    | HoldRefused
-    | Planned
-    | ArtifactStored
-    | ArtifactLost
-    | ArtifactFailed
-    | Settled
-    | SettleRefused
-    | TimeUp
-    | EffectFailed
-)
+    NotSent | Refused | Accepted | Completed | Ambiguous | OwnerLost | Running | Succeeded | Failed |
+    Canceled | Expired | Missing | UnknownStatus | PollFailed | LookupFound | LookupNone |
+    CancelAcknowledged | CancelRefused | UserCancel | HoldOpened | HoldRefused | Planned |
+    ArtifactStored | ArtifactLost | ArtifactFailed | Settled | SettleRefused | TimeUp | EffectFailed
+)  # fmt: skip
 
 SubmitFact = NotSent | Refused | Accepted | Completed | Ambiguous
 StatusFact = Running | Succeeded | Failed | Canceled | Expired | Missing | UnknownStatus | PollFailed
 CancelFact = CancelAcknowledged | CancelRefused
 LookupFact = LookupFound | LookupNone | PollFailed
-
-_KINDS: dict[str, type[Any]] = {cls.__name__: cls for cls in Fact.__args__}
-
-
-def encode(fact: Fact) -> dict[str, Any]:
-    """Write a fact as a JSON object with its `kind`; fields at their default are left out."""
-    body: dict[str, Any] = {"kind": type(fact).__name__}
-    for field in dataclasses.fields(fact):
-        value = getattr(fact, field.name)
-        if value == _default(field):
-            continue
-        body[field.name] = _plain(value)
-    return body
-
-
-def decode(body: Mapping[str, Any]) -> Fact:
-    """Read what `encode` wrote. Raises `ValueError` for a kind that this version does not know."""
-    cls = _KINDS.get(body["kind"])
-    if cls is None:
-        raise ValueError(
-            f"unknown fact {body['kind']!r}: it was written by a newer version; upgrade this one"
-        )
-    values = {name: _rebuild(name, value) for name, value in body.items() if name != "kind"}
-    if "fault" in values:
-        values["fault"] = Fault(values["fault"])
-    if "timer" in values:
-        values["timer"] = Timer(values["timer"])
-    return cls(**values)  # type: ignore[no-any-return]
-
-
-def _default(field: dataclasses.Field[Any]) -> Any:
-    if field.default_factory is not dataclasses.MISSING:
-        return field.default_factory()
-    return field.default
-
-
-def _plain(value: Any) -> Any:
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {f.name: v for f in dataclasses.fields(value) if (v := getattr(value, f.name)) is not None}
-    if isinstance(value, tuple):
-        return [_plain(item) for item in value]
-    if isinstance(value, Mapping):
-        return dict(value)
-    return value
-
-
-def _rebuild(name: str, value: Any) -> Any:
-    if name == "outputs":
-        return tuple(Output(**item) for item in value)
-    if name == "file":
-        return Stored(**value)
-    return value

@@ -173,6 +173,8 @@ class ArtifactStore(Protocol):
 
     def read(self, key: str) -> AsyncIterator[bytes]: ...
 
+    async def aclose(self) -> None: ...
+
 
 class Credentials(Protocol):
     """Keys by reference, read at each use so that a rotated key is used at once."""

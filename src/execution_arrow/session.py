@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 
 from execution_arrow import facts as f
 from execution_arrow.effects import Effect, Plan, Ring, Submit
+from execution_arrow.fact_codec import decode, encode
 from execution_arrow.facts import Fact
 from execution_arrow.machine import due, next_at, step
 from execution_arrow.machine.agenda import agenda
@@ -130,7 +131,7 @@ def _apply(change: Change, heard: Heard, now: float) -> None:
 
 def to_inbox(generation: str, heard: Heard, now: float) -> Inboxed:
     """The stored form. The same words about the same attempt are one row."""
-    body = f.encode(heard.fact)
+    body = encode(heard.fact)
     text = json.dumps(body, sort_keys=True)
     digest = hashlib.blake2b(text.encode(), digest_size=12).hexdigest()
     return Inboxed(
@@ -143,7 +144,7 @@ def to_inbox(generation: str, heard: Heard, now: float) -> Inboxed:
 
 
 def from_inbox(item: Inboxed) -> Heard:
-    return Heard(attempt=item.attempt or None, fact=f.decode(item.body), seq=item.seq)
+    return Heard(attempt=item.attempt or None, fact=decode(item.body), seq=item.seq)
 
 
 def mark_taken(heard: Sequence[Heard], holder: str) -> list[Heard]:

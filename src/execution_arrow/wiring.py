@@ -45,6 +45,7 @@ from ledger_fortress import StoreUnavailable as LedgerUnavailable
 from ledger_fortress.protocol import LedgerStore
 from ledger_fortress.stores import open_store as open_ledger_store
 from rosetta_bridge import Catalog, InvalidRequest, UnknownModel
+from rosetta_bridge import Payload as NativePayload
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,41 +87,45 @@ def default_parts(
     `where` is the folder; with `memory:` nothing but the artifacts is kept, and `artifacts` must name
     their folder. `ledger` is a URL or a store of `ledger_fortress`.
     """
-    in_memory = str(where) == "memory:"
-    if in_memory and artifacts is None:
-        raise ValueError("Arrow.open('memory:') keeps files all the same: pass artifacts='some/folder'")
-    folder = Path(artifacts if in_memory and artifacts is not None else where)
-    folder.mkdir(parents=True, exist_ok=True)
-    if transport is None:
-        from execution_arrow.transport.httpx import HttpxTransport
-
-        transport = HttpxTransport()
-    catalog = catalog or Catalog.shipped()
-    credits = ledger or ("memory:" if in_memory else _sqlite(folder / "ledger.db"))
+    folder, urls = _places(where, artifacts)
+    catalog, island = catalog or Catalog.shipped(), island or Island.open("memory:")
+    credits = ledger or urls["ledger"]
     books = open_ledger_store(credits) if isinstance(credits, str) else credits
-    ledger_face = AsyncLedger(books)
-    island = island or Island.open("memory:")
+    credit_ledger = AsyncLedger(books)
     return Parts(
         normalizer=BridgeNormalizer(catalog, tariff or DearestCost()),
         router=IslandRouter(island),
-        holds=FortressLedger(ledger_face),
-        store=open_store("memory:" if in_memory else _sqlite(folder / "arrow.db")),
+        holds=FortressLedger(credit_ledger),
+        store=open_store(urls["arrow"]),
         artifacts=FolderArtifacts(Path(artifacts) if artifacts else folder / "artifacts", egress=egress),
-        transport=transport,
+        transport=transport or _httpx(),
         credentials=credentials or EnvironmentCredentials(),
         providers=providers or shipped(),
         spool=folder / "spool",
         clock=SystemClock(),
         names=SystemNames(),
-        ledger=ledger_face,
+        ledger=credit_ledger,
         blocking_ledger=Ledger(books),
         island=island,
         catalog=catalog,
     )
 
 
-def _sqlite(path: Path) -> str:
-    return f"sqlite:///{path.absolute()}"
+def _httpx() -> Transport:
+    from execution_arrow.transport.httpx import HttpxTransport
+
+    return HttpxTransport()
+
+
+def _places(where: str | Path, artifacts: str | Path | None) -> tuple[Path, dict[str, str]]:
+    """The folder for files, and the URLs of the two stores."""
+    if str(where) != "memory:":
+        folder = Path(where)
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder, {name: f"sqlite:///{(folder / name).absolute()}.db" for name in ("ledger", "arrow")}
+    if artifacts is None:
+        raise ValueError("Arrow.open('memory:') keeps files all the same: pass artifacts='some/folder'")
+    return Path(artifacts), {"ledger": "memory:", "arrow": "memory:"}
 
 
 class BridgeNormalizer:
@@ -140,44 +145,36 @@ class BridgeNormalizer:
             raise RequestRejected(error.issues) from error
         bills = {name: found.cost(asked, name) for name in eligible}
         costs = {name: bill.micros if bill else None for name, bill in bills.items()}
-        ask = Ask(
-            model=found.id,
-            kind=found.kind,
-            values=asked.values,
-            work=asked.work,
-            asked=asked.asked,
-            costs=costs,
-        )
-        prices = self._tariff.prices(ask)
+        prices = self._tariff.prices(
+            Ask(
+                model=found.id, kind=found.kind, values=asked.values, work=asked.work, asked=asked.asked,
+                costs=costs,
+            )
+        )  # fmt: skip
         payloads = [found.render(asked, name) for name in eligible]
-        return Prepared(
-            model=found.id,
-            kind=found.kind,
-            values=asked.values,
-            order=asked.order,
-            work=asked.work,
-            asked=asked.asked,
-            quotes=tuple(
-                Quote(
-                    payload=Payload(
-                        provider=payload.provider,
-                        route=payload.route,
-                        method=payload.method,
-                        path=payload.path,
-                        model=payload.model,
-                        encoding=payload.encoding,
-                        headers=payload.headers,
-                        body=payload.body,
-                        fetches=tuple(fetch["$fetch"] for fetch in payload.fetches),
-                        dropped=tuple(map(str, payload.dropped)),
-                    ),
-                    cost=costs[payload.provider],
-                    price=prices[payload.provider],
-                )
-                for payload in payloads
-            ),
-            catalog_digest=payloads[0].catalog_digest,
+        quotes = tuple(
+            Quote(payload=_payload(native), cost=costs[native.provider], price=prices[native.provider])
+            for native in payloads
         )
+        return Prepared(
+            model=found.id, kind=found.kind, values=asked.values, order=asked.order, work=asked.work,
+            asked=asked.asked, quotes=quotes, catalog_digest=payloads[0].catalog_digest,
+        )  # fmt: skip
+
+
+def _payload(native: NativePayload) -> Payload:
+    return Payload(
+        provider=native.provider,
+        route=native.route,
+        method=native.method,
+        path=native.path,
+        model=native.model,
+        encoding=native.encoding,
+        headers=native.headers,
+        body=native.body,
+        fetches=tuple(fetch["$fetch"] for fetch in native.fetches),
+        dropped=tuple(map(str, native.dropped)),
+    )
 
 
 class IslandRouter:

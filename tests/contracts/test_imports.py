@@ -40,8 +40,9 @@ ASKING = re.compile(r"(now|utcnow|today|monotonic\w*|perf_counter\w*|time_ns|uui
 SHELLS = {
     "adaptive_island": {"events", "runtime"},
     "execution_arrow": {
-        *("arrow", "artifacts", "blocking", "credentials", "driver", "egress", "lease", "naming"),
-        *("perform", "reporting", "sandbox", "spool", "stores", "transport", "wiring", "worker"),
+        *("admission", "arrow", "artifacts", "blocking", "cli", "committing", "credentials", "driver"),
+        *("egress", "following", "lease", "naming", "perform", "reporting", "sandbox", "spool", "stores"),
+        *("tasks", "testing", "transport", "wiring", "worker"),
     },
     "ledger_fortress": {"ledger", "stores", "testing"},
     "rosetta_bridge": {"loading", "products"},

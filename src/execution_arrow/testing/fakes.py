@@ -135,6 +135,9 @@ class FakeArtifacts:
     async def read(self, key: str) -> AsyncIterator[bytes]:
         yield self.files[key]
 
+    async def aclose(self) -> None:
+        pass
+
 
 class FakeLedger:
     """Holds and settlements by key. Checks the promises: one hold, one resolution, never more than held.

@@ -355,7 +355,7 @@ async def test_an_idle_worker_calls_nobody_and_writes_no_generation(tmp_path: Pa
 
 @run
 async def test_a_caller_that_stops_waiting_leaves_no_generation_without_a_driver(tmp_path: Path):
-    """A web framework cancels the request handler in the middle of `generate`: the row is handed on all the same."""
+    """A web framework cancels the handler in the middle of `generate`: the row is handed on all the same."""
 
     class Hesitant(FakeLedger):
         async def hold(self, *args: Any) -> Any:

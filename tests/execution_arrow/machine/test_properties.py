@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from execution_arrow import facts as f
 from execution_arrow.effects import Plan, Ring, Submit
+from execution_arrow.fact_codec import decode, encode
 from execution_arrow.facts import Fault, Timer
 from execution_arrow.machine import due, next_at, step
 from execution_arrow.machine.codec import dump_spec, dump_state, load_run, load_spec
@@ -169,4 +170,4 @@ def _end(world: Checked) -> None:
 @settings(max_examples=200)
 @given(fact=FACTS)
 def test_every_fact_survives_the_store(fact: f.Fact):
-    assert f.decode(f.encode(fact)) == fact
+    assert decode(encode(fact)) == fact
