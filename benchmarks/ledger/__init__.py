@@ -1,0 +1,1 @@
+"""What the ledger costs, beside the usual design on the same disk in the same run."""
