@@ -182,47 +182,76 @@ class Score:
         return self.succeeded / max(1, self.requests)
 
 
-def run(chooser: Chooser, regime: Regime, names: str, rate: float, seed: int) -> Score:
-    """Play 72 hours with `rate` requests a second."""
-    arrivals, luck = random.Random(1_000 + seed), random.Random(2_000 + seed)
-    base = [ALL[name] for name in names]
-    score, ticks = Score(), itertools.count()
-    events: list[tuple[float, int, tuple[object, ...]]] = []
-    now = arrivals.expovariate(rate)
-    while now < HORIZON:
-        heapq.heappush(events, (now, next(ticks), ()))
-        now += arrivals.expovariate(rate)
+class Play:
+    """72 hours of one chooser in one regime."""
 
-    def attempt(order: tuple[str, ...], place: int, tried: int, now: float) -> None:
-        state = {p.name: regime(p, now / HOUR) for p in base}
-        while place < len(order) and tried < TRIES:
-            name = order[place]
-            place += 1
-            started = chooser.start(name, now)
+    def __init__(self, chooser: Chooser, regime: Regime, names: str, seed: int) -> None:
+        self.chooser, self.regime = chooser, regime
+        self.base = [ALL[name] for name in names]
+        self.luck = random.Random(2_000 + seed)
+        self.score = Score()
+        self.ticks = itertools.count()
+        self.events: list[tuple[float, int, Ending | None]] = []  # None: a request arrives
+
+    def state(self, now: float) -> State:
+        """The providers as they are now."""
+        return tuple(self.regime(p, now / HOUR) for p in self.base)
+
+    def arrive(self, now: float) -> None:
+        """A request: choose, note the regret, submit."""
+        state = self.state(now)
+        order = tuple(self.chooser.order(now, {p.name: p.dollars for p in state}))
+        self.score.requests += 1
+        self.score.regret += best(state) - worth(state, order[:TRIES])
+        self.submit(order, 0, now)
+
+    def submit(self, order: tuple[str, ...], tried: int, now: float) -> None:
+        """The next attempt, with the first provider that is not skipped."""
+        for place, name in enumerate(order if tried < TRIES else ()):
+            started = self.chooser.start(name, now)
             if started is None:
                 continue
-            p = state[name]
-            success = luck.random() < p.success
+            p = {p.name: p for p in self.state(now)}[name]
+            success = self.luck.random() < p.success
             median = p.median if success else p.failure * math.exp(-(FAILURE_SPREAD**2) / 2)
-            seconds = luck.lognormvariate(math.log(median), p.spread if success else FAILURE_SPREAD)
-            score.attempts += 1
-            what = (order, place, tried + 1, name, success, seconds, started)
-            heapq.heappush(events, (now + seconds, next(ticks), what))
+            seconds = self.luck.lognormvariate(math.log(median), p.spread if success else FAILURE_SPREAD)
+            self.score.attempts += 1
+            ending = Ending(order[place + 1 :], tried + 1, name, success, seconds, started)
+            heapq.heappush(self.events, (now + seconds, next(self.ticks), ending))
             return
 
-    while events:
-        now, _tick, what = heapq.heappop(events)
-        if not what:
-            state = tuple(regime(p, now / HOUR) for p in base)
-            order = tuple(chooser.order(now, {p.name: p.dollars for p in state}))
-            score.requests += 1
-            score.regret += best(state) - worth(state, order[:TRIES])
-            attempt(order, 0, 0, now)
-            continue
-        order, place, tried, name, success, seconds, started = what  # type: ignore[assignment]
-        chooser.end(started, name, success, seconds, now)  # type: ignore[arg-type]
-        if success:
-            score.succeeded += 1
+    def end(self, ending: Ending, now: float) -> None:
+        """An attempt ends; a failure moves on at once."""
+        self.chooser.end(ending.started, ending.name, ending.success, ending.seconds, now)
+        if ending.success:
+            self.score.succeeded += 1
         else:
-            attempt(order, place, tried, now)  # type: ignore[arg-type]
-    return score
+            self.submit(ending.rest, ending.tried, now)
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How an attempt ends, known to the world from its start."""
+
+    rest: tuple[str, ...]
+    tried: int
+    name: str
+    success: bool
+    seconds: float
+    started: object
+
+
+def run(chooser: Chooser, regime: Regime, names: str, rate: float, seed: int) -> Score:
+    """Play 72 hours with `rate` requests a second."""
+    play, arrivals = Play(chooser, regime, names, seed), random.Random(1_000 + seed)
+    now = arrivals.expovariate(rate)
+    while now < HORIZON:
+        heapq.heappush(play.events, (now, next(play.ticks), None))
+        now += arrivals.expovariate(rate)
+    while play.events:
+        now, _tick, ending = heapq.heappop(play.events)
+        if ending is None:
+            play.arrive(now)
+        else:
+            play.end(ending, now)
+    return play.score

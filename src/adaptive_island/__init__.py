@@ -8,7 +8,7 @@ from .decide import Explanation
 from .errors import IslandError
 from .health import Health
 from .island import Island
-from .order import Order, Source
+from .order import Order
 from .policy import BreakerRules, Policy, Weights
 from .ticket import Ticket
 
@@ -23,7 +23,6 @@ __all__ = [
     "Order",
     "Outcome",
     "Policy",
-    "Source",
     "Ticket",
     "Weights",
 ]

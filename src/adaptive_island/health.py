@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
 from .breaker import State
 from .engine import Engine
 from .events import Herald
+from .window import NOTHING
 
 
 class ProviderStatus(StrEnum):
@@ -64,31 +66,12 @@ def report(engine: Engine, store: str, herald: Herald, now: float) -> Health:
     for (provider, _account, _model), breaker in engine.circuits.shut.items():
         waiting = breaker.state is State.OPEN and now >= breaker.until
         states.setdefault(provider, set()).add(State.HALF_OPEN if waiting else breaker.state)
-    providers = []
-    for region in sorted(engine.knowledge.regions | {where for where, _name in flying}):
-        fast, slow = engine.knowledge.read(region, "", now)
-        names = {name for name, _work in slow} | {name for where, name in flying if where == region}
-        for name in sorted(names | states.keys()):
-            sums = fast.get((name, ""))
-            tried, won = (sums.tried, sums.won) if sums is not None else (0.0, 0.0)
-            in_flight, unknown = flying.get((region, name), (0, 0))
-            providers.append(
-                ProviderHealth(
-                    provider=name,
-                    region=region,
-                    status=_status(states.get(name, set()), tried, won),
-                    failure_rate=1.0 - won / tried if tried > 0.0 else None,
-                    attempts=tried,
-                    failures=tried - won,
-                    successes=won,
-                    window_seconds=engine.policy.fast / 0.6931471805599453,
-                    in_flight=in_flight,
-                    unknown=unknown,
-                )
-            )
+    regions = sorted(engine.knowledge.regions | {region for region, _name in flying})
     counts = {**herald.counts, **engine.counts, "attempts_lost": engine.flights.lost}
     return Health(
-        providers=tuple(providers),
+        providers=tuple(
+            line for region in regions for line in _providers(engine, region, flying, states, now)
+        ),
         store=store,
         store_age=0.0,
         in_flight=len(engine.flights),
@@ -97,6 +80,33 @@ def report(engine: Engine, store: str, herald: Herald, now: float) -> Health:
         last_error=herald.last_error,
         counts={name: number for name, number in counts.items() if number},
     )
+
+
+def _providers(
+    engine: Engine,
+    region: str,
+    flying: Mapping[tuple[str, str], list[int]],
+    states: Mapping[str, set[State]],
+    now: float,
+) -> Iterator[ProviderHealth]:
+    """One line for each provider that is known, in flight or shut."""
+    fast, slow = engine.knowledge.read(region, "", now)
+    names = {name for name, _work in slow} | {name for where, name in flying if where == region}
+    for name in sorted(names | states.keys()):
+        sums = fast.get((name, ""), NOTHING)
+        in_flight, unknown = flying.get((region, name), (0, 0))
+        yield ProviderHealth(
+            provider=name,
+            region=region,
+            status=_status(states.get(name, set()), sums.tried, sums.won),
+            failure_rate=1.0 - sums.won / sums.tried if sums.tried > 0.0 else None,
+            attempts=sums.tried,
+            failures=sums.tried - sums.won,
+            successes=sums.won,
+            window_seconds=engine.policy.fast / math.log(2.0),
+            in_flight=in_flight,
+            unknown=unknown,
+        )
 
 
 def _status(states: set[State], tried: float, won: float) -> ProviderStatus:

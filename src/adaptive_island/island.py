@@ -83,14 +83,12 @@ class Island:
     ) -> Order:
         """The order in which to try the providers in `allowed`; a pure read.
 
-        `allowed` are the eligible providers in the caller's fallback order, which is also the answer
-        while nothing is known, decides near-ties, and is what remains if anything goes wrong. `order` is
-        the name of a learned order (`fastest`, `cheapest`, `reliable`, `balanced` or one of the policy's
-        own) and gives a permutation of `allowed`; a sequence or a comma-separated text names providers
-        explicitly and is sequence and filter. `costs` are this request's own in micro-credits, `work` its
-        class (such as `1080p/8s`), `sticky` a provider to stay with while it is within the band of the
-        best, `account` the reference of the credentials. Raises ValueError where `allowed` is empty or
-        not a sequence of texts, and nothing else.
+        `allowed`, in the caller's fallback order, is also the answer while nothing is known and if
+        anything goes wrong, and decides near-ties. `order`: a named one (`fastest`, `cheapest`,
+        `reliable`, `balanced`, the policy's own) permutes `allowed`; a sequence or a comma list is
+        sequence and filter. `costs`: this request's, in micro-credits. `work`: its class (`1080p/8s`).
+        `sticky`: stay with this provider while it is near the best. `account`: reference of the
+        credentials. ValueError for an empty or non-text `allowed`, and nothing else.
         """
         try:
             now = self._tick()

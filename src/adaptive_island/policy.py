@@ -100,14 +100,18 @@ class Policy:
             _check(weights)
 
 
+def _steers(value: object, name: str) -> bool:
+    if not isinstance(value, (int, float)) or isinstance(value, bool) or not math.isfinite(value):
+        return False
+    return value > 0 or (value == 0 and name in _MAY_BE_ZERO)
+
+
 def _check(values: object) -> None:
     for item in fields(values):  # type: ignore[arg-type]
-        value = getattr(values, item.name)
+        value: object = getattr(values, item.name)
         if isinstance(value, (Mapping, BreakerRules)) or (value is None and item.name == "slow_seconds"):
             continue
-        least = 0 if item.name in _MAY_BE_ZERO else None
-        good = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
-        if not good or value < 0 or (least is None and value == 0):
+        if not _steers(value, item.name):
             raise ValueError(f"{type(values).__name__}.{item.name} must be a positive number, not {value!r}")
 
 

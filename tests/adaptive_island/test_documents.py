@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator, FormatChecker
 
-from adaptive_island import Attempt, Fault, Outcome, Source
+from adaptive_island import Attempt, Fault, Outcome
 from adaptive_island.documents import AttemptV1, parse_attempt, parse_ranking, schemas
 from adaptive_island.errors import BadDocument
+from adaptive_island.order import Source
 from adaptive_island.stores import ranking_key
 from tests.adaptive_island.kit import MODEL, THREE, World
 

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from adaptive_island import Attempt, Island, Outcome, Source
+from adaptive_island import Attempt, Island, Outcome
+from adaptive_island.order import Source
 from adaptive_island.testing import FakeClock
 from tests.adaptive_island.kit import MODEL, THREE, World
 

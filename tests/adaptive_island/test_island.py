@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adaptive_island import BreakerRules, Island, Outcome, Policy, Source, Weights
+from adaptive_island import BreakerRules, Island, Outcome, Policy, Weights
 from adaptive_island.errors import UnknownStore
+from adaptive_island.order import Source
 from tests.adaptive_island.kit import MODEL, THREE, World
 
 

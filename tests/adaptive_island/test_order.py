@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adaptive_island import Order, Outcome, Policy, Source
-from adaptive_island.order import arranged, banded, panics
+from adaptive_island import Order, Outcome, Policy
+from adaptive_island.order import Source, arranged, banded, panics
 from tests.adaptive_island.kit import MODEL, THREE, World
 
 names = st.lists(st.text(min_size=1, max_size=8), min_size=1, max_size=8, unique=True)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from adaptive_island import Attempt, BreakerRules, Fault, Island, Outcome, Policy, Source
+from adaptive_island import Attempt, BreakerRules, Fault, Island, Outcome, Policy
 from adaptive_island.events import BreakerChanged
+from adaptive_island.order import Source
 from tests.adaptive_island.kit import MODEL, THREE, World
 
 
