@@ -80,6 +80,7 @@ def _rankings(evidence: Evidence) -> list[Section]:
                     ">#", "provider", ">score", ">success", ">seconds", ">cost", ">attempts", "breaker",
                 ),
                 rows=rows,
+                notes=[f"{x.provider}: {x.reason}" for x in lines if x.reason != lines[0].reason],
             )
         )  # fmt: skip
     return made
