@@ -198,13 +198,15 @@ def _refuse_linked(
     work: Work, batch: Linked, culprit: int, answer: Answer, refusal: Refusal, now: int
 ) -> list[Answer | Failure]:
     """Nobody moves. The culprit's verdict is written down, so that a repeat of the batch meets it again."""
-    if isinstance(answer, Refusal) and answer.entry is not None:
-        command = batch.commands[culprit]
-        decision = refuse(work, command, batch.links()[culprit], Denial(refusal.reason, refusal.needed), now)
+    command, link = batch.commands[culprit], batch.links()[culprit]
+    if refusal.reason is Reason.REWOUND:
+        work.fold(decide(work, command, now, link), None)  # what stops the account must not be undone
+    elif isinstance(answer, Refusal) and answer.entry is not None:
+        decision = refuse(work, command, link, Denial(refusal.reason, refusal.needed), now)
         work.fold(decision, command)
         assert decision.answer is not None
         answer = decision.answer
     return [
-        answer if place == culprit else Refusal(Reason.LINK_REFUSED, command.account, command.key)
-        for place, command in enumerate(batch.commands)
+        answer if place == culprit else Refusal(Reason.LINK_REFUSED, other.account, other.key)
+        for place, other in enumerate(batch.commands)
     ]

@@ -198,8 +198,12 @@ def test_a_lost_entry_is_detected(ledger: Ledger) -> None:
     restored = MemoryStore()
     restored._accounts["a"], restored._entries["a"] = backup
     with Ledger(restored) as other:
-        no = refused(lambda: other.reserve("a", 1, key="h2", seen=lost))
-        assert no.reason is Reason.REWOUND
+        linked = [Reserve(account="a", key=f"l{n}", amount=C, timeout=C, seen=lost) for n in range(2)]
+        no, stopped = other.apply([Linked("l", tuple(linked))])
+        assert isinstance(no, Refusal)
+        assert isinstance(stopped, Refusal)
+        assert (no.reason, stopped.reason) == (Reason.REWOUND, Reason.LINK_REFUSED)
+        assert refused(lambda: other.reserve("a", 1, key="h2", seen=lost)).reason is Reason.REWOUND
         assert refused(lambda: other.reserve("a", 1, key="h3")).reason is Reason.REWOUND
         assert [entry.kind for entry in other.entries("a")] == ["open", "grant", "freeze"]
         other.grant("a", 1, key="still")
