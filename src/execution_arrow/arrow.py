@@ -246,6 +246,7 @@ class AsyncArrow:
 
     async def get(self, generation_id: str) -> Generation:
         """The generation as it stands. Raises `UnknownGeneration`."""
+        self._here()
         return self._reader.show(await self._reader.row(generation_id))
 
     async def list(
@@ -257,6 +258,7 @@ class AsyncArrow:
         limit: int = 50,
     ) -> list[Generation]:
         """Newest first. `before`: the last id of the previous page."""
+        self._here()
         wanted = Status(status).value if status is not None else None
         return await self._reader.page(account, wanted, before, limit)
 

@@ -1,13 +1,14 @@
 """A process that generates and works until everything has ended, if nobody kills it first.
 
 Run with the folder and a JSON document of what to do on standard input. It says `ready` when it starts to
-generate and `done` when every generation has ended and nothing is watched any more.
+generate and `done` when every generation has ended and nothing is watched any more. SIGTERM ends it in order.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
+import signal
 import sys
 
 from execution_arrow import AsyncArrow, Policy
@@ -26,12 +27,16 @@ async def work(folder: str, plan: dict) -> None:
         limits=Limits(lease=0.9, inbox_every=0.1, claim_every=0.1),
         worker=True,
     )
+    stop = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     async with arrow:
         await arrow.ledger.grant("acct", plan["credits"], key="start", create=True)
         print("ready", flush=True)
         for number, (model, request) in enumerate(plan["generations"]):
             await arrow.generate(model, request, account="acct", idempotency_key=f"order-{number}")
         while any(not g.done or g.watching for g in await arrow.list(limit=200)):
+            if stop.is_set():
+                return
             await asyncio.sleep(0.05)
         print("done", flush=True)
 
