@@ -45,8 +45,8 @@ def compare(report: Report, folder: Path, accounts: int) -> None:
     report.faster(f"pairs/s in batches of {BATCH} on {on}", batched, TARGET, design=PEER, per_second=rate)
     for mine, theirs in (("ours alone", "usual"), ("ours", "usual batched")):
         level = timed.compare(mine, theirs)
-        more = {"peer": theirs, "lowest_round": round(level.lowest, 3)}
-        report.context(f"pairs/s of {mine!r} beside {theirs!r} on {on}", level.speedup, unit="x", **more)
+        what = f"pairs/s of {mine!r} beside {theirs!r} on {on}"
+        report.context(what, level.speedup, unit="x", peer=theirs, lowest_round=round(level.lowest, 3))
     began = time.perf_counter()
     proof = ours.ledger.verify()
     seconds = time.perf_counter() - began
