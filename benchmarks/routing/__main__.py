@@ -3,8 +3,10 @@
 Run: python -m benchmarks.routing [--rate low|high|REQUESTS_PER_SECOND] [--providers 3 5 8] [--seed N ...]
      [--regime S1 ...] [--chooser island static ...]
 
-Prints the whole table as JSON lines: regret per 1,000 requests by regime, mean and worst, and the share of
-requests that succeeded. Exits non-zero where the island misses a target.
+Without arguments: low traffic (432 requests a day), three seeds, about a minute. `--rate low high --seed
+0 1 2 3 4 5 6 7 8 9` is the full table. Prints the table as JSON lines: regret per 1,000 requests by
+regime, mean and worst, and the share of requests that succeeded. Exits non-zero where the island misses a
+target.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ from benchmarks.peers.island_choosers import Gold, GoldHourly, LatencyCooldown, 
 from benchmarks.routing.world import REGIMES, SETS, Chooser, Score, run
 
 RATES = {"low": 0.005, "high": 0.05}
-SEEDS = {"low": 10, "high": 3}
+SEEDS = {"low": 3, "high": 3}
 TARGETS = {"low": 4.0, "high": 1.5}
 WORST = 10.0
 EPOCH = 1_750_000_000.0
@@ -102,7 +104,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--rate", nargs="+", default=["low", "high"])
+    parser.add_argument("--rate", nargs="+", default=["low"])
     parser.add_argument("--providers", nargs="+", type=int, choices=list(SETS), default=list(SETS))
     parser.add_argument("--seed", nargs="+", type=int)
     parser.add_argument("--regime", nargs="+", choices=list(REGIMES), default=list(REGIMES))

@@ -19,7 +19,7 @@ from .events import Herald, Hook, LogHook
 from .flights import Flight
 from .health import Health, report
 from .memo import Memo
-from .order import Blocked, Order, Source, checked
+from .order import Blocked, Order, Source, checked, str_of
 from .policy import Policy
 from .runtime import Names, clocks, guard_fork, lock, random_source
 from .stores.memory import MemoryCounters, MemoryRankings
@@ -81,15 +81,12 @@ class Island:
         sticky: str | None = None,
         account: str = "",
     ) -> Order:
-        """The order in which to try the providers in `allowed`; a pure read.
+        """The order in which to try `allowed` (given in the caller's fallback order); a pure read.
 
-        `allowed`, in the caller's fallback order, is also the answer while nothing is known and if
-        anything goes wrong, and decides near-ties. `order`: a named one (`fastest`, `cheapest`,
-        `reliable`, `balanced`, the policy's own) permutes `allowed`; a sequence or a comma list is
-        sequence and filter. `costs`: this request's, in micro-credits. `work`: its class (`1080p/8s`).
-        `sticky`: stay with this provider while it is near the best. `account`: reference of the
-        credentials. ValueError for an empty or non-text `allowed`, and nothing else.
-        """
+        `order`: a named one (`fastest`, `cheapest`, `reliable`, `balanced`, the policy's own), or a sequence
+        or comma list as sequence and filter. `costs`: this request's, in micro-credits. `work`: its class.
+        `sticky`: a provider to keep while near the best. `account`: reference of the credentials.
+        ValueError for an empty or non-text `allowed`, and nothing else."""
         try:
             now = self._tick()
             kept = self._kept[model, allowed, order, region, work, sticky, account]
@@ -111,8 +108,7 @@ class Island:
             return decision.order
         except Exception as error:  # noqa: BLE001  # intelligence fails open
             self._herald.fell_open("rank", error)
-            name = model if isinstance(model, str) else ""
-            return Order(names, name, Source.CALLER, f"could not rank: {type(error).__name__}")
+            return Order(names, str_of(model), Source.CALLER, f"could not rank: {type(error).__name__}")
 
     def explain(
         self,

@@ -86,6 +86,11 @@ def checked(allowed: Sequence[str]) -> tuple[str, ...]:
     return names
 
 
+def str_of(name: object) -> str:
+    """A name as text; nothing where it is none."""
+    return name if isinstance(name, str) else ""
+
+
 def explicit(order: object, allowed: Sequence[str]) -> tuple[str, ...] | None:
     """The providers that `order` names, or None where it is the name of a learned order."""
     if isinstance(order, str):

@@ -79,7 +79,7 @@ class Policy:
     prior_success: float = 0.95
     prior_weight: float = 3.0
     slow_weight: float = 4.0
-    optimism: float = 0.5
+    optimism: float = 0.25
     panic: float = 0.5
     refresh: float = 1.0
     ranking_age: float = 2 * 86_400.0

@@ -120,11 +120,11 @@ def test_old_failures_are_forgotten(world: World) -> None:
 
 
 def test_an_untried_provider_is_tried(world: World) -> None:
-    """Optimism: with enough seen of the others, somebody unseen gets a turn (nobody starves for ever)."""
+    """Optimism: with enough seen of the others, somebody unseen gets a turn where it may matter."""
     firsts = set()
     for _ in range(40):
         world.clock.advance(60)
-        first = world.rank(order="balanced")[0]
+        first = world.rank(order="fastest")[0]
         firsts.add(first)
         world.report(first, seconds=30.0)
     assert firsts == set(THREE)
