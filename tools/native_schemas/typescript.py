@@ -5,6 +5,10 @@ names its types (many are aliases of a look-alike). The generator's answer is a 
 `split` follows the references of one id, keeps what is reachable and folds unions of constants into
 enums. Defaults that the package states only in prose ("Default value: ...") are lifted into `default`;
 all other prose is left behind.
+
+Some packages give one type to every endpoint whose input has the same property *names*, whatever the values
+are (fal's client does: one type serves Veo 3 and Veo 3.1 Lite). `shared` finds those, so that the schema can
+say so: its names are facts, its values and defaults may be another endpoint's until an overlay settles them.
 """
 
 from __future__ import annotations
@@ -19,6 +23,8 @@ from urllib.parse import unquote
 
 DEFAULT = re.compile(r"Default value: `(.*?)`", re.DOTALL)
 DEFINITION = "#/definitions/"
+ALIAS = re.compile(r"export type (\w+) = (\w+);")
+ENDPOINT = re.compile(r'"([^"\n]+)": \{\s+input: (\w+);')
 TSCONFIG = {
     "compilerOptions": {
         "strict": True,
@@ -72,7 +78,26 @@ def convert(workspace: Path, source: dict[str, Any]) -> dict[str, dict[str, Any]
         "--minify",
     ]
     done = subprocess.run([str(tool), *flags], cwd=folder, check=True, stdout=subprocess.PIPE, text=True)
-    return {key: split(json.loads(done.stdout), key) for key in sorted(source["ids"])}
+    others = shared(text, source["ids"])
+    result = {key: split(json.loads(done.stdout), key) for key in sorted(source["ids"])}
+    for key, schema in result.items():
+        if others[key]:
+            schema["x-shares-type-with"] = others[key]
+    return result
+
+
+def shared(declarations: str, ids: list[str]) -> dict[str, list[str]]:
+    """Per id, the other endpoints of the package whose input is declared as the very same type."""
+    aliases = dict(ALIAS.findall(declarations))
+    roots: dict[str, str] = {}
+    for key, name in ENDPOINT.findall(declarations):
+        while name in aliases:
+            name = aliases[name]
+        roots[key] = name
+    return {
+        key: sorted(other for other, name in roots.items() if other != key and name == roots.get(key))
+        for key in ids
+    }
 
 
 def split(pile: dict[str, Any], key: str) -> dict[str, Any]:

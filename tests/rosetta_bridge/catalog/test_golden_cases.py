@@ -81,6 +81,10 @@ def test_the_example_of_the_readme() -> None:
     assert (byteplus["size"], byteplus["image"]) == ("2848x1600", [url])
 
 
+NEEDS_A_RATIO = {"qwen/image-edit-plus": ("fal",)}
+"""Left out, the ratio means the shape of the input; these would answer with a square."""
+
+
 @pytest.mark.parametrize("model", CATALOG.models())
 def test_a_prompt_alone_excludes_nobody(model: str) -> None:
     """Defaults never exclude: what a provider cannot do must be asked for before it counts against it."""
@@ -89,4 +93,5 @@ def test_a_prompt_alone_excludes_nobody(model: str) -> None:
     request = loaded.normalize(
         {name: ["https://example.com/a.png"] if f.is_list else "a seal" for name, f in required.items()}
     )
-    assert loaded.eligible(request) == loaded.providers
+    late = NEEDS_A_RATIO.get(model, ())
+    assert loaded.eligible(request) == tuple(one for one in loaded.providers if one not in late)
