@@ -1,5 +1,5 @@
 #!/bin/sh
-# Finds a Python that can build the environment and hands over to dev.py; without one it says what to install.
+# Finds a Python that can build the environment and hands over to tools/dev.py; without one it says what to install.
 # To choose one yourself: make setup PYTHON=/path/to/python3.13
 
 probe='
@@ -9,12 +9,13 @@ for name in ("venv", "ensurepip", "ssl", "sqlite3"):
     try: __import__(name)
     except ImportError: sys.exit(sys.executable + " has no module " + name)
 '
-here=$(dirname "$0")
 lacking=
+cd "$(dirname "$0")/.." || exit 1
+unset PYTHONSAFEPATH
 
 for python in "${PYTHON:-python3}" python3.14 python3.13 python3.12 python3.11 python; do
     if reason=$("$python" -c "$probe" 2>&1); then
-        exec "$python" "$here/dev.py" "$@"
+        exec "$python" -m tools.dev "$@"
     fi
     case $reason in
         *"has no module"*) lacking=${lacking:-$reason} ;;

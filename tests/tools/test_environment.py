@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tools import dev
+from tools import environment
 from tools.packages import ROOT
 
 PROJECT = {
@@ -27,42 +27,42 @@ PROJECT = {
 
 def test_extras_include_each_other() -> None:
     """An environment made for the widest extra serves the narrower ones without another install."""
-    assert dev.with_included(PROJECT, {"all"}) == {"", "one", "two", "all"}
-    assert dev.with_included(PROJECT, {"", "retired"}) == {""}
+    assert environment.with_included(PROJECT, {"all"}) == {"", "one", "two", "all"}
+    assert environment.with_included(PROJECT, {"", "retired"}) == {""}
 
 
 def test_widening_installs_other_projects_only() -> None:
     """The project itself stays as installed, so that what runs from .venv meanwhile is not disturbed."""
-    assert dev.requirements(PROJECT, frozenset({"", "one", "two"})) == {"first>=1", "second[sub]>=2"}
+    assert environment.requirements(PROJECT, frozenset({"", "one", "two"})) == {"first>=1", "second[sub]>=2"}
 
 
 @pytest.fixture
 def stamp(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr(dev, "STAMP", tmp_path / "stamp.json")
-    monkeypatch.setattr(dev, "PYTHON", Path(sys.executable))
+    monkeypatch.setattr(environment, "STAMP", tmp_path / "stamp.json")
+    monkeypatch.setattr(environment, "PYTHON", Path(sys.executable))
     return tmp_path / "stamp.json"
 
 
 def test_a_current_stamp_names_its_extras(stamp: Path) -> None:
-    key = dev.stamp_key(PROJECT)
+    key = environment.stamp_key(PROJECT)
     stamp.write_text(f'{{"key": "{key}", "extras": ["", "one"]}}')
-    assert dev.stamped_extras(key) == {"", "one"}
+    assert environment.stamped_extras(key) == {"", "one"}
 
 
 @pytest.mark.parametrize("content", ["", "{", '{"key": "of another pyproject", "extras": ["one"]}'])
 def test_anything_else_is_stale(stamp: Path, content: str) -> None:
     """A half-written stamp, or one for other dependencies, means that set-up runs again."""
     stamp.write_text(content)
-    assert dev.stamped_extras(dev.stamp_key(PROJECT)) == frozenset()
+    assert environment.stamped_extras(environment.stamp_key(PROJECT)) == frozenset()
 
 
 def test_the_key_notices_dependencies_and_place(monkeypatch: pytest.MonkeyPatch) -> None:
     """A linter's setting changes nothing; a dependency or another folder does."""
-    key = dev.stamp_key(PROJECT)
-    assert dev.stamp_key(PROJECT | {"tool": PROJECT["tool"] | {"ruff": {"line-length": 80}}}) == key
-    assert dev.stamp_key(PROJECT | {"build-system": {"requires": ["hatchling"]}}) != key
-    monkeypatch.setattr(dev, "ROOT", Path("/elsewhere"))
-    assert dev.stamp_key(PROJECT) != key
+    key = environment.stamp_key(PROJECT)
+    assert environment.stamp_key(PROJECT | {"tool": PROJECT["tool"] | {"ruff": {"line-length": 80}}}) == key
+    assert environment.stamp_key(PROJECT | {"build-system": {"requires": ["hatchling"]}}) != key
+    monkeypatch.setattr(environment, "ROOT", Path("/elsewhere"))
+    assert environment.stamp_key(PROJECT) != key
 
 
 def without_python(tmp_path: Path, *programs: str) -> dict[str, str]:
