@@ -72,13 +72,16 @@ class Circuits:
         own = (provider, account, model)
         return iter((own,) if own in self.shut else ())
 
-    def blocks(self, providers: Sequence[str], account: str, model: str, now: float) -> dict[str, Blocked]:
-        """Which of these providers would be skipped now, and why."""
+    def blocks(
+        self, providers: Sequence[str], account: str | Sequence[str], model: str, now: float
+    ) -> dict[str, Blocked]:
+        """Which of these providers would be skipped now, and why. `account`: one for all, or one for each."""
         result: dict[str, Blocked] = {}
         shut, wide = self.shut, self._wide
-        for provider in providers:
-            if wide or (provider, account, model) in shut:
-                block = self.blocked(provider, account, model, now)
+        accounts = (account,) * len(providers) if isinstance(account, str) else account
+        for provider, own in zip(providers, accounts, strict=False):
+            if wide or (provider, own, model) in shut:
+                block = self.blocked(provider, own, model, now)
                 if block is not None:
                     result[provider] = block
         return result

@@ -25,7 +25,7 @@ class Question(NamedTuple):
     costs: dict[str, int]
     work: str
     sticky: str | None
-    account: str
+    account: str | tuple[str, ...]  # one for all, or one for each of `allowed`
 
 
 class Decision(NamedTuple):

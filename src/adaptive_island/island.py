@@ -19,7 +19,7 @@ from .events import Herald, Hook, LogHook
 from .flights import Flight
 from .health import Health, report
 from .memo import Memo
-from .order import Blocked, Order, Source, checked, str_of
+from .order import Blocked, Order, Source, account_of, checked, str_of
 from .policy import Policy
 from .runtime import Names, clocks, guard_fork, lock, random_source
 from .stores.memory import MemoryCounters, MemoryRankings
@@ -79,13 +79,14 @@ class Island:
         costs: Mapping[str, int] | None = None,
         work: str = "",
         sticky: str | None = None,
-        account: str = "",
+        account: str | tuple[str, ...] = "",
     ) -> Order:
         """The order in which to try `allowed` (given in the caller's fallback order); a pure read.
 
         `order`: a named one (`fastest`, `cheapest`, `reliable`, `balanced`, the policy's own), or a sequence
         or comma list as sequence and filter. `costs`: this request's, in micro-credits. `work`: its class.
-        `sticky`: a provider to keep while near the best. `account`: reference of the credentials.
+        `sticky`: a provider to keep while near the best. `account`: reference of the credentials, one
+        for all or a tuple with one for each of `allowed`.
         ValueError for an empty or non-text `allowed`, and nothing else."""
         try:
             now = self._tick()
@@ -120,7 +121,7 @@ class Island:
         costs: Mapping[str, int] | None = None,
         work: str = "",
         sticky: str | None = None,
-        account: str = "",
+        account: str | tuple[str, ...] = "",
     ) -> tuple[Explanation, ...]:
         """The same question as `rank`, answered with one line per provider: the ordered ones first, then
         what an explicit order left out (position 0)."""
@@ -136,7 +137,7 @@ class Island:
                     name,
                     last_seen=self._engine.knowledge.last(region, model, name),
                     blocked=blocks.get(name),
-                    state=self._engine.circuits.state(name, account, model),
+                    state=self._engine.circuits.state(name, account_of(names, account, name), model),
                 )
                 for name in (*decision.order, *rest)
             )

@@ -86,6 +86,11 @@ def checked(allowed: Sequence[str]) -> tuple[str, ...]:
     return names
 
 
+def account_of(names: Sequence[str], account: str | Sequence[str], name: str) -> str:
+    """The reference of one provider's credentials; nothing where none was given for it."""
+    return account if isinstance(account, str) else dict(zip(names, account, strict=False)).get(name, "")
+
+
 def str_of(name: object) -> str:
     """A name as text; nothing where it is none."""
     return name if isinstance(name, str) else ""

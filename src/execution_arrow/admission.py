@@ -180,6 +180,7 @@ class Admission:
             costs={name: route.cost for name, route in routes.items() if route.cost is not None},
             work=prepared.work,
             sticky=wish.sticky,
+            accounts=tuple(self._parts.credentials.reference(name, wish.account) for name in routes),
         )
         if not ranked.providers:
             raise RequestRejected(["generation_provider_order: names no provider that can do this request"])

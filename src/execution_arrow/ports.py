@@ -129,7 +129,10 @@ class Router(Protocol):
         costs: Mapping[str, int],
         work: str,
         sticky: str | None,
-    ) -> Ranked: ...
+        accounts: tuple[str, ...],
+    ) -> Ranked:
+        """`accounts` holds the credentials' reference of each of `allowed`: breakers belong to those."""
+        ...
 
     def admit(self, model: str, provider: str, *, region: str, account: str, work: str, attempt: str) -> bool:
         """Count an attempt from now on; False when its breaker is open or its probe is taken."""

@@ -195,9 +195,17 @@ class IslandRouter:
         costs: Mapping[str, int],
         work: str,
         sticky: str | None,
+        accounts: tuple[str, ...],
     ) -> Ranked:
         found = self._island.rank(
-            model, allowed, order=order, region=region, costs=costs, work=work, sticky=sticky
+            model,
+            allowed,
+            order=order,
+            region=region,
+            costs=costs,
+            work=work,
+            sticky=sticky,
+            account=accounts,
         )
         return Ranked(
             providers=tuple(found), source=str(found.source.value), reason=found.reason, dropped=found.dropped

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adaptive_island import Order, Outcome, Policy
+from adaptive_island import Attempt, Fault, Island, Order, Outcome, Policy
 from adaptive_island.order import Source, arranged, banded, panics
 from tests.adaptive_island.kit import MODEL, THREE, World
 
@@ -155,3 +155,15 @@ def test_a_learned_order_is_a_permutation_of_what_was_allowed(data: st.DataObjec
     assert sorted(order) == sorted(allowed)
     assert order.dropped == ()
     assert world.island.rank(MODEL, allowed, order=kind, costs=costs) == order
+
+
+def test_each_provider_may_have_its_own_credentials() -> None:
+    """A breaker belongs to a reference; a ranking over several accounts must still see it."""
+    island = Island.open("memory:", hook=lambda event: None)
+    failed = {"model": "m", "provider": "a", "account": "key-a", "outcome": Outcome.FAILED}
+    for n in range(20):
+        island.record(Attempt(id=f"x{n}", fault=Fault.PROVIDER, **failed))
+    references = ("key-a", "key-b")
+    assert island.rank("m", ("a", "b"), account=references)[-1] == "a"
+    lines = island.explain("m", ("a", "b"), account=references)
+    assert {line.provider: line.breaker for line in lines} == {"a": "open", "b": "closed"}
