@@ -85,9 +85,8 @@ class Island:
 
         `order`: a named one (`fastest`, `cheapest`, `reliable`, `balanced`, the policy's own), or a sequence
         or comma list as sequence and filter. `costs`: this request's, in micro-credits. `work`: its class.
-        `sticky`: a provider to keep while near the best. `account`: reference of the credentials, one
-        for all or a tuple with one for each of `allowed`.
-        ValueError for an empty or non-text `allowed`, and nothing else."""
+        `sticky`: a provider to keep while near the best. `account`: the credentials' reference, or a tuple
+        with one for each of `allowed`. ValueError for an empty or non-text `allowed`, and nothing else."""
         try:
             now = self._tick()
             kept = self._kept[model, allowed, order, region, work, sticky, account]

@@ -20,6 +20,7 @@ import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 import httpcore
 import httpx
@@ -149,7 +150,10 @@ class GuardedBackend(httpcore.AsyncNetworkBackend):
     def __init__(self, policy: EgressPolicy, resolve: Resolver | None = None) -> None:
         self._policy = policy
         self._resolve = resolve or _resolve
-        self._network = httpcore.AnyIOBackend()
+        backend: Any = (
+            httpcore.AnyIOBackend()
+        )  # without anyio this name is a stand-in that refuses to be used
+        self._network: httpcore.AsyncNetworkBackend = backend
 
     async def connect_tcp(
         self,

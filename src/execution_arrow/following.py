@@ -113,6 +113,7 @@ class Follower:
         driver = self._driver()
         if not driver.hear(generation_id, heard):
             await driver.claim([generation_id])
+        row = await self._reader.row(generation_id)
         for _ in range(100):
             row = await self._reader.row(generation_id)
             run = load_run(load_spec(row.spec), row.state)

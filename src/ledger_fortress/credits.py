@@ -139,12 +139,11 @@ def _read_decimal(amount: Decimal) -> int:
         with localcontext() as context:
             context.prec = 60
             micros = amount.scaleb(6)
-            exact = micros == micros.to_integral_value() and abs(micros) < Decimal(2**63)
+            if micros == micros.to_integral_value() and abs(micros) < Decimal(2**63):
+                return int(micros)
     except InvalidOperation:
-        exact = False
-    if not exact:
-        raise ValueError(f"{amount} needs more than six decimals or is beyond {_LIMIT_TEXT}")
-    return int(micros)
+        pass
+    raise ValueError(f"{amount} needs more than six decimals or is beyond {_LIMIT_TEXT}")
 
 
 def _bounded(micros: int, said: object) -> int:

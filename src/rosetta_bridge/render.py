@@ -157,7 +157,7 @@ class _Run:
             return value
         if ref.fetch:
             many = isinstance(value, list)
-            return [_marker(url, ref.fetch) for url in value] if many else _marker(value, ref.fetch)
+            return [_marker(url, ref.fetch) for url in value] if many else _marker(str(value), ref.fetch)
         return list(value) if isinstance(value, list) else value
 
     def _text(self, parts: tuple[Expr, ...]) -> Any:

@@ -154,8 +154,9 @@ class _Reader:
             self.fail(
                 path, "anchors and aliases are not part of the language", "repeat the value, or use `extends`"
             )
-        if event.tag is not None and event.tag != "!":
-            self.fail(path, f"the tag {event.tag!r} is not part of the language", "remove it")
+        tag = getattr(event, "tag", None)
+        if tag is not None and tag != "!":
+            self.fail(path, f"the tag {tag!r} is not part of the language", "remove it")
         if len(path) > MAX_DEPTH:
             self.fail(path[:4], f"nested deeper than {MAX_DEPTH} levels")
         self.marks[path] = (self.file, self.line)

@@ -42,7 +42,7 @@ SHELLS = {
     "execution_arrow": {
         *("admission", "arrow", "artifacts", "blocking", "cli", "committing", "credentials", "driver"),
         *("egress", "following", "lease", "naming", "perform", "reporting", "sandbox", "spool", "stores"),
-        *("tasks", "testing", "transport", "wiring", "worker"),
+        *("tasks", "transport", "wiring", "worker"),
     },
     "ledger_fortress": {"ledger", "stores", "testing"},
     "rosetta_bridge": {"loading", "products"},

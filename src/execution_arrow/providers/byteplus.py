@@ -253,4 +253,7 @@ def _usable(body: dict[str, Any]) -> list[dict[str, Any]]:
 
 def _inside(item: dict[str, Any]) -> str | None:
     """The base64 picture of an item (`response_format: b64_json`), where it has one."""
-    return next((v for key in ("b64_json", "url") if wire.is_inline(v := item.get(key))), None)
+    for value in (item.get("b64_json"), item.get("url")):
+        if isinstance(value, str) and wire.is_inline(value):
+            return value
+    return None

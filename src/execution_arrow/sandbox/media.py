@@ -220,8 +220,9 @@ def _clip(output: Output, prompt: str, note: str, seed: int) -> bytes:
         stream.options = {"preset": "ultrafast", "crf": "30", "tune": "zerolatency"}
         total = max(1, round(output.seconds * output.fps))
         frames = _frames(av, width, height, prompt, note, seed)
+        frame = frames(0.0)
         for number in range(total):
-            if number % _HOLD == 0:
+            if number and number % _HOLD == 0:
                 frame = frames(2 * math.pi * number / max(total, 24))
             frame.pts, frame.time_base = number, Fraction(1, output.fps)
             container.mux(stream.encode(frame))

@@ -72,7 +72,8 @@ class LedgerStoreContract:
                 return kept[-1]
 
         odd = 'ключ "1" \\ ☃'
-        ledger = Ledger(Spy())
+        spy: Any = Spy()
+        ledger = Ledger(spy)
         ledger.grant(odd, 5, key=odd, source=odd, priority=-7, note="заметка", create=True)
         ledger.grant(odd, "0.000001", key="tiny")
         ledger.reserve(odd, "5.000001", key="h", member=odd, timeout=0.5, on_timeout="report")

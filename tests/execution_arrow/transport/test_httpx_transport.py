@@ -49,8 +49,11 @@ async def serving(
 ) -> AsyncIterator[Server]:
     server = Server()
 
+    open_ones: set[asyncio.StreamWriter] = set()
+
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         server.connections += 1
+        open_ones.add(writer)
         try:
             await script(server, reader, writer)
         except (asyncio.IncompleteReadError, ConnectionError):
@@ -60,8 +63,12 @@ async def serving(
 
     listener = await asyncio.start_server(handle, "127.0.0.1", 0, ssl=tls)
     server.url = f"{'https' if tls else 'http'}://127.0.0.1:{listener.sockets[0].getsockname()[1]}"
-    async with listener:
+    try:
         yield server
+    finally:
+        listener.close()  # since Python 3.12 waiting for it would wait for idle clients too
+        for writer in open_ones:
+            writer.close()
 
 
 def answer(body: bytes = b"{}", status: str = "200 OK", *headers: str, length: int | None = None) -> bytes:
