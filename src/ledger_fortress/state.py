@@ -107,10 +107,7 @@ def _text_or_null(text: str | None) -> str:
 
 def pack_buckets(buckets: tuple[Bucket, ...]) -> str:
     """Buckets as canonical JSON: an array of arrays in the order of the fields."""
-    rows = ",".join(
-        f"[{b[0]},{b[1]},{b[2]},{_text_or_null(b[3])},{b[4]},{b[5]},{b[6]}]"
-        for b in buckets
-    )
+    rows = ",".join(f"[{b[0]},{b[1]},{b[2]},{_text_or_null(b[3])},{b[4]},{b[5]},{b[6]}]" for b in buckets)
     return f"[{rows}]"
 
 
@@ -121,9 +118,7 @@ def unpack_buckets(packed: str) -> tuple[Bucket, ...]:
 
 def pack_slices(slices: tuple[Slice, ...]) -> str:
     """Slices as canonical JSON: an array of arrays in the order of the fields."""
-    rows = ",".join(
-        f"[{s[0]},{s[1]},{s[2]},{s[3]},{_text_or_null(s[4])}]" for s in slices
-    )
+    rows = ",".join(f"[{s[0]},{s[1]},{s[2]},{s[3]},{_text_or_null(s[4])}]" for s in slices)
     return f"[{rows}]"
 
 
