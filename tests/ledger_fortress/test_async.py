@@ -92,11 +92,16 @@ class SlowStore(MemoryStore):
         super().__init__()
         self.entered = threading.Event()
         self.go_on = threading.Event()
+        self.left = threading.Event()
 
     def transact(self, touch: Touch, decide: Decide) -> Changes:
         self.entered.set()
         assert self.go_on.wait(10)
-        return super().transact(touch, decide)
+        try:
+            return super().transact(touch, decide)
+        finally:
+            if ("a", "in") in touch.keys:
+                self.left.set()
 
 
 def test_cancelling_stops_the_waiting_not_the_work() -> None:
@@ -112,6 +117,7 @@ def test_cancelling_stops_the_waiting_not_the_work() -> None:
             answers = await asyncio.gather(task, *queued, return_exceptions=True)
             assert all(isinstance(answer, asyncio.CancelledError) for answer in answers)
             store.go_on.set()
+            assert await asyncio.to_thread(store.left.wait, 10)  # the abandoned command ends by itself
             again = await ledger.grant("a", 5, key="in", create=True)
             assert again.replayed
 

@@ -41,9 +41,11 @@ GENERATIONS: list[tuple[str, dict[str, Any]]] = [
 
 
 def start(folder: Path, plan: dict[str, Any]) -> subprocess.Popen[str]:
+    # Not measured: a killed process leaves half a coverage file behind.
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE")}
     child = subprocess.Popen(
         [sys.executable, "-m", "tests.execution_arrow.arrow.child", str(folder)],
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT,
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT, env=environment,
     )  # fmt: skip
     assert child.stdin is not None
     child.stdin.write(json.dumps(plan))

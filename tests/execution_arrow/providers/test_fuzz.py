@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from execution_arrow import facts
+from execution_arrow.fact_codec import decode, encode
 from execution_arrow.ports import Payload
 from execution_arrow.providers import shipped
 from execution_arrow.providers._wire import HTTP_RULES
@@ -149,8 +150,8 @@ def test_readers_survive_anything_and_their_facts_can_be_stored(payload: Payload
     for fact in _read_everything_safely(payload, reply):
         if isinstance(fact, Follow):
             continue
-        written = json.dumps(facts.encode(fact), allow_nan=False, ensure_ascii=False).encode("utf-8")
-        assert facts.decode(json.loads(written)) == fact
+        written = json.dumps(encode(fact), allow_nan=False, ensure_ascii=False).encode("utf-8")
+        assert decode(json.loads(written)) == fact
         assert s.KEY.encode() not in written
 
 
