@@ -93,6 +93,18 @@ class Release:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Disown:
+    """Hand back, as due now, every row of this owner but those in `keep`.
+
+    For an owner that cannot say what it owns: the answer to a claim, a create or a release was lost.
+    """
+
+    owner: str
+    keep: Sequence[str]
+    now: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Beat:
     """Extend a worker's lease. `until` in the store's time; a past time gives the lease back."""
 
@@ -101,7 +113,7 @@ class Beat:
     until: float
 
 
-Op = Create | Commit | Append | Claim | Release | Beat
+Op = Create | Commit | Append | Claim | Release | Disown | Beat
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

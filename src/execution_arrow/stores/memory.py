@@ -15,6 +15,7 @@ from execution_arrow.stores.base import (
     Committed,
     Create,
     Created,
+    Disown,
     Done,
     Existing,
     Fenced,
@@ -61,9 +62,15 @@ class MemoryStore:
                 return self._claim(op)
             case Release():
                 for generation_id, next_at in op.rows:
-                    record = self._records[generation_id]
-                    if record.row.owner == op.owner:
+                    record = self._records.get(generation_id)
+                    if record is not None and record.row.owner == op.owner:
                         record.row = replace(record.row, owner=None, next_at=next_at)
+                return Done()
+            case Disown():
+                for generation_id, record in self._records.items():
+                    if record.row.owner == op.owner and generation_id not in op.keep:
+                        due = None if record.row.next_at is None else op.now
+                        record.row = replace(record.row, owner=None, next_at=due)
                 return Done()
             case Beat():
                 self._leases[op.owner] = op.until

@@ -56,12 +56,10 @@ class SqliteStore:
             results = [PERFORM[type(op)](connection, op) for op in ops]
             committing = True
             connection.execute("COMMIT")
-        except sqlite3.Error as error:
+        except Exception as error:
+            # Also what SQLite cannot bind: then the writer finds the one operation that is to blame.
             self._side.drop()
             raise StoreUnavailable(f"{self._path}: {error}", maybe_applied=committing) from error
-        except BaseException:
-            self._side.drop()
-            raise
         self.syncs += sync
         return results
 

@@ -69,6 +69,12 @@ class WriteSide:
             self._connection.close()
             self._connection = None
 
+    def leave_to_parent(self) -> None:
+        """In a forked child: the connection is the parent's, and the file lock must die with the parent."""
+        if self._file_lock is not None:
+            os.close(self._file_lock)  # the parent's own descriptor keeps the lock
+            self._file_lock = None
+
     def end(self) -> None:
         self.drop()
         if self._file_lock is not None:
@@ -94,6 +100,22 @@ def unshare(path: Path, side: WriteSide) -> None:
             _OPEN.pop(path.absolute(), None)
             with side.lock:
                 side.end()
+
+
+_ABANDONED: list[WriteSide] = []  # a parent's connections; closing one in a child could harm the file
+
+
+def _after_fork_in_child() -> None:
+    global _OPEN_LOCK
+    _OPEN_LOCK = threading.Lock()
+    for side in _OPEN.values():
+        side.leave_to_parent()
+        _ABANDONED.append(side)
+    _OPEN.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork_in_child)
 
 
 def _lock(path: Path) -> int:

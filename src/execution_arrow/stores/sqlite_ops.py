@@ -16,6 +16,7 @@ from execution_arrow.stores.base import (
     Committed,
     Create,
     Created,
+    Disown,
     Done,
     Existing,
     Fenced,
@@ -32,6 +33,23 @@ ROW = """SELECT g.id, g.account, g.key, g.spec, g.state, g.version, g.epoch, g.o
 _FREE = (
     """(g.owner IS NULL OR NOT EXISTS (SELECT 1 FROM workers w WHERE w.id = g.owner AND w.until > :now))"""
 )
+# Three questions instead of one with OR, so that each walks an index of its own and an idle worker's claim
+# does not read the whole history. An orphan (its owner's lease is over) is due at once, whatever its time:
+# nobody knows what it was in the middle of. Owners are few, so the first query steps from one to the next.
+_ORPHANS = """
+    WITH RECURSIVE owners (name) AS (
+        SELECT MIN(owner) FROM generations WHERE owner IS NOT NULL
+        UNION ALL
+        SELECT (SELECT MIN(owner) FROM generations WHERE owner > name) FROM owners WHERE name IS NOT NULL
+    )
+    SELECT g.id FROM owners JOIN generations g ON g.owner = owners.name
+    WHERE NOT EXISTS (SELECT 1 FROM workers w WHERE w.id = owners.name AND w.until > :now)
+      AND g.next_at IS NOT NULL
+    LIMIT :limit"""
+_TOLD = f"""SELECT DISTINCT g.id FROM facts f JOIN generations g ON g.id = f.generation
+            WHERE f.folded = 0 AND {_FREE} LIMIT :limit"""
+_DUE = """SELECT id FROM generations WHERE owner IS NULL AND next_at IS NOT NULL AND next_at <= :now
+          ORDER BY next_at LIMIT :limit"""
 _WAITING = "EXISTS (SELECT 1 FROM facts f WHERE f.generation = g.id AND f.folded = 0)"
 
 
@@ -120,12 +138,10 @@ def _claim(connection: sqlite3.Connection, op: Claim) -> Result:
         query = f"SELECT g.id FROM generations g WHERE {wanted} AND {_FREE.replace(':now', '?')} LIMIT ?"
         ids = connection.execute(query, (*op.ids, op.now, op.limit)).fetchall()
     else:
-        # An orphan (its owner's lease is over) is due at once: nobody knows what it was in the middle of.
-        query = f"""SELECT g.id FROM generations g WHERE {_FREE} AND
-                      (g.next_at <= CASE WHEN g.owner IS NULL THEN :now ELSE 1e300 END
-                       OR g.id IN (SELECT generation FROM facts WHERE folded = 0))
-                    ORDER BY g.next_at LIMIT :limit"""
-        ids = connection.execute(query, {"now": op.now, "limit": op.limit}).fetchall()
+        ids = []
+        for query in (_ORPHANS, _TOLD, _DUE):
+            values = {"now": op.now, "limit": op.limit - len(ids)}
+            ids += [row for row in connection.execute(query, values) if row not in ids]
     rows = []
     for (generation_id,) in ids:
         connection.execute(
@@ -140,6 +156,15 @@ def _release(connection: sqlite3.Connection, op: Release) -> Result:
     connection.executemany(
         "UPDATE generations SET owner = NULL, next_at = ? WHERE id = ? AND owner = ?",
         [(next_at, generation_id, op.owner) for generation_id, next_at in op.rows],
+    )
+    return Done()
+
+
+def _disown(connection: sqlite3.Connection, op: Disown) -> Result:
+    connection.execute(
+        """UPDATE generations SET owner = NULL, next_at = CASE WHEN next_at IS NULL THEN NULL ELSE ? END
+           WHERE owner = ? AND id NOT IN (SELECT value FROM json_each(?))""",
+        (op.now, op.owner, json.dumps(list(op.keep))),
     )
     return Done()
 
@@ -160,6 +185,7 @@ PERFORM: dict[type[Any], Callable[[sqlite3.Connection, Any], Result]] = {
     Append: _append,
     Claim: _claim,
     Release: _release,
+    Disown: _disown,
     Beat: _beat,
 }
 

@@ -26,6 +26,7 @@ from execution_arrow.stores.base import (
     Committed,
     Create,
     Created,
+    Disown,
     Done,
     Existing,
     Fenced,
@@ -77,8 +78,9 @@ def fact(text: str = "a", attempt: str = "att_1", generation: str = "gen_1") -> 
 
 def owned(store: JobStore, owner: str = "w1", **changes: Any) -> Row:
     """A generation that `owner`, alive until NOW + 10, has created and owns."""
-    store.apply([Beat(owner=owner, now=NOW, until=NOW + 10), created_by(owner=owner, **changes)])
-    return loaded(store)
+    op = created_by(owner=owner, **changes)
+    store.apply([Beat(owner=owner, now=NOW, until=NOW + 10), op])
+    return loaded(store, op.id)
 
 
 def loaded(store: JobStore, identity: str = "gen_1") -> Row:
@@ -227,6 +229,22 @@ class JobStoreContract:
         owned(store)
         one(store, Release(owner="w2", rows=[("gen_1", None)]), Done)
         assert loaded(store).owner == "w1"
+
+    def test_an_owner_hands_back_what_it_does_not_know_of(self, store: JobStore) -> None:
+        for number in range(1, 4):
+            owned(store, identity=f"gen_{number}", next_at=NOW + 60)
+        owned(store, "w2", identity="gen_4")
+        one(store, Release(owner="w1", rows=[("nobody", None)]), Done)
+        one(store, Disown(owner="w1", keep=["gen_2"], now=NOW), Done)
+        assert [loaded(store, f"gen_{number}").owner for number in range(1, 5)] == [None, "w1", None, "w2"]
+        assert {row.id for row in claimed_by(store, "w3", NOW)} == {"gen_1", "gen_3"}
+
+    def test_a_claim_takes_each_row_once(self, store: JobStore) -> None:
+        """A dead owner's row that is due and has a waiting fact is one row all the same."""
+        owned(store)
+        store.apply([created_by("gen_2"), Append(fact=fact()), Append(fact=fact(generation="gen_2"))])
+        found = claimed_by(store, "w2", NOW + 11)
+        assert sorted((row.id, len(row.inbox)) for row in found) == [("gen_1", 1), ("gen_2", 1)]
 
     def test_a_waiting_fact_makes_a_row_due(self, store: JobStore) -> None:
         row = owned(store)

@@ -20,7 +20,7 @@ CREATE TABLE generations (
 ) STRICT;
 CREATE UNIQUE INDEX generations_key ON generations (account, key) WHERE key IS NOT NULL;
 CREATE INDEX generations_account ON generations (account, id);
-CREATE INDEX generations_due ON generations (next_at) WHERE next_at IS NOT NULL;
+CREATE INDEX generations_due ON generations (next_at) WHERE owner IS NULL AND next_at IS NOT NULL;
 CREATE INDEX generations_owner ON generations (owner) WHERE owner IS NOT NULL;
 
 -- What was heard, by anyone. `folded` 0: it waits for the owner.
