@@ -37,6 +37,7 @@ class NotSent:
     """Certainly nothing left: name resolution, connect, TLS, no free connection."""
 
     message: str = ""
+    ours: bool = False  # we did not even try; nothing is said about the provider
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 
 from execution_arrow.facts import Fault
-from execution_arrow.machine.state import Attempt, Outcome, Run, State
+from execution_arrow.machine.state import Attempt, Outcome, Run
 from execution_arrow.ports import Router, Verdict
 from execution_arrow.session import Change
 
@@ -59,7 +59,6 @@ def _asked_to_wait(attempt: Attempt, now: float) -> float | None:
 
 
 def _fault(attempt: Attempt) -> str:
-    if attempt.fault is None or attempt.fault is Fault.HERE:
-        failed = attempt.state in (State.FAILED, State.REJECTED, State.EXPIRED, State.LOST)
-        return "provider" if failed else "none"
-    return attempt.fault.value
+    if attempt.fault is None:
+        return "none"
+    return "provider" if attempt.fault is Fault.HERE else attempt.fault.value

@@ -64,7 +64,7 @@ def _announce(before: Run, after: Run, now: float) -> tuple[Run, tuple[Event, ..
     if (ended or (after.announced and not before.announced)) and after.verdict is not None:
         types.append(_EVENTS[after.verdict])
         after = replace(after, announced=True)
-    settled = after.phase is Phase.CLOSED
+    settled = after.settlement is None or after.settlement.done  # not when the ledger is late, or stuck
     events = tuple(
         Event(no=after.event_no + i, type=kind, at=now, settled=settled) for i, kind in enumerate(types, 1)
     )

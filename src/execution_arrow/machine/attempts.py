@@ -44,6 +44,8 @@ def reject(run: Run, attempt: Attempt, fact: f.Refused | f.NotSent | f.LookupNon
     elif isinstance(fact, f.NotSent):
         tries = sum(a.provider == attempt.provider for a in run.attempts)
         changes |= {"message": fact.message, "retry_at": now + backoff(tries)}
+        if fact.ours:
+            changes["fault"] = None
     else:
         changes["code"] = "not_accepted"
     return put(run, attempt, state=State.REJECTED, ended_at=now, cost=0, cost_source="quoted", **changes)
@@ -67,6 +69,14 @@ def doubt(run: Run, attempt: Attempt, fact: f.Fact, now: float) -> Run:
     """The POST left, or the job is gone, and nobody can say what is true."""
     message = getattr(fact, "message", "") or "the answer to the submit was lost"
     return put(run, attempt, state=State.UNKNOWN, unknown_at=now, next_at=now, errors=0, message=message)
+
+
+def reappear(run: Run, attempt: Attempt, _: f.Running, now: float) -> Run:
+    """The bound job is there after all, with its old deadline."""
+    found: dict[str, Any] = {"errors": 0, "missing": (), "next_at": now + poll_pause(run, attempt, now)}
+    if attempt.stop is not None:
+        return put(run, attempt, state=State.CLOSING, closing_at=now, lapsed=True, **found)
+    return put(run, attempt, state=State.LIVE, lapsed=False, **found)
 
 
 def look_again(run: Run, attempt: Attempt, _: f.Fact, now: float) -> Run:

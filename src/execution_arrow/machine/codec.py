@@ -133,4 +133,9 @@ def _plain(value: Any) -> Any:
 
 
 def _json(body: dict[str, Any]) -> str:
-    return json.dumps(body, separators=(",", ":"), ensure_ascii=False)
+    text = json.dumps(body, separators=(",", ":"), ensure_ascii=False)
+    try:
+        text.encode()
+    except UnicodeEncodeError:  # half a surrogate pair in somebody's text: JSON can say it, UTF-8 cannot
+        return json.dumps(body, separators=(",", ":"))
+    return text

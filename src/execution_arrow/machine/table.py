@@ -72,6 +72,10 @@ def taken(run: Run, a: Attempt, fact: Any, now: float) -> bool:
     )
 
 
+def bound(run: Run, a: Attempt, fact: Any, now: float) -> bool:
+    return a.job is not None and a.accepted_at is not None
+
+
 def has_outputs(run: Run, a: Attempt, fact: Any, now: float) -> bool:
     return bool(fact.outputs)
 
@@ -171,6 +175,7 @@ ROWS: tuple[Row, ...] = (
     Row("13", (_UNK,), f.TimeUp, "unknown", do.lapse, timer(Timer.PATIENCE), "patience over"),
     Row("15", (_UNK, _CLO), f.TimeUp, "written_off", do.write_off, timer(Timer.WRITE_OFF), "written off"),
     # polls
+    Row("11", (_UNK,), f.Running, "live", do.reappear, bound, "the bound job runs"),
     Row("16", _WATCHED, f.Running, "same", do.running, durable=False),
     Row("16", _WATCHED, f.PollFailed, "same", do.poll_later, durable=False),
     Row("39", _WATCHED, f.UnknownStatus, "same", do.poll_later, durable=False, alert="unknown_status"),
