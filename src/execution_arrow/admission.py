@@ -20,7 +20,6 @@ from execution_arrow.errors import (
     InsufficientCredits,
     LedgerRefused,
     RequestRejected,
-    StoreUnavailable,
 )
 from execution_arrow.freezing import fingerprint, freeze, routes_of
 from execution_arrow.lease import Lease
@@ -124,8 +123,7 @@ class Admission:
 
     async def admit(self, wish: Wish) -> Session | str:
         """A new generation, ours, with the ledger's answer queued; or the id that the key belongs to."""
-        if wish.key is not None and not 0 < len(wish.key) <= 255:
-            raise RequestRejected(["idempotency_key: must have 1 to 255 characters"])
+        _check_names(wish)
         mark = fingerprint(wish.model, wish.request)
         if wish.key is not None:
             known = await asyncio.to_thread(self._parts.store.by_key, wish.account, wish.key)
@@ -134,38 +132,45 @@ class Admission:
         spec = self.freeze(wish)
         run = Run(spec=spec)
         await self._lease.keep()
-        created = await self._writer.apply(
-            Create(
-                id=spec.id,
-                account=wish.account,
-                model=spec.model,
-                status=run.status.value,
-                spec=dump_spec(spec),
-                state=dump_state(run),
-                created_at=spec.created_at,
-                next_at=spec.created_at,
-                key=wish.key,
-                fingerprint=mark,
-                owner=self._lease.owner,
-            )
-        )
-        if isinstance(created, Existing):
-            assert wish.key is not None
-            return _same_request(wish.key, (created.id, created.fingerprint), mark)
-        session = Session(run, version=1, epoch=1)
-        session.queue.append(Heard(attempt=None, fact=await self._hold(spec)))
+        session = Session(run, version=1, epoch=1, term=self._lease.term)
+        try:
+            created = await self._writer.apply(self._creation(wish, run, mark))
+            if isinstance(created, Existing):
+                assert wish.key is not None
+                return _same_request(wish.key, (created.id, created.fingerprint), mark)
+            session.queue.append(Heard(attempt=None, fact=await self._hold(spec)))
+        except IdempotencyConflict:
+            raise
+        except BaseException:
+            self._lease.doubtful = True  # the row may be there, in our name
+            raise
         return session
 
+    def _creation(self, wish: Wish, run: Run, mark: str) -> Create:
+        return Create(
+            id=run.spec.id,
+            account=wish.account,
+            model=run.spec.model,
+            status=run.status.value,
+            spec=dump_spec(run.spec),
+            state=dump_state(run),
+            created_at=run.spec.created_at,
+            next_at=run.spec.created_at,
+            key=wish.key,
+            fingerprint=mark,
+            owner=self._lease.owner,
+        )
+
     async def _hold(self, spec: Spec) -> f.HoldOpened | f.HoldRefused:
-        try:
-            return await self._parts.holds.hold(spec.account, spec.id, spec.hold, spec.longest_life)
-        except StoreUnavailable:
-            await self._hand_back(spec)
-            raise
+        return await self._parts.holds.hold(spec.account, spec.id, spec.hold, spec.longest_life)
 
     async def _hand_back(self, spec: Spec) -> None:
         """Leave a new generation to whoever claims it."""
-        await self._writer.apply(Release(owner=self._lease.owner, rows=[(spec.id, spec.created_at)]))
+        try:
+            await self._writer.apply(Release(owner=self._lease.owner, rows=[(spec.id, spec.created_at)]))
+        except BaseException:
+            self._lease.doubtful = True
+            raise
 
     def freeze(self, wish: Wish) -> Spec:
         """All that a generation needs from catalogue, tariff, ranking and policy. Writes nothing."""
@@ -208,6 +213,22 @@ class Admission:
             },
             reason=spec.chain_reason,
         )
+
+
+def _check_names(wish: Wish) -> None:
+    names = {"account": wish.account, "idempotency_key": wish.key}
+    issues = [
+        f"{name}: must be text of 1 to 255 characters, not {value!r:.80}"
+        for name, value in names.items()
+        if not (_is_name(value) or (value is None and name == "idempotency_key"))
+    ]
+    if issues:
+        raise RequestRejected(issues)
+
+
+def _is_name(value: object) -> bool:
+    """Half a surrogate pair is text to Python and to nobody else."""
+    return isinstance(value, str) and 0 < len(value) <= 255 and value.isprintable()
 
 
 def _same_request(key: str, known: tuple[str, str], wanted: str) -> str:

@@ -61,11 +61,24 @@ class Committer:
         """Take generations that nobody alive owns, under a young lease of ours."""
         await self._lease.keep()
         claim = Claim(owner=self._lease.owner, now=self._clock.now(), limit=limit, ids=tuple(ids))
-        claimed = await self._writer.apply(claim)
+        try:
+            claimed = await self._writer.apply(claim)
+        except BaseException:  # cancelled or without an answer: it may have happened all the same
+            self._lease.doubtful = True
+            raise
         assert isinstance(claimed, Claimed)
         return claimed.rows
 
     async def release(self, rows: list[tuple[str, float | None]]) -> None:
         """Hand rows back with the time when they need somebody again. Those of others are left alone."""
         if rows:
-            await self._writer.apply(Release(owner=self._lease.owner, rows=rows))
+            try:
+                await self._writer.apply(Release(owner=self._lease.owner, rows=rows))
+            except BaseException:
+                self._lease.doubtful = True
+                raise
+
+    async def owns(self, session: Session) -> bool:
+        """Whether the row is still this session's. Final while our lease lives: nobody takes it then."""
+        row = await asyncio.to_thread(self._store.load, session.run.spec.id)
+        return row is not None and (row.owner, row.epoch) == (self._lease.owner, session.epoch)

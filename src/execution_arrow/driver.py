@@ -20,13 +20,12 @@ from execution_arrow.errors import StoreUnavailable
 from execution_arrow.lease import Lease
 from execution_arrow.machine import next_at
 from execution_arrow.machine.codec import load_run, load_spec
-from execution_arrow.machine.state import Attempt, Run, State
+from execution_arrow.machine.state import Run, State
 from execution_arrow.perform import Performer
 from execution_arrow.planning import choose
 from execution_arrow.ports import Clock, Names, Router
 from execution_arrow.reporting import log_alerts, moved_attempts, tell_router
 from execution_arrow.session import Change, Heard, Session, fold, from_inbox, mark_taken
-from execution_arrow.spool import read_spool
 from execution_arrow.stores.base import Committed, Fenced, JobTaken, Row
 
 logger = logging.getLogger("execution_arrow")
@@ -76,20 +75,14 @@ class Driver:
     def _take_over(self, row: Row) -> None:
         if (old := self.sessions.get(row.id)) is not None:
             self._forget(old)  # our own lease had ended, unnoticed; what it still hears goes to the inbox
-        session = Session(load_run(load_spec(row.spec), row.state), row.version, row.epoch)
+        run = load_run(load_spec(row.spec), row.state)
+        session = Session(run, row.version, row.epoch, term=self._lease.term)
         session.queue.extend(from_inbox(item) for item in row.inbox)
-        answered = {heard.attempt for heard in session.queue}
-        for attempt in session.run.attempts:
+        answered = {heard.attempt for heard in session.queue if isinstance(heard.fact, f.SubmitFact)}
+        for attempt in run.attempts:
             if attempt.state is State.SENDING and attempt.epoch < row.epoch and attempt.id not in answered:
-                session.queue.append(Heard(attempt=attempt.id, fact=self._recover(session.run, attempt)))
+                session.queue.append(Heard(attempt=attempt.id, fact=self._performer.recover(run, attempt)))
         self.adopt(session)
-
-    def _recover(self, run: Run, attempt: Attempt) -> f.Fact:
-        """What became of a submit whose owner is gone: its spooled answer, or doubt."""
-        reply = read_spool(self._performer.spool_path(attempt.id))
-        if reply is None:
-            return f.OwnerLost()
-        return self._performer.read_submit(run, attempt, reply)
 
     def adopt(self, session: Session) -> None:
         """Drive a session from now on (its row carries our name)."""
@@ -108,8 +101,7 @@ class Driver:
 
     async def quiet(self, generation_id: str) -> None:
         """Wait until nothing of this generation is under way or due."""
-        session = self.sessions.get(generation_id)
-        if session is not None and not self._is_quiet(session):
+        while (session := self.sessions.get(generation_id)) is not None and not self._is_quiet(session):
             await self._quiet.setdefault(generation_id, asyncio.Event()).wait()
 
     async def release(self, generation_ids: Iterable[str]) -> None:
@@ -133,6 +125,11 @@ class Driver:
     async def _turn(self, session: Session) -> None:
         try:
             while not session.dropped:
+                if session.term != (term := self._lease.term):
+                    if not await self._committer.owns(session):
+                        await self._lost(session, Change(session.run))
+                        break
+                    session.term = term
                 change = fold(session, self._clock.now(), self._plan)
                 if change.durable:
                     if not await self._commit(session, change):
@@ -140,8 +137,8 @@ class Driver:
                 else:
                     session.run = change.run
                     log_alerts(change)
-                self._start(session)
-                if not session.queue:
+                if not session.queue:  # else it is folded first: what was answered is not asked again
+                    self._start(session)
                     break
         except StoreUnavailable as error:
             logger.warning("store_unavailable generation=%s error=%s", session.run.spec.id, error)
@@ -159,7 +156,7 @@ class Driver:
         """Write a change. False when it was not written and its facts are queued again, or handed over."""
         try:
             result = await self._committer.commit(session, change)
-        except StoreUnavailable:
+        except Exception:
             session.queue.extendleft(reversed(change.heard))
             raise
         match result:
@@ -205,7 +202,7 @@ class Driver:
     # --- effects ---
 
     def _start(self, session: Session) -> None:
-        if not self._lease.safe():
+        if session.dropped or not self._lease.safe():
             return
         for effect in session.startable(self._clock.now()):
             session.inflight.add(effect)
@@ -218,8 +215,10 @@ class Driver:
     async def _perform(self, session: Session, effect: Effect) -> None:
         try:
             async with self._slots:
-                if isinstance(effect, Submit) and not self._lease.safe():
-                    found: list[f.Fact] = [f.NotSent(message="the lease ended before the call could leave")]
+                if isinstance(effect, Submit) and not (
+                    self._lease.safe() and session.may_send(effect.attempt, self._lease.term)
+                ):
+                    found: list[f.Fact] = [f.NotSent(message="called off before it could leave", ours=True)]
                 else:
                     found = await self._performer.perform(session.run, effect)
         finally:

@@ -19,7 +19,7 @@ UNKNOWN_PATIENCE = 60.0  # seconds, where the provider can be asked or calls bac
 def fingerprint(model: str, request: Mapping[str, Any]) -> str:
     """What an idempotency key is bound to: the model and the request as they were sent."""
     text = json.dumps([model, request], sort_keys=True, default=str, ensure_ascii=False)
-    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+    return hashlib.blake2b(text.encode(errors="surrogatepass"), digest_size=16).hexdigest()
 
 
 def terms_of(provider: Provider, quote: Quote, kind: str, policy: Policy, calls_back: bool) -> Terms:

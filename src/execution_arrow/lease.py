@@ -2,13 +2,16 @@
 
 The store's time says when a lease ends for others; our own monotonic clock says when it ends for us, two
 thirds of the way, so that a worker which was paused or whose wall clock jumped stops before anybody else
-starts.
+starts. A lease that lapsed and is renewed is a new `term`: others may have taken over meanwhile, so what was
+owned in an older term is looked at before anything is done with it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from execution_arrow.ports import Clock
-from execution_arrow.stores.base import Beat
+from execution_arrow.stores.base import Beat, Disown
 from execution_arrow.stores.writer import Writer
 
 
@@ -20,6 +23,8 @@ class Lease:
         self.owner = owner
         self._since = float("-inf")  # monotonic time of the last renewal that was answered
         self._ended = False
+        self.term = 0
+        self.doubtful = False  # rows may carry our name without our knowing: an answer was lost
 
     def safe(self) -> bool:
         """Whether an effect may be started under this lease."""
@@ -30,14 +35,29 @@ class Lease:
         started = self._clock.monotonic()
         if started - self._since < self._seconds / 3:
             return
+        lapsed = started - self._since >= self._seconds * 2 / 3
         now = self._clock.now()
         await self._writer.apply(Beat(owner=self.owner, now=now, until=now + self._seconds))
+        self.term += lapsed
         self._since = started
+
+    async def tidy(self, keep: Iterable[str]) -> None:
+        """Hand back what carries our name and is not in `keep`, when there may be any. A row too many that
+        is handed back costs a look, never a call: its session is fenced. Raises `StoreUnavailable`."""
+        if self.doubtful:
+            self.doubtful = False
+            try:
+                await self._writer.apply(Disown(owner=self.owner, keep=tuple(keep), now=self._clock.now()))
+            except BaseException:
+                self.doubtful = True
+                raise
 
     def stop_acting(self) -> None:
         """Start nothing from now on; what is under way may still be written."""
         self._ended = True
 
     async def give_back(self) -> None:
+        if not self.term:
+            return  # there was never one; a process that only reads writes nothing
         now = self._clock.now()
         await self._writer.apply(Beat(owner=self.owner, now=now, until=now - 1))

@@ -98,6 +98,11 @@ class Performer:
     def spool_path(self, attempt_id: str) -> Path:
         return self.spool / f"{attempt_id}.reply"
 
+    def recover(self, run: Run, attempt: Attempt) -> Fact:
+        """What became of a submit whose owner is gone: its spooled answer, or doubt."""
+        reply = read_spool(self.spool_path(attempt.id))
+        return f.OwnerLost() if reply is None else self.read_submit(run, attempt, reply)
+
     def read_submit(self, run: Run, attempt: Attempt, reply: Reply) -> Fact:
         """What a submit's reply says, also for a reply found in the spool after a crash."""
         try:

@@ -20,7 +20,7 @@ from execution_arrow.facts import Fact
 from execution_arrow.machine import due, next_at, step
 from execution_arrow.machine.agenda import agenda
 from execution_arrow.machine.codec import dump_state
-from execution_arrow.machine.state import Event, Phase, Run
+from execution_arrow.machine.state import Event, Phase, Run, State
 from execution_arrow.stores.base import Commit, Inboxed
 
 # What is kept of the outside's words, for the record and for a dispute; our own timers and plans are not.
@@ -71,6 +71,13 @@ class Session:
     submitted: set[str] = field(default_factory=set)  # attempts whose one call this session has begun
     turning: bool = False
     dropped: bool = False
+    term: int = 0  # of the lease under which the row was last known to be ours
+
+    def may_send(self, attempt_id: str, term: int) -> bool:
+        """Whether the attempt's call may leave now: ours beyond doubt, and nobody has called it off."""
+        attempt = self.run.attempt(attempt_id)
+        wanted = attempt is not None and attempt.state is State.SENDING and attempt.stop is None
+        return wanted and not self.dropped and self.term == term
 
     def under_way(self, effect: Effect) -> bool:
         """A submit is begun once per session, whatever happens to it."""
@@ -97,13 +104,14 @@ Planner = Callable[[Run, Sequence[str]], f.Planned]
 def fold(session: Session, now: float, plan: Planner) -> Change:
     """Drain the queue into a change, then everything that time alone demands."""
     change = Change(session.run)
-    while session.queue:
-        _apply(change, session.queue.popleft(), now)
-    for _ in range(_MAX_ROUNDS):
-        heard = _own_move(change.run, now, session.epoch, plan)
-        if heard is None:
-            break
+    for heard in session.queue:
         _apply(change, heard, now)
+    for _ in range(_MAX_ROUNDS):
+        move = _own_move(change.run, now, session.epoch, plan)
+        if move is None:
+            break
+        _apply(change, move, now)
+    session.queue.clear()
     return change
 
 
@@ -148,13 +156,21 @@ def from_inbox(item: Inboxed) -> Heard:
 
 
 def mark_taken(heard: Sequence[Heard], holder: str) -> list[Heard]:
-    """Say of the facts that bound a job that this job is another attempt's (row 6)."""
-    return [
-        replace(item, fact=replace(item.fact, taken=True))
-        if isinstance(item.fact, f.Accepted | f.LookupFound) and item.attempt != holder
-        else item
-        for item in heard
-    ]
+    """Say of the facts that bound a job that this job is another attempt's (row 6).
+
+    A synchronous answer holds its results; it is taken without the job's id.
+    """
+    return [item if item.attempt == holder else replace(item, fact=_taken(item.fact)) for item in heard]
+
+
+def _taken(fact: Fact) -> Fact:
+    match fact:
+        case f.Accepted() | f.LookupFound():
+            return replace(fact, taken=True)
+        case f.Completed():
+            return replace(fact, job=None)
+        case _:
+            return fact
 
 
 def new_jobs(before: Run, after: Run) -> list[tuple[str, str, str, str]]:

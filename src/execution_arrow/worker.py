@@ -34,13 +34,15 @@ class Worker:
     def __init__(self, driver: Driver, store: JobStore, lease: Lease, limits: Limits) -> None:
         self._driver, self._store, self._lease, self._limits = driver, store, lease, limits
         self._stopping = asyncio.Event()
+        self._unreadable: set[int] = set()
 
     async def keep_house(self) -> None:
         """Heartbeat and inbox; touches the store only while something is owned."""
         while not self._stopping.is_set():
-            if self._driver.sessions:
+            if self._driver.sessions or self._lease.doubtful:
                 try:
                     await self._lease.keep()
+                    await self._lease.tidy(self._driver.sessions)
                     await self._read_inbox()
                 except StoreUnavailable as error:
                     logger.warning("store_unavailable housekeeping error=%s", error)
@@ -50,7 +52,12 @@ class Worker:
 
     async def _read_inbox(self) -> None:
         for item in await asyncio.to_thread(self._store.inbox, self._lease.owner):
-            self._driver.hear(item.generation, from_inbox(item))
+            try:
+                self._driver.hear(item.generation, from_inbox(item))
+            except Exception:
+                if item.seq not in self._unreadable:  # it waits for a version that can read it
+                    self._unreadable.add(item.seq)
+                    logger.exception("unreadable fact=%d generation=%s", item.seq, item.generation)
 
     async def serve(self) -> None:
         """Claim whatever is due until `stop`."""
