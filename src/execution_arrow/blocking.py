@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import atexit
+import concurrent.futures
 import os
 import threading
 from collections.abc import Callable, Coroutine, Mapping
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
 
 from execution_arrow.admission import Estimate, Options
 from execution_arrow.arrow import AsyncArrow
-from execution_arrow.errors import WrongLoop
+from execution_arrow.errors import ArrowClosed, WrongLoop
 from execution_arrow.following import Advanced, Busy
 from execution_arrow.machine.state import Status
 from execution_arrow.record import Generation
@@ -31,10 +32,14 @@ T = TypeVar("T")
 
 
 class Arrow:
-    """Runs generations for blocking code. Safe to share between threads; a context manager."""
+    """Runs generations for blocking code. Safe to share between threads; a context manager.
 
-    def __init__(self, make: Callable[[], AsyncArrow]) -> None:
-        self._make = make
+    With `worker=True` it works from `with` (or `start`) on. A verb that meets `close` raises `ArrowClosed`.
+    """
+
+    def __init__(self, make: Callable[[], AsyncArrow], *, worker: bool = False) -> None:
+        self._make, self._worker = make, worker
+        self._closed = False
         self._lock = threading.RLock()
         self._inner: AsyncArrow | None = None
         self._pid = 0
@@ -44,8 +49,8 @@ class Arrow:
 
     @classmethod
     def open(cls, where: str | Path, **options: Any) -> Self:
-        """As `AsyncArrow.open`; nothing is started before the first verb."""
-        return cls(lambda: AsyncArrow.open(where, **options))
+        """As `AsyncArrow.open`; nothing is started before the first verb, or `with` for a worker."""
+        return cls(lambda: AsyncArrow.open(where, **options), worker=options.get("worker", False))
 
     # --- what it is made of ---
 
@@ -118,6 +123,8 @@ class Arrow:
 
     def _arrow(self) -> AsyncArrow:
         with self._lock:
+            if self._closed:
+                raise ArrowClosed
             if self._inner is None or self._pid != os.getpid():
                 self._inner, self._pid = self._make(), os.getpid()
                 self._loop = self._thread = self._stop = None
@@ -128,7 +135,12 @@ class Arrow:
         with self._lock:
             arrow = self._arrow()
             loop = self._loop or self._start(arrow)
-        return asyncio.run_coroutine_threadsafe(verb(arrow), loop).result()
+            # Under the lock, so that it is the loop's before `close` can end it, and never left waiting.
+            answer = asyncio.run_coroutine_threadsafe(verb(arrow), loop)
+        try:
+            return answer.result()
+        except concurrent.futures.CancelledError as error:
+            raise ArrowClosed from error
 
     def start(self) -> Self:
         """Start the thread now, for a worker that should claim without waiting for a verb."""
@@ -171,6 +183,7 @@ class Arrow:
         with self._lock:
             inner, loop, thread, stop = self._inner, self._loop, self._thread, self._stop
             self._inner = self._loop = self._thread = self._stop = None
+            self._closed = True
         atexit.unregister(self.close)
         if inner is None or self._pid != os.getpid():
             return
@@ -181,7 +194,7 @@ class Arrow:
             inner.close_unstarted()
 
     def __enter__(self) -> Self:
-        return self
+        return self.start() if self._worker else self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

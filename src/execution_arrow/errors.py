@@ -180,6 +180,16 @@ class WrongLoop(ArrowError, RuntimeError):
     """A blocking verb was called where it would stop an event loop, or after a fork."""
 
 
+class ArrowClosed(ArrowError, RuntimeError):
+    """The Arrow was closed before or while the verb worked. Its generations are safe: open another one."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "this Arrow is closed; its generations are handed back and go on: "
+            "open another one and `get` or `wait` with the id"
+        )
+
+
 # --- what ports raise to the driver ---------------------------------------------------------------------
 
 

@@ -79,6 +79,9 @@ class Follower:
 
     async def wait(self, generation_id: str, timeout: float | None) -> Generation:
         """See `AsyncArrow.wait`."""
+        found = self._reader.show(await self._reader.row(generation_id))
+        if found.done:
+            return found
         event = asyncio.Event()
         self._waiters.setdefault(generation_id, set()).add(event)
         try:
