@@ -216,19 +216,21 @@ class Admission:
 
 
 def _check_names(wish: Wish) -> None:
-    names = {"account": wish.account, "idempotency_key": wish.key}
+    names = [("account", wish.account, 200)]  # the length that the ledger takes
+    if wish.key is not None:
+        names.append(("idempotency_key", wish.key, 255))
     issues = [
-        f"{name}: must be text of 1 to 255 characters, not {value!r:.80}"
-        for name, value in names.items()
-        if not (_is_name(value) or (value is None and name == "idempotency_key"))
+        f"{name}: must be text of 1 to {most} printable characters, not {value!r:.80}"
+        for name, value, most in names
+        if not _is_name(value, most)
     ]
     if issues:
         raise RequestRejected(issues)
 
 
-def _is_name(value: object) -> bool:
-    """Half a surrogate pair is text to Python and to nobody else."""
-    return isinstance(value, str) and 0 < len(value) <= 255 and value.isprintable()
+def _is_name(value: object, most: int) -> bool:
+    """Half a surrogate pair is text to Python and to nobody else; it is not printable either."""
+    return isinstance(value, str) and 0 < len(value) <= most and value.isprintable()
 
 
 def _same_request(key: str, known: tuple[str, str], wanted: str) -> str:

@@ -252,12 +252,16 @@ class FortressLedger:
         self._ledger = ledger
 
     async def hold(self, account: str, key: str, amount: int, timeout: float) -> HoldOpened | HoldRefused:
+        if amount == 0:
+            return HoldOpened()  # free by the tariff: nothing to hold, and releasing nothing changes nothing
         try:
             await self._ledger.reserve(
                 account, _amount(amount), key=key, timeout=timeout, on_timeout="report"
             )
         except Refused as no:
             return HoldRefused(reason=no.reason.value, needed=no.needed.micros, available=no.available.micros)
+        except (ValueError, TypeError):  # a name or amount no ledger takes: asking again changes nothing
+            return HoldRefused(reason="invalid", needed=amount)
         except LedgerUnavailable as error:
             raise StoreUnavailable(f"the ledger: {error}", maybe_applied=error.maybe_applied) from error
         return HoldOpened()
