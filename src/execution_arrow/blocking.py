@@ -37,9 +37,9 @@ class Arrow:
     With `worker=True` it works from `with` (or `start`) on. A verb that meets `close` raises `ArrowClosed`.
     """
 
-    def __init__(self, make: Callable[[], AsyncArrow], *, worker: bool = False) -> None:
-        self._make, self._worker = make, worker
-        self._closed = False
+    def __init__(self, make: Callable[[], AsyncArrow]) -> None:
+        self._make = make
+        self._worker = self._closed = False
         self._lock = threading.RLock()
         self._inner: AsyncArrow | None = None
         self._pid = 0
@@ -50,7 +50,9 @@ class Arrow:
     @classmethod
     def open(cls, where: str | Path, **options: Any) -> Self:
         """As `AsyncArrow.open`; nothing is started before the first verb, or `with` for a worker."""
-        return cls(lambda: AsyncArrow.open(where, **options), worker=options.get("worker", False))
+        arrow = cls(lambda: AsyncArrow.open(where, **options))
+        arrow._worker = options.get("worker", False)
+        return arrow
 
     # --- what it is made of ---
 

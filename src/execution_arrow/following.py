@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from execution_arrow import facts as f
 from execution_arrow.driver import Driver
@@ -14,7 +14,7 @@ from execution_arrow.machine.codec import load_run, load_spec
 from execution_arrow.machine.state import Phase, Run, Status
 from execution_arrow.ports import ArtifactStore, Clock
 from execution_arrow.record import Generation, view
-from execution_arrow.session import Heard, to_inbox
+from execution_arrow.session import Heard, from_inbox, to_inbox
 from execution_arrow.stores.base import Append, JobStore, Row
 from execution_arrow.stores.writer import Writer
 
@@ -111,10 +111,15 @@ class Follower:
     async def cancel(self, generation_id: str) -> Generation:
         """See `AsyncArrow.cancel`."""
         await self._reader.row(generation_id)
-        heard = Heard(attempt=None, fact=f.UserCancel())
-        await self._writer.apply(Append(fact=to_inbox(generation_id, heard, self._clock.now())))
+        now = self._clock.now()
+        wish = to_inbox(generation_id, Heard(attempt=None, fact=f.UserCancel()), now)
+        # Each wish is a fact of its own: one that came too late must not swallow one that does not.
+        await self._writer.apply(Append(fact=replace(wish, dedup=f"{wish.dedup}@{now!r}")))
         driver = self._driver()
-        if not driver.hear(generation_id, heard):
+        if generation_id in driver.sessions:
+            for item in (await self._reader.row(generation_id)).inbox:
+                driver.hear(generation_id, from_inbox(item))
+        else:
             await driver.claim([generation_id])
         row = await self._reader.row(generation_id)
         for _ in range(100):

@@ -11,7 +11,7 @@ from typing import Any
 
 from execution_arrow import facts as f
 from execution_arrow.facts import Fault
-from execution_arrow.machine.agenda import cancel_wanted
+from execution_arrow.machine.agenda import cancel_wanted, hopeful
 from execution_arrow.machine.common import RETRY_BASE, backoff, billed, cost_of_end, poll_pause, put
 from execution_arrow.machine.state import Attempt, Phase, Run, State, Stop
 from execution_arrow.machine.verdicts import caller_code, decide_failed, stop_all
@@ -148,10 +148,13 @@ def expire(run: Run, attempt: Attempt, _: f.Expired, now: float) -> Run:
 
 
 def canceled(run: Run, attempt: Attempt, _: f.Canceled, now: float) -> Run:
-    """Canceled by us, or by somebody at the provider's console: then nobody else is asked."""
+    """Canceled by us, or by somebody at the provider's console: then nobody else is asked.
+
+    Unless another attempt may still bring the result: it is waited for, as if this one had failed.
+    """
     by_us = attempt.stop is not None
     run = put(run, attempt, state=State.CANCELED, ended_at=now, **cost_of_end(run, attempt, "canceled"))
-    if by_us or run.phase is not Phase.RUNNING:
+    if by_us or run.phase is not Phase.RUNNING or any(hopeful(run, other) for other in run.attempts):
         return run
     return decide_failed(run, now, "BSE3001", f"the job was canceled at {attempt.provider}, not by us")
 

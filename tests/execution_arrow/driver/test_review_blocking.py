@@ -28,7 +28,9 @@ def arrow_of(
         parts = fake_parts({"fake": provider or FakeProvider()}, tmp_path, **more)
         return AsyncArrow(parts, limits=QUICK, worker=worker)
 
-    return Arrow(make, worker=worker)
+    arrow = Arrow(make)
+    arrow._worker = worker  # as `open` does
+    return arrow
 
 
 def test_closing_ends_every_wait_with_an_error_of_ours(tmp_path: Path):

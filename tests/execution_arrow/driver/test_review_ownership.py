@@ -13,7 +13,7 @@ import pytest
 
 from execution_arrow import Policy, Status
 from execution_arrow import facts as f
-from execution_arrow.errors import StoreUnavailable
+from execution_arrow.errors import ArtifactGone, ArtifactRetry, CancelTooLate, StoreUnavailable
 from execution_arrow.machine.state import State
 from execution_arrow.stores.base import Claim, Commit, Create, Op, Release, Result
 from execution_arrow.stores.memory import MemoryStore
@@ -125,7 +125,7 @@ async def test_a_call_that_waits_for_its_turn_does_not_leave_after_a_cancel(tmp_
 
 
 async def until(found: Any) -> None:
-    for _ in range(200):
+    for _ in range(500):
         if await found():
             return
         await asyncio.sleep(0.01)
@@ -273,3 +273,28 @@ async def test_an_account_that_is_no_name_is_refused_before_anything_is_written(
             with pytest.raises(RequestRejected, match="account"):
                 await arrow.generate("m", REQUEST, account=bad)  # type: ignore[arg-type]
     assert store.page(None, None, None, 9) == []
+
+
+@run
+async def test_a_cancel_that_came_too_late_does_not_swallow_the_next_one(tmp_path: Path):
+    """Its results were lost after all, so another provider works; the second wish comes in time."""
+    errors: dict[str, Exception] = {"now": ArtifactRetry("busy")}
+    shared = {"store": MemoryStore(), "artifacts": FakeArtifacts(lambda url: errors["now"])}
+    providers = FakeProvider("one"), FakeProvider("two", polls=iter(lambda: f.Running(), None))
+    async with (
+        arrow_of(tmp_path, *providers, worker=True, **shared) as owner,
+        arrow_of(tmp_path, *providers, **shared) as other,
+    ):
+        started = await owner.generate("m", REQUEST, account="acct")
+        await until(lambda: _state(owner, started.id, 0, State.COLLECTING))
+        with pytest.raises(CancelTooLate):
+            await other.cancel(started.id)
+        errors["now"] = ArtifactGone("404")
+        await until(lambda: _state(owner, started.id, 1, State.LIVE))
+        await other.cancel(started.id)
+        assert (await owner.wait(started.id, timeout=5)).status is Status.CANCELED
+
+
+async def _state(arrow: Any, generation_id: str, number: int, state: State) -> bool:
+    attempts = (await arrow.get(generation_id)).attempts
+    return len(attempts) > number and attempts[number].state is state

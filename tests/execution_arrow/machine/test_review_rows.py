@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from execution_arrow import facts as f
 from execution_arrow.machine import due
-from execution_arrow.machine.state import State
+from execution_arrow.machine.state import Phase, State
 from execution_arrow.reporting import tell_router
 from execution_arrow.testing import FakeRouter
 from tests.execution_arrow.machine.build import EPOCH, Story, make_run, outputs, stored
@@ -61,3 +61,17 @@ def test_a_call_that_we_held_back_ourselves_is_not_held_against_the_provider():
     assert (found.state, found.cost) == (State.REJECTED, 0)
     tell_router(router, story.run, found, story.now)
     assert [(v.outcome, v.fault) for v in router.verdicts] == [("failed", "none")]
+
+
+def test_a_cancel_at_the_console_does_not_end_what_another_attempt_may_still_win():
+    """Row 23: the overdue one is being watched and may finish."""
+    story = Story(make_run()).held()
+    late = story.live("job")
+    story.wait(61)
+    story.tell(f.TimeUp(timer=f.Timer.DEADLINE), late)
+    story.tell(f.CancelAcknowledged(), late)
+    other = story.live("queue")
+    story.tell(f.Canceled(), other)
+    assert story.run.phase is Phase.RUNNING
+    story.tell(f.Succeeded(outputs=outputs()), late)
+    assert story.run.winner == late
