@@ -36,6 +36,12 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f]+")
 _KEYS = re.compile(
     r"\b(r8_\w{4,}|sk-[\w-]{4,}|(?:Bearer|Key|Token)\s+[\w:.-]{8,}|[0-9a-f-]{36}:[0-9a-f]{16,})"
 )
+# BytePlus' keys look like any id and Cloudflare's like any word: what stands beside the word "key" is one.
+_NAMED_KEY = re.compile(
+    r"(\b(?:key|token|secret|credential)s?\b[^\w]{0,4}(?:(?:is|was|provided|given)[^\w]{1,4}){0,2})"
+    r"(?=[\w:.-]*\d)[\w:.-]{16,}",
+    re.IGNORECASE,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,14 +69,12 @@ class Rule:
 
 _RFC = "RFC 9110 section 15: the status says that the request was not performed"
 # Used after a provider's own rows. Statuses that leave it open whether the request was performed are
-# missing on purpose (302, 303, 408, 409, 499, every 5xx).
+# missing on purpose (302, 303, 408, 409, 499, every 5xx; 406, which frameworks say after the work is done).
 HTTP_RULES: tuple[Rule, ...] = (
     Rule(fault=Fault.ACCOUNT, status=(301, 307, 308), source=f"{_RFC}; the base URL needs a correction"),
     Rule(fault=Fault.CALLER, status=(400, 413, 422), source=_RFC),
     Rule(fault=Fault.ACCOUNT, status=(401, 402, 403, 407), source=_RFC),
-    Rule(
-        fault=Fault.PROVIDER, status=(404, 405, 406, 410, 411, 414, 415, 421, 426, 428, 431, 451), source=_RFC
-    ),
+    Rule(fault=Fault.PROVIDER, status=(404, 405, 410, 411, 414, 415, 421, 426, 428, 431, 451), source=_RFC),
     Rule(fault=Fault.HERE, status=(429,), source="RFC 6585 section 4"),
 )
 
@@ -140,7 +144,7 @@ def text(value: Any, limit: int = 500) -> str:
     if not isinstance(value, str):
         return ""
     clean = _CONTROL.sub(" ", value[: limit * 2]).encode("utf-8", "replace").decode()
-    return _KEYS.sub("***", clean).strip()[:limit]
+    return _NAMED_KEY.sub(r"\1***", _KEYS.sub("***", clean)).strip()[:limit]
 
 
 def excerpt(reply: Reply) -> str:

@@ -20,11 +20,12 @@ from execution_arrow.facts import CancelFact, LookupFact, StatusFact, SubmitFact
 from execution_arrow.ports import Payload, Secret
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Call:
     """One HTTP request, complete: the transport adds nothing but the connection.
 
     `json` and `content` exclude each other. `timeout` is in seconds, for the wait after the request was sent.
+    It prints as method and address alone: headers hold the key, body and query the callback's token.
     """
 
     method: str
@@ -33,6 +34,9 @@ class Call:
     json: Any = None
     content: bytes | None = None
     timeout: float = 30.0
+
+    def __repr__(self) -> str:
+        return f"Call({self.method} {self.url.partition('?')[0]})"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +55,7 @@ class Context:
     base_url: str  # without a trailing slash; default in `Semantics.base_url`
     secret: Secret
     attempt: str  # attempt id; sent as `X-Client-Request-Id` so that both sides' logs agree
-    callback_url: str | None = None  # holds the attempt's token; None = poll only
+    callback_url: str | None = field(default=None, repr=False)  # holds the attempt's token; None = poll only
     deadline: float | None = None  # seconds the provider is given, for deadline headers
     settings: Mapping[str, str] = field(default_factory=dict)  # e.g. Cloudflare's account id
 

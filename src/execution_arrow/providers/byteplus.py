@@ -235,8 +235,10 @@ def _pictures(reply: Reply, body: dict[str, Any]) -> SubmitFact:
         urls = [wire.web_url(item.get("url")) for item in usable]
         return Completed(outputs=tuple(Output(index=i, url=url) for i, url in enumerate(urls)))
     errors = [wire.member(item, "error") for item in wire.members(body.get("data"))]
+    made = wire.member(body, "usage").get("generated_images")
     error = next((e for e in [*errors, wire.member(body, "error")] if e.get("code")), None)
-    if error is None:  # nothing made and nothing said: perhaps billed
+    # Nothing said, or something made that we cannot read: perhaps billed.
+    if error is None or made not in (None, 0) or not all(e.get("code") for e in errors):
         return wire.unreadable(reply)
     code, message = _error(reply, error)
     rule = wire.find(FAILURE_RULES, reply.status, code, message) or FAILURE_RULES[-1]

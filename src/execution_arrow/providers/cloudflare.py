@@ -62,12 +62,21 @@ CODE_RULES: tuple[Rule, ...] = (
     Rule(fault=Fault.PROVIDER, code="3008", source="errors: aborted"),
     Rule(fault=Fault.ACCOUNT, code="3036", source="errors: the day's free neurons are used"),
     Rule(fault=Fault.HERE, code="3040", source="errors: out of capacity"),
+    # Content blocks are not in the documented table.
+    Rule(fault=Fault.CALLER, code="8007", moderation=True, source="public logs of flux-1-schnell"),
+    Rule(
+        fault=Fault.CALLER,
+        code="3030",
+        text=r"\bnsfw\b",
+        moderation=True,
+        source="public logs of flux-1-schnell, until 8007 took its place",
+    ),
     Rule(
         fault=Fault.CALLER,
         status=(400, 403, 422),
         text=r"\bnsfw\b|content policy|moderation|flagged",
         moderation=True,
-        source="texts of public models; no code is documented",
+        source="texts of public models",
     ),
     Rule(fault=Fault.ACCOUNT, status=(429,), text=r"spend limit", source="AI Gateway: spend limits"),
 )

@@ -10,6 +10,7 @@ host it was given for.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import quote, urlsplit
@@ -70,33 +71,15 @@ _GATEWAY = (
 )
 # Types of a model's 422 that say the input cannot be used (errors).
 _INPUT = (
-    "missing",
-    "value_error",
-    "greater_than",
-    "greater_than_equal",
-    "less_than",
-    "less_than_equal",
-    "multiple_of",
-    "sequence_too_short",
-    "sequence_too_long",
-    "one_of",
-    "feature_not_supported",
-    "file_download_error",
-    "file_too_large",
-    "image_load_error",
-    "image_too_small",
-    "image_too_large",
-    "face_detection_error",
-    "unsupported_image_format",
-    "unsupported_audio_format",
+    "missing", "value_error", "greater_than", "greater_than_equal", "less_than", "less_than_equal",
+    "multiple_of", "sequence_too_short", "sequence_too_long", "one_of", "feature_not_supported",
+    "file_download_error", "file_too_large", "image_load_error", "image_too_small", "image_too_large",
+    "face_detection_error", "unsupported_image_format", "unsupported_audio_format",
     "unsupported_video_format",
-)
+)  # fmt: skip
 _DOWNSTREAM = (
-    "generation_timeout",
-    "no_media_generated",
-    "downstream_service_unavailable",
-    "downstream_service_error",
-)
+    "generation_timeout", "no_media_generated", "downstream_service_unavailable", "downstream_service_error",
+)  # fmt: skip
 
 COMMON_RULES: tuple[Rule, ...] = (
     Rule(fault=Fault.CALLER, code="content_policy_violation", moderation=True, source="errors"),
@@ -131,6 +114,7 @@ CANCELS = {
 _OUTPUT_LISTS = ("images", "videos")
 _OUTPUT_FILES = ("image", "video")
 _NAMESPACES = ("workflows", "comfy")  # client: these ids have three parts
+_STILL = re.compile(r"still in progress", re.IGNORECASE)  # what a result that is asked for too early answers
 
 
 class Fal:
@@ -198,17 +182,21 @@ class Fal:
     def read_result(self, job: Job, reply: Reply) -> StatusFact:
         body = wire.json_object(reply)
         if wire.ok(reply) and isinstance(wire.json_value(reply), dict):
-            return Succeeded(outputs=_outputs(body))
+            return Running() if reply.status == 202 else _made(job, body)
         if reply.status == 404:
             return Missing()
         code, message = _error(reply, body)
-        if reply.status in (401, 403, 408, 429) or not _is_own(reply, body):
-            return wire.poll_failed(reply, message)
+        if reply.status == 400 and _STILL.search(message):  # one of its servers is behind the other
+            return Running()
+        if reply.status < 400 or reply.status in (401, 403, 408, 429) or not _is_own(reply, body):
+            return wire.poll_failed(reply, message)  # with a 2xx, a result that cannot be read now
         if code in CANCELED_TYPES or reply.status == 499:
             return Canceled()
         if reply.status == 504 and reply.headers.get("x-fal-request-timeout-type") == "user":
             return Expired()  # our own start deadline; it never ran
-        rule = wire.find(RESULT_RULES, reply.status, code, message) or RESULT_RULES[-1]
+        retryable = reply.headers.get("x-fal-retryable") == "true"  # errors: then the input is not to blame
+        rules = (*COMMON_RULES, RESULT_RULES[-1]) if retryable else RESULT_RULES
+        rule = wire.find(rules, reply.status, code, message) or RESULT_RULES[-1]
         return Failed(
             fault=rule.fault, code=code or f"http_{reply.status}", message=message, moderation=rule.moderation
         )
@@ -279,14 +267,29 @@ def _is_own(reply: Reply, body: dict[str, Any]) -> bool:
     return "x-fal-request-id" in reply.headers or "x-fal-error-type" in reply.headers or "detail" in body
 
 
-def _outputs(body: dict[str, Any]) -> tuple[Output, ...]:
+def _made(job: Job, body: dict[str, Any]) -> StatusFact:
+    """Read a result. A picture that the safety checker flagged is black: billed, and nothing to hand out.
+
+    Who switched the checker off gets the flags as information, so they hide nothing then.
+    """
+    sent = job.payload.body if isinstance(job.payload.body, dict) else {}
+    flags = [] if sent.get("enable_safety_checker") is False else wire.members(body.get("has_nsfw_concepts"))
+    hidden = {index for index, flag in enumerate(flags) if flag is True}
+    outputs = _outputs(body, hidden)
+    if hidden and not outputs:
+        text = "the safety checker replaced every result"
+        return Failed(fault=Fault.CALLER, code="has_nsfw_concepts", message=text, moderation=True)
+    return Succeeded(outputs=outputs)
+
+
+def _outputs(body: dict[str, Any], hidden: set[int]) -> tuple[Output, ...]:
     files: list[Any] = [item for key in _OUTPUT_LISTS for item in wire.members(body.get(key))]
-    files += [body.get(key) for key in _OUTPUT_FILES]
+    files += [body[key] for key in _OUTPUT_FILES if body.get(key) is not None]
     found: list[Output] = []
-    for file in files:
+    for place, file in enumerate(files):
         entry = file if isinstance(file, dict) else {"url": file}
         url = wire.output_url(entry.get("url"))
-        if url is not None:
+        if url is not None and place not in hidden:
             kind = wire.text(entry.get("content_type"), 100) or None
             found.append(Output(index=len(found), url=url, media_type=kind))
     return tuple(found)

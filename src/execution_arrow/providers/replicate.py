@@ -205,7 +205,8 @@ def _url(job: Job, context: Context) -> str:
 
 
 def _refused(reply: Reply, body: dict[str, Any]) -> SubmitFact:
-    message = wire.text(body.get("detail")) or wire.text(body.get("title"))
+    said = (wire.text(body.get("title"), 100), wire.text(body.get("detail")))
+    message = wire.text(": ".join(part for part in said if part))  # which of the two tells the reason varies
     fact = wire.refusal(SUBMIT_RULES, reply, f"http_{reply.status}", message)
     if isinstance(fact, Refused) and fact.status == 429 and fact.retry_after is None:
         wait = wire.seconds(body.get("retry_after")) or _throttled(message)

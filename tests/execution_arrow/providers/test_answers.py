@@ -391,7 +391,7 @@ def test_cloudflare_results() -> None:
             provider.inline_output(reply, index)
 
 
-def test_cloudflare_moderation_has_no_code_only_a_text() -> None:
+def test_cloudflare_moderation_by_code_and_text() -> None:
     error = {"success": False, "errors": [{"code": 8007, "message": "AiError: prompt contains NSFW content"}]}
     fact = _submit(s.HOSTED, s.reply(error, 400))
     assert (fact.fault, fact.code, fact.moderation) == (Fault.CALLER, "8007", True)
