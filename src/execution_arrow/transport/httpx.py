@@ -4,6 +4,10 @@ What costs money here is one bit: could the provider have seen the request? It i
 of an exception. The connection reports when it begins to write (`trace` of httpcore), and that moment is the
 border: what fails before it is `NotSentError`, what fails after it is `MaybeSentError`. Nothing is retried,
 no redirect is followed, no proxy, cookie or key is taken from the environment.
+
+A POST travels on a connection of its own. An idle connection may be closed by the server at the very moment
+it is used again, and what a server sent too much of would be read as the answer to the next request: both
+turn a paid call into a wrong report, and a handshake costs little beside a picture.
 """
 
 from __future__ import annotations
@@ -24,11 +28,12 @@ from execution_arrow.providers.base import Call, Reply
 from execution_arrow.spool import write_spool
 
 _MEGABYTE = 1 << 20
-# A server closes an idle connection after 5 s or more. A request that meets the closing has an unknown fate,
-# so an idle connection is given up well before that.
+# Servers close idle connections after 5 s or more; a poll that meets the closing is a poll in vain.
 _KEEP_IDLE = 2.0
 # A name, a refused setting, a full pool: nothing was written yet even if the connection was ours already.
 _UNSENT = (httpcore.LocalProtocolError,)
+# An error of our own side quotes the header that it refuses, and that may be the one with the key.
+_QUOTES = (httpx.LocalProtocolError,)
 
 
 class HttpxTransport:
@@ -51,14 +56,18 @@ class HttpxTransport:
         self._connect_timeout = connect_timeout
         self._pool_timeout = pool_timeout
         self._limit = body_limit
-        self._http = httpx.AsyncHTTPTransport(
-            verify=True if verify is None else verify,
-            trust_env=False,
-            limits=httpx.Limits(
-                max_connections=max_connections,
-                max_keepalive_connections=64,
-                keepalive_expiry=_KEEP_IDLE,
-            ),
+        context = verify or httpx.create_ssl_context(trust_env=False)
+        self._http, self._paid = (
+            httpx.AsyncHTTPTransport(
+                verify=context,
+                trust_env=False,
+                limits=httpx.Limits(
+                    max_connections=max_connections,
+                    max_keepalive_connections=idle,
+                    keepalive_expiry=_KEEP_IDLE,
+                ),
+            )
+            for idle in (64, 0)
         )
 
     async def send(self, call: Call, *, spool: Path | None = None) -> Reply:
@@ -69,7 +78,7 @@ class HttpxTransport:
         border = _Border(call.timeout)
         try:
             request = _request(call)
-        except (ValueError, TypeError, httpx.InvalidURL) as error:
+        except (ValueError, TypeError, RecursionError, httpx.InvalidURL) as error:
             raise NotSentError(f"this call cannot be written down: {error}") from error
         request.extensions = {
             "timeout": httpx.Timeout(
@@ -81,7 +90,7 @@ class HttpxTransport:
             async with border.limit:
                 reply = await self._exchange(request)
         except (httpx.HTTPError, httpx.StreamError, TimeoutError, OSError, _Unusable) as error:
-            raise border.error(call, error) from error
+            raise border.error(call, error) from (None if isinstance(error, _QUOTES) else error)
         if spool is not None:
             try:
                 await asyncio.to_thread(write_spool, spool, reply)
@@ -91,10 +100,12 @@ class HttpxTransport:
 
     async def aclose(self) -> None:
         """Close every connection."""
+        await self._paid.aclose()
         await self._http.aclose()
 
     async def _exchange(self, request: httpx.Request) -> Reply:
-        response = await self._http.handle_async_request(request)
+        pool = self._paid if request.method == "POST" else self._http
+        response = await pool.handle_async_request(request)
         try:
             body = bytearray()
             async for chunk in response.aiter_raw():
@@ -129,7 +140,8 @@ class _Border:
 
     def error(self, call: Call, error: Exception) -> NotSentError | MaybeSentError:
         where = f"{call.method} {httpx.URL(call.url).host}"
-        text = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+        told = str(error) and not isinstance(error, _QUOTES)
+        text = f"{type(error).__name__}: {error}" if told else type(error).__name__
         if type(error) is TimeoutError:
             text = f"no complete answer within {self._timeout:g} s"
         if self.crossed:
@@ -145,7 +157,7 @@ def _request(call: Call) -> httpx.Request:
         headers.setdefault("content-type", "application/json")
     url = httpx.URL(call.url)
     if url.scheme not in ("http", "https") or not url.host:
-        raise ValueError(f"{call.url!r} is not an http(s) address")
+        raise ValueError(f"{call!r} has no http(s) address")  # prints without query and headers
     return httpx.Request(call.method, url, headers=headers, content=content)
 
 

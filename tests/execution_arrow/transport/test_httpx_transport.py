@@ -9,6 +9,7 @@ import os
 import socket
 import ssl
 import time
+import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -314,7 +315,9 @@ def test_cookies_are_not_kept() -> None:
             await transport.send(post(server.url))
             await transport.send(post(server.url))
             await transport.aclose()
-            assert server.connections == 1  # kept alive
+            for _ in range(2):
+                await transport.send(Call(method="GET", url=server.url))
+            assert server.connections == 3  # of its own for each POST, kept alive for polls
             return server.requests
 
     assert all(b"cookie" not in request.lower() for request in asyncio.run(main()))
@@ -332,7 +335,7 @@ def test_a_connection_that_the_server_closed_is_not_used_again() -> None:
         async with serving(script) as server:
             transport = HttpxTransport()
             for _ in range(5):
-                await transport.send(post(server.url))
+                await transport.send(Call(method="GET", url=server.url))
                 await asyncio.sleep(0.02)
             await transport.aclose()
             return server.connections
@@ -362,6 +365,40 @@ def test_a_header_that_http_forbids_is_not_sent() -> None:
     server, error = run(replying(answer()), lambda url: post(url, headers={"authorization": "Bearer a\nb"}))
     assert isinstance(error, NotSentError)
     assert server.requests == []
+
+
+def test_an_answer_too_many_is_not_the_next_calls_answer() -> None:
+    """A server that says two things at once must not have the second one believed of another paid call."""
+    two = answer(b'{"id": "mine"}') + answer(b'{"detail": "refused"}', "422 Unprocessable Entity")
+
+    async def main() -> tuple[set[bytes], int]:
+        async with serving(replying(two)) as server:
+            transport = HttpxTransport()
+            bodies = {(await transport.send(post(server.url))).body for _ in range(4)}
+            await transport.aclose()
+            return bodies, len(server.requests)
+
+    assert asyncio.run(main()) == ({b'{"id": "mine"}'}, 4)
+
+
+def test_a_connection_that_dies_between_two_paid_calls_costs_nothing() -> None:
+    """The server closes the idle connection just when the second call is under way: no doubt arises."""
+
+    async def script(server: Server, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await server.read(reader)
+        writer.write(answer())
+        await writer.drain()
+        await reader.read(1)  # closes only when something new has arrived
+
+    async def main() -> int:
+        async with serving(script) as server:
+            transport = HttpxTransport()
+            for _ in range(3):
+                assert (await transport.send(post(server.url))).status == 200
+            await transport.aclose()
+            return len(server.requests)
+
+    assert asyncio.run(main()) == 3
 
 
 def test_a_full_pool_is_not_sent() -> None:
@@ -450,3 +487,32 @@ def test_errors_do_not_tell_secrets() -> None:
         asyncio.run(send(call))
     assert "secret-1" not in str(caught.value)
     assert "token-1" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("url", "key"),
+    [("http", "Key secret-1\nx"), ("http", "Key secret-1\x00"), ("queue.fal.run", "Key secret-1")],
+)
+def test_errors_about_a_call_that_cannot_be_written_do_not_tell_secrets(url: str, key: str) -> None:
+    """The library's own error quotes the header that it refuses."""
+
+    def build(server: str) -> Call:
+        base = server if url == "http" else url
+        return Call(
+            method="POST", url=f"{base}/x?fal_webhook=token-1", headers={"authorization": key}, json={}
+        )
+
+    server, error = run(replying(answer()), build)
+    assert isinstance(error, NotSentError)
+    shown = "".join(traceback.format_exception(error))  # with what it was raised from
+    assert "secret-1" not in shown
+    assert "token-1" not in shown
+    assert server.requests == []
+
+
+def test_a_body_that_is_too_deep_is_not_sent() -> None:
+    deep: dict[str, Any] = {}
+    for _ in range(100_000):
+        deep = {"a": deep}
+    with pytest.raises(NotSentError, match="cannot be written down"):
+        asyncio.run(send(Call(method="POST", url="http://127.0.0.1:9", json=deep)))
