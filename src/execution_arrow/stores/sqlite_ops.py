@@ -54,7 +54,11 @@ _WAITING = "EXISTS (SELECT 1 FROM facts f WHERE f.generation = g.id AND f.folded
 
 
 def durable(op: Op) -> bool:
-    return isinstance(op, Create | Append) or (isinstance(op, Commit) and op.sync) or isinstance(op, Claim)
+    """Whether an operation has to reach the disk by itself.
+
+    A claim has not: nothing is done under its epoch before a commit that has, and the log keeps their order.
+    """
+    return isinstance(op, Create | Append) or (isinstance(op, Commit) and op.sync)
 
 
 def _create(connection: sqlite3.Connection, op: Create) -> Result:

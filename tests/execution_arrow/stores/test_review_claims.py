@@ -10,7 +10,7 @@ import pytest
 
 from execution_arrow.errors import StoreUnavailable
 from execution_arrow.stores import sqlite_ops
-from execution_arrow.stores.base import Done, Release
+from execution_arrow.stores.base import Claim, Done, Release
 from execution_arrow.stores.sqlite import SqliteStore
 from execution_arrow.testing.contract import created_by, loaded
 
@@ -39,4 +39,16 @@ def test_what_cannot_be_bound_is_a_store_error_and_takes_nobody_along(tmp_path: 
     assert isinstance(done, Done)
     store.apply([created_by("gen_1", spec=json.dumps({"text": "\ud800"}))])
     assert loaded(store).id == "gen_1"
+    store.close()
+
+
+def test_a_claim_costs_no_sync_of_its_own(tmp_path: Path):
+    """Row, hold and attempt are the three before the bytes leave; an idle worker's look is none at all."""
+    store = SqliteStore(tmp_path / "a.db")
+    store.apply([created_by()])
+    before = store.syncs
+    store.apply([Claim(owner="w", now=1.0, limit=9)])
+    store.apply([Claim(owner="w", now=1e12, limit=9)])
+    assert loaded(store).owner == "w"
+    assert store.syncs == before
     store.close()
