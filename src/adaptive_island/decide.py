@@ -28,6 +28,27 @@ class Question(NamedTuple):
     account: str | tuple[str, ...]  # one for all, or one for each of `allowed`
 
 
+def asked(
+    names: tuple[str, ...],
+    allowed: object,
+    model: str,
+    order: object,
+    region: str,
+    costs: object,
+    work: str,
+    sticky: str | None,
+    account: object,
+) -> Question:
+    """The question in its one form: tuples for lists, and accounts beside `names`, which are `allowed`
+    without duplicates."""
+    order = tuple(order) if isinstance(order, list) else order
+    account = tuple(account) if isinstance(account, list) else account
+    if isinstance(account, tuple) and isinstance(allowed, (tuple, list)) and len(allowed) > len(names):
+        beside = dict(zip(reversed(allowed[: len(account)]), reversed(account[: len(allowed)]), strict=True))
+        account = tuple([beside.get(name, "") for name in names])
+    return Question(model, names, order, region, sane_costs(costs), work, sticky, account)  # type: ignore[arg-type]
+
+
 class Decision(NamedTuple):
     """The order, and what it was made of where providers were compared: their names in base order, their
     scores and dollars, and the weights."""
@@ -46,8 +67,10 @@ class Explanation:
     `score` is the optimistic index the order is made of, in parts of a success: `mean` is the expected
     index and `width` the benefit of the doubt. `success` and `seconds` are the expected chance and time,
     `attempts` the effective number of recent verdicts, `last_seen` the unix time of the last one this
-    process saw, `cost` what the request costs there in micro-credits. `breaker` is its state, `reason`
-    one sentence. Numbers are None where the order did not compare (an explicit order, a cold start).
+    process saw, `cost` what the request is taken to cost there in micro-credits (as told,
+    else as learned, else as the others on average). `breaker` is its state, `reason`
+    one sentence. Numbers are None where the order did not compare (an explicit order, a cold start) or
+    nobody's cost is known.
     """
 
     provider: str
@@ -76,7 +99,7 @@ def decide(
     """The order for a question, given estimates, blocked providers and a published ranking (or none)."""
     model, allowed = question.model, question.allowed
     kind = question.order
-    if isinstance(kind, (tuple, list)) and len(kind) == 1 and kind[0] not in allowed:
+    if isinstance(kind, tuple) and len(kind) == 1 and kind[0] not in allowed and kind[0] in policy.orders:
         kind = kind[0]  # ["fastest"] is how some requests spell it
     weights = policy.orders.get(kind) if isinstance(kind, str) else None
     if weights is None or not isinstance(kind, str):
@@ -120,6 +143,7 @@ def sane_costs(costs: object) -> dict[str, int]:
 def explained(
     decision: Decision,
     known: Known,
+    costs: Mapping[str, int],
     name: str,
     *,
     last_seen: float | None,
@@ -136,7 +160,9 @@ def explained(
     score = mean = cost = None
     if decision.weights is not None:
         i = decision.names.index(name)
-        cost, score = round(decision.dollars[i] * 1e6), decision.scores[i]
+        score = decision.scores[i]
+        if any(other in costs or known.of(other).cost is not None for other in decision.names):
+            cost = round(decision.dollars[i] * 1e6)
         mean = expected(decision.weights, e) - decision.weights.per_dollar * decision.dollars[i]
     seen = name in known.judged
     return Explanation(

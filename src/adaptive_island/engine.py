@@ -87,6 +87,9 @@ class Engine:
     def admit(self, name: str, flight: Flight, now: float) -> tuple[Blocked | None, list[BreakerChanged]]:
         """Let an attempt start, as the probe where one is due, or say what blocks it."""
         changes: list[BreakerChanged] = []
+        if self.flights.settled(name):  # its verdict will not count: nothing to wait for, no probe to hold
+            self.counts["reused_ids"] += 1
+            return self.circuits.blocked(flight.provider, flight.account, flight.model, now), changes
         if self.circuits.shut:
             block = self.circuits.blocked(flight.provider, flight.account, flight.model, now)
             if block is not None and not self._panics(flight, block, now):

@@ -51,7 +51,9 @@ class Flights:
 
     def start(self, attempt: str, flight: Flight) -> None:
         """Put an attempt in flight, or replace what is known about it."""
-        if attempt not in self._flights and len(self._flights) >= self._most:
+        if attempt in self._flights:
+            self._remove(attempt)  # a name that is used again may be for another model
+        elif len(self._flights) >= self._most:
             self._remove(next(iter(self._flights)))
             self.lost += 1
         self._flights[attempt] = flight

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from .attempt import Attempt, Fault, Outcome, flaw, is_money, misnamed
 from .breaker import Signal
-from .decide import Explanation, Question, explained, sane_costs
+from .decide import Explanation, Question, asked, explained
 from .engine import Engine, Told
 from .errors import UnknownStore
 from .events import Herald, Hook, LogHook
@@ -98,12 +98,11 @@ class Island:
             pass
         names = checked(allowed)
         try:
-            clean = sane_costs(costs)
-            question = Question(model, names, order, region, clean, work, sticky, account)
+            question = asked(names, allowed, model, order, region, costs, work, sticky, account)
             with self._lock:
                 now = self._now()
                 decision, known, blocks = self._engine.decide(question, now)
-                if decision.names and known.own and (costs is None or clean == costs):
+                if decision.names and known.own and (costs is None or question.costs == costs):
                     self._remember(question, costs is not None, decision.order, blocks)
             return decision.order
         except Exception as error:  # noqa: BLE001  # intelligence fails open
@@ -125,7 +124,7 @@ class Island:
         """The same question as `rank`, answered with one line per provider: the ordered ones first, then
         what an explicit order left out (position 0)."""
         names = checked(allowed)
-        question = Question(model, names, order, region, sane_costs(costs), work, sticky, account)
+        question = asked(names, allowed, model, order, region, costs, work, sticky, account)
         with self._lock:
             decision, known, blocks = self._engine.decide(question, self._now())
             rest = (name for name in names if name not in decision.order)
@@ -133,10 +132,11 @@ class Island:
                 explained(
                     decision,
                     known,
+                    question.costs,
                     name,
                     last_seen=self._engine.knowledge.last(region, model, name),
                     blocked=blocks.get(name),
-                    state=self._engine.circuits.state(name, account_of(names, account, name), model),
+                    state=self._engine.circuits.state(name, account_of(names, question.account, name), model),
                 )
                 for name in (*decision.order, *rest)
             )

@@ -66,11 +66,13 @@ class Knowledge:
         # Fewer than there are models, so that a flood of names in one batch cannot push out a busy model.
         self._tallies_most = max(1, min(4_096, policy.models_most // 2))
         self.regions: set[str] = set()
+        self._works: LRUCache[tuple[str, str], dict[str, float]] = LRUCache(maxsize=policy.models_most)
         self._last: LRUCache[tuple[str, str], dict[str, float]] = LRUCache(maxsize=policy.models_most)
 
     def count(self, verdict: Verdict, region: str, model: str, provider: str, work: str, at: float) -> None:
         """Add one verdict of the moment `at`."""
         half_lives = self._policy.fast, self._policy.slow
+        work = self._class(region, model, work, at)
         key = (epoch(half_lives[0], at), epoch(half_lives[1], at), region, model, provider, work)
         sums = self._tally.get(key)
         if sums is None:
@@ -91,6 +93,20 @@ class Knowledge:
         if len(last) < _PROVIDERS_MOST or provider in last:
             last[provider] = max(at, last.get(provider, 0.0))
         self.forget(region, model)
+
+    def _class(self, region: str, model: str, work: str, at: float) -> str:
+        """The class of work a verdict counts under: its own, or the nameless one where the model has as
+        many classes as it may. Callers invent classes (free sizes); they must not push known ones out."""
+        known = self._works.get((region, model))
+        if known is None:
+            known = self._works[region, model] = {}
+        if work not in known and len(known) >= self._policy.works_most:
+            for old in [name for name, seen in known.items() if at - seen > self._policy.slow]:
+                del known[old]
+            if len(known) >= self._policy.works_most:
+                return ""
+        known[work] = max(at, known.get(work, 0.0))
+        return work
 
     def last(self, region: str, model: str, provider: str) -> float | None:
         """When this island last had a verdict, in unix seconds."""

@@ -120,7 +120,7 @@ def based(ranked: Sequence[str], allowed: Sequence[str]) -> tuple[str, ...]:
     """A published ranking as an order of all allowed providers: the unranked follow in the caller's order."""
     if not ranked:
         return tuple(allowed)
-    first = tuple(name for name in ranked if name in allowed)
+    first = tuple(dict.fromkeys(name for name in ranked if name in allowed))
     return first + tuple(name for name in allowed if name not in first)
 
 
@@ -174,8 +174,8 @@ def arranged(
         closed = [name for name in ranked if name not in shut]
         ranked = closed + [name for name in ranked if name in shut]
     if sticky is not None and ranked[0] != sticky and sticky in ranked and sticky not in shut:
-        by_name = dict(zip(names, scores, strict=True))
-        if by_name[sticky] >= by_name[ranked[0]] - band:
+        by_name = {name: score for name, score in zip(names, scores, strict=True) if name not in shut}
+        if by_name[sticky] >= max(by_name.values()) - band:
             ranked.remove(sticky)
             ranked.insert(0, sticky)
     return ranked

@@ -68,7 +68,7 @@ class Policy:
     uncertain. `panic` is the share of open breakers from which they are ignored (see `order.panics`).
     `refresh` is the longest time an order is remembered, `ranking_age` the oldest ranking from the cache
     that is used, `flight_age` how long an attempt without a verdict is kept in sight. The rest bounds
-    memory.
+    memory; beyond `works_most` classes of work in a day, a model's further classes count as one.
     """
 
     orders: Mapping[str, Weights] = field(default_factory=lambda: ORDERS)

@@ -219,3 +219,26 @@ def test_a_report_without_sense_is_dropped_and_counted(world: World, bad: object
 
 def test_the_published_outcome_words_are_the_projects(world: World) -> None:
     assert [o.value for o in Outcome] == ["used", "failed", "canceled", "discarded", "pending", "unknown"]
+
+
+def test_an_id_used_for_two_models_leaves_both_in_order(world: World) -> None:
+    """The second announcement takes the first one's place; neither model's ranking stumbles over it."""
+    world.island.attempt("m1", "fal", id="x")
+    world.island.attempt("m2", "fal", id="x").succeed()
+    world.rank(model="m1")
+    world.rank(model="m2")
+    assert world.events == []
+    assert world.island.health().in_flight == 0
+
+
+def test_an_id_that_has_its_verdict_is_not_in_flight_again(world: World) -> None:
+    """Its next verdict will not count, so nothing may wait for it: no flight, and no probe."""
+    world.island.attempt(MODEL, "byteplus", id="x").fail()
+    world.island.attempt(MODEL, "fal", id="x").succeed()
+    assert world.island.health().in_flight == 0
+    assert world.island.health().counts == {"reused_ids": 1, "duplicates": 1}
+    world.fail("fal", times=4)
+    world.clock.advance(60.0)
+    world.island.attempt(MODEL, "fal", id="x")
+    world.island.attempt(MODEL, "fal", id="y").succeed()
+    assert world.states()[-1] == "closed", "the probe was still there for somebody whose verdict counts"

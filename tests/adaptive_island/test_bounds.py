@@ -15,7 +15,7 @@ import pytest
 
 from adaptive_island import Attempt, Island, Outcome, Policy
 from adaptive_island.testing import FakeClock
-from tests.adaptive_island.kit import MODEL, THREE
+from tests.adaptive_island.kit import MODEL, THREE, World
 
 N = int(os.environ.get("N", "1"))
 
@@ -80,6 +80,23 @@ def test_hot_models_survive_a_flood_of_names() -> None:
         island.record(Attempt(id=f"x{n}", model=f"x{n}", provider="fal", outcome=Outcome.USED))
     [line] = island.explain(MODEL, ("fal",))
     assert line.attempts > 500
+
+
+def test_known_classes_of_work_survive_a_flood_of_invented_ones() -> None:
+    """Free sizes are classes that customers invent; they may not push out what is known about 1080p."""
+    world = World()
+    for _ in range(50):
+        world.report("fal", seconds=2.0, work="1080p", after=0.1)
+        world.report("byteplus", seconds=60.0, work="1080p", after=0.1)
+    for n in range(2_500):
+        world.report("replicate", work=f"{n}x512", after=0.1)
+    [line] = world.island.explain(MODEL, ("fal",), work="1080p")
+    assert line.seconds == pytest.approx(2.0, rel=0.1)
+    assert world.rank(("byteplus", "fal"), work="1080p") == ("fal", "byteplus")
+    world.clock.advance(2 * 86_400.0)
+    world.report("fal", times=9, seconds=1.0, work="8K")
+    [line] = world.island.explain(MODEL, ("fal",), work="8K")
+    assert line.seconds == pytest.approx(1.0, rel=0.2), "there is room again for a class that is new a day on"
 
 
 def test_remembered_orders_are_bounded() -> None:

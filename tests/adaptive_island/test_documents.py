@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from jsonschema import Draft202012Validator, FormatChecker
 
 from adaptive_island import Attempt, Fault, Outcome
-from adaptive_island.documents import AttemptV1, parse_attempt, parse_ranking, schemas
+from adaptive_island.documents import AttemptV1, RankingV1, parse_attempt, parse_ranking, schemas
 from adaptive_island.errors import BadDocument
 from adaptive_island.order import Source
 from adaptive_island.stores import ranking_key
@@ -166,3 +167,25 @@ def test_importing_and_ranking_loads_no_pydantic() -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
     )
     assert done.stdout.strip() == "[]"
+
+
+def test_a_ranking_that_names_somebody_twice_doubles_nobody(world: World) -> None:
+    at = datetime.fromtimestamp(world.clock(), UTC)
+    ranking = RankingV1(
+        providers_ranked=["fal", "fal", "byteplus"], scores={"fal": 1.0, "byteplus": 0.5},
+        attempts_total=9, window_hours=24, computed_at=at,
+    )  # fmt: skip
+    world.island.rankings.write(ranking_key("us", MODEL), ranking.model_dump_json(), 3_600.0)
+    world.island.refresh()
+    assert world.rank() == ("fal", "byteplus", "replicate")
+    world.report("fal")
+    assert sorted(world.rank()) == sorted(THREE)
+
+
+@pytest.mark.parametrize("region", ["eu:west", ""])
+def test_a_region_that_no_key_carries_is_not_published_but_named(world: World, region: str) -> None:
+    """The key would be read back as another region and model, or not at all."""
+    world.report("fal", region=region)
+    world.island.publish(MODEL, region=region)
+    assert world.island.rankings.read() == {}
+    assert "colon" in world.island.health().last_error

@@ -297,3 +297,10 @@ def test_a_discarded_result_is_still_a_delivery(world: World) -> None:
     assert line.success > 0.95
     assert line.seconds is not None
     assert line.seconds > 200
+
+
+def test_a_cost_that_nobody_knows_is_not_shown_as_nothing(world: World) -> None:
+    world.report("fal")
+    assert {line.cost for line in world.island.explain(MODEL, THREE)} == {None}
+    [told, *_] = world.island.explain(MODEL, ("fal",), costs={"fal": 0})
+    assert told.cost == 0

@@ -31,7 +31,7 @@ def test_arranged_is_a_permutation(data: st.DataObject) -> None:
     ours = [name for name in order if name not in shut]
     assert order == ours + [name for name in order if name in shut]
     score = dict(zip(providers, scores, strict=True))
-    for better, worse in itertools.pairwise(ours):
+    for better, worse in itertools.combinations(ours, 2):
         assert score[better] >= score[worse] - 0.01
 
 
@@ -62,6 +62,12 @@ def test_sticky_stays_within_the_band_only() -> None:
     assert arranged(["a", "b"], [0.95, 0.945], band=0.01, sticky="b") == ["b", "a"]
     assert arranged(["a", "b"], [0.95, 0.900], band=0.01, sticky="b") == ["a", "b"]
     assert arranged(["a", "b"], [0.95, 0.945], band=0.01, sticky="b", shut=["b"]) == ["a", "b"]
+    assert arranged(["a", "b"], [0.95, 0.900], band=0.01, sticky="b", shut=["a"]) == ["b", "a"]
+
+
+def test_sticky_is_measured_from_the_best_and_not_from_who_is_first() -> None:
+    """Whoever goes first may be a band below the best already; two bands are not one."""
+    assert arranged(["a", "b", "c"], [0.991, 1.0, 0.982], band=0.01, sticky="c") == ["a", "b", "c"]
 
 
 @pytest.mark.parametrize(
@@ -110,8 +116,22 @@ def test_one_provider_by_name_is_explicit(world: World) -> None:
     assert world.rank(order="fal") == ("fal",)
 
 
-def test_a_named_order_in_a_list_is_that_order(world: World) -> None:
-    assert world.rank(order=["fastest"]) == THREE
+@pytest.mark.parametrize("order", ["fastest", ["fastest"], ("fastest",)])
+def test_a_named_order_in_a_list_is_that_order(world: World, order: object) -> None:
+    """Learned, and not the caller's order that a failure would also give."""
+    world.report("fal", times=9, seconds=1.0)
+    world.report("byteplus", times=9, seconds=60.0)
+    world.report("replicate", times=9, seconds=60.0)
+    result = world.island.rank(MODEL, THREE, order=order)  # type: ignore[arg-type]
+    assert (result[0], result.source) == ("fal", Source.LEARNED)
+    assert not world.events
+
+
+def test_one_name_in_a_tuple_is_a_filter_too(world: World) -> None:
+    """Whoever asks for one provider that is not allowed gets nobody, and not everybody else."""
+    for order in (("runway",), ["runway"], "runway,"):
+        result = world.island.rank(MODEL, THREE, order=order)
+        assert (result, result.dropped) == ((), (*THREE, "runway"))
 
 
 def test_an_unknown_word_is_the_callers_order_and_says_so(world: World) -> None:
@@ -167,3 +187,14 @@ def test_each_provider_may_have_its_own_credentials() -> None:
     assert island.rank("m", ("a", "b"), account=references)[-1] == "a"
     lines = island.explain("m", ("a", "b"), account=references)
     assert {line.provider: line.breaker for line in lines} == {"a": "open", "b": "closed"}
+
+
+@pytest.mark.parametrize("references", [("k1", "k1", "k2", "k3"), ["k1", "k1", "k2", "k3"]])
+def test_credentials_stay_beside_their_provider_when_one_is_named_twice(
+    world: World, references: tuple[str, ...]
+) -> None:
+    world.fail("b", times=4, account="k2")
+    question = {"allowed": ("a", "a", "b", "c"), "account": references}
+    assert world.rank(**question) == ("a", "c", "b")
+    lines = world.island.explain(MODEL, **question)  # type: ignore[arg-type]
+    assert {line.provider: line.breaker for line in lines} == {"a": "closed", "b": "open", "c": "closed"}

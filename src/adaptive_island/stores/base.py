@@ -52,7 +52,9 @@ class RankingCache(Protocol):
 
 
 def ranking_key(region: str, model: str) -> str:
-    """The key of a model's ranking in a region."""
+    """The key of a model's ranking in a region; ValueError for a region that a key cannot carry."""
+    if not region or ":" in region:
+        raise ValueError(f"the region {region!r:.80} cannot be published: name it, without a colon")
     return f"{PREFIX}{region}:{model}"
 
 
