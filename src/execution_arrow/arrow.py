@@ -25,7 +25,7 @@ from execution_arrow.errors import (
 )
 from execution_arrow.following import Advanced, Busy, Follower, Reader
 from execution_arrow.lease import Lease
-from execution_arrow.machine.state import Run, Status
+from execution_arrow.machine.state import Phase, Run, Status
 from execution_arrow.perform import Performer
 from execution_arrow.policy import Policy
 from execution_arrow.record import Generation
@@ -288,6 +288,7 @@ class AsyncArrow:
         return await self._follower.advance(generation_id)
 
     def _changed(self, run: Run) -> None:
-        self._follower.changed(run.spec.id)
+        if run.phase is Phase.CLOSED:
+            self._follower.ended(run.spec.id)
         if self._watch is not None:
             self._watch(self._reader.view(run, 0, None))

@@ -100,8 +100,12 @@ class Driver:
         return True
 
     async def quiet(self, generation_id: str) -> None:
-        """Wait until nothing of this generation is under way or due."""
+        """Wait until nothing of this generation is under way or due. Raises `StoreUnavailable`."""
         while (session := self.sessions.get(generation_id)) is not None and not self._is_quiet(session):
+            if session.failure is not None and not session.turning:
+                raise StoreUnavailable(
+                    f"generation {generation_id}: {session.failure}", maybe_applied=True
+                ) from session.failure
             await self._quiet.setdefault(generation_id, asyncio.Event()).wait()
 
     async def release(self, generation_ids: Iterable[str]) -> None:
@@ -140,17 +144,23 @@ class Driver:
                 if not session.queue:  # else it is folded first: what was answered is not asked again
                     self._start(session)
                     break
+            session.failure = None
         except StoreUnavailable as error:
             logger.warning("store_unavailable generation=%s error=%s", session.run.spec.id, error)
-            self._wake_in(session, 1.0)
-            return
-        except Exception:
+            self._try_again(session, error, 1.0)
+        except Exception as error:
             logger.exception("turn_failed generation=%s: it is tried again in a minute", session.run.spec.id)
-            self._wake_in(session, 60.0)
-            return
+            self._try_again(session, error, 60.0)
         finally:
             session.turning = False
-        self._schedule(session)
+        if session.failure is None:
+            self._schedule(session)
+
+    def _try_again(self, session: Session, error: Exception, seconds: float) -> None:
+        session.failure = error
+        self._wake_in(session, seconds)
+        if (event := self._quiet.pop(session.run.spec.id, None)) is not None:
+            event.set()
 
     async def _commit(self, session: Session, change: Change) -> bool:
         """Write a change. False when it was not written and its facts are queued again, or handed over."""

@@ -72,8 +72,8 @@ class Follower:
         self._reader, self._writer, self._clock, self._driver = reader, writer, clock, driver
         self._waiters: dict[str, set[asyncio.Event]] = {}
 
-    def changed(self, generation_id: str) -> None:
-        """Wake whoever waits for this generation."""
+    def ended(self, generation_id: str) -> None:
+        """Wake whoever waits for this generation's end."""
         for event in self._waiters.get(generation_id, ()):
             event.set()
 

@@ -7,6 +7,7 @@ paid call is kept here in one place: a submit is sent once, and what happened to
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -32,6 +33,7 @@ from execution_arrow.spool import read_spool
 
 logger = logging.getLogger("execution_arrow")
 
+_GRACE = 60.0  # seconds beyond a call's own timeout, for connecting and writing
 _ENDS = (f.Succeeded, f.Failed, f.Canceled, f.Expired)
 
 
@@ -88,7 +90,7 @@ class Performer:
             return [f.Refused(fault=Fault.PROVIDER, code="not_buildable", message=_say(error))]
         spool = self.spool_path(attempt.id) if route.terms.sync else None
         try:
-            reply = await self.transport.send(call, spool=spool)
+            reply = await self._send(call, spool)
         except NotSentError as error:
             return [f.NotSent(message=_say(error))]
         except MaybeSentError as error:
@@ -153,7 +155,15 @@ class Performer:
         return [f.LookupNone(conclusive=False) if isinstance(found, f.PollFailed) else found]
 
     async def _ask(self, call: Call) -> Reply:
-        return await self.transport.send(call)
+        return await self._send(call, None)
+
+    async def _send(self, call: Call, spool: Path | None) -> Reply:
+        """Send one call. A transport keeps its own time; this bound is for one that does not."""
+        try:
+            async with asyncio.timeout(call.timeout + _GRACE):
+                return await self.transport.send(call, spool=spool)
+        except TimeoutError as error:
+            raise MaybeSentError("the transport did not come back in time") from error
 
     def _context(self, run: Run, attempt: Attempt) -> Context:
         provider, terms = self.providers[attempt.provider], run.route(attempt).terms

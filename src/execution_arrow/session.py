@@ -72,6 +72,7 @@ class Session:
     turning: bool = False
     dropped: bool = False
     term: int = 0  # of the lease under which the row was last known to be ours
+    failure: Exception | None = None  # why the last turn did not end; for whoever waits for quiet
 
     def may_send(self, attempt_id: str, term: int) -> bool:
         """Whether the attempt's call may leave now: ours beyond doubt, and nobody has called it off."""

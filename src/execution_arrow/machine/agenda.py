@@ -33,6 +33,7 @@ def agenda(run: Run, epoch: int) -> Iterator[Entry]:
     """Every effect with the time (unix seconds) from which it is due."""
     if run.phase is Phase.NEW:
         yield run.retry_at, OpenHold()
+        yield run.spec.deadline_at, Ring(Timer.GENERATION)
     elif run.phase is Phase.RUNNING:
         if not run.overdue:
             yield run.spec.deadline_at, Ring(Timer.GENERATION)

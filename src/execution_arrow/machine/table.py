@@ -137,7 +137,7 @@ ROWS: tuple[Row, ...] = (
     Row("31", (Phase.RUNNING,), f.UserCancel, "settling", verdicts.cancel_running),
     Row("36", (Phase.COLLECTING, Phase.SETTLING, Phase.CLOSED), f.UserCancel, "same", same, when="too late",
         durable=False),
-    Row("G1", (Phase.RUNNING,), f.TimeUp, "settling", verdicts.deadline, timer(Timer.GENERATION)),
+    Row("G1", (Phase.NEW, Phase.RUNNING), f.TimeUp, "settling", verdicts.deadline, timer(Timer.GENERATION)),
     Row("S1", (Phase.SETTLING,), f.Settled, "closed", verdicts.settled),
     Row("S2", (Phase.SETTLING,), f.SettleRefused, "closed", verdicts.stuck, alert="settlement_stuck"),
     Row("S3", (Phase.SETTLING,), f.EffectFailed, "same", verdicts.try_later, durable=False),

@@ -57,7 +57,13 @@ def hold_refused(run: Run, _: Attempt | None, fact: f.HoldRefused, now: float) -
 
 
 def deadline(run: Run, _: Attempt | None, fact: f.TimeUp, now: float) -> Run:
-    return replace(run, overdue=True)
+    """The customer has waited long enough. Whether there is a hold or not: a release harms neither."""
+    run = replace(run, overdue=True)
+    if run.phase is Phase.NEW:
+        return decide_failed(
+            run, now, "BSE3002", "the ledger did not answer before the generation's deadline"
+        )
+    return run
 
 
 def decide(

@@ -98,6 +98,7 @@ class InProcess:
 
     async def send(self, call: base.Call, *, spool: Path | None = None) -> base.Reply:
         from execution_arrow.providers.base import Reply as Answered
+        from execution_arrow.spool import write_spool
 
         content = call.content or b""
         headers = {name.lower(): value for name, value in call.headers.items()}
@@ -128,9 +129,13 @@ class InProcess:
                 else NotSentError("down")
             )
         body = outcome.body if isinstance(outcome.body, bytes) else outcome.body()
+        answered = Answered(status=outcome.status, headers=outcome.headers, body=body)
         if spool is not None:
-            await asyncio.to_thread(spool.write_bytes, body)
-        return Answered(status=outcome.status, headers=outcome.headers, body=body)
+            try:
+                await asyncio.to_thread(write_spool, spool, answered)
+            except OSError as error:
+                raise MaybeSentError(f"the answer could not be kept in {spool}: {error}") from error
+        return answered
 
     async def aclose(self) -> None:
         """Stop delivering webhooks on this loop; no connection is open."""

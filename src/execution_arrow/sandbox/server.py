@@ -52,8 +52,12 @@ class Servers:
         self._loop.set_default_executor(ThreadPoolExecutor(_DRAWERS, thread_name_prefix="sandbox"))
         self._thread = threading.Thread(target=self._loop.run_forever, name="sandbox", daemon=True)
         self._thread.start()
-        for name in self._apps.keys() - closed:
-            self.open(name)
+        try:
+            for name in self._apps.keys() - closed:
+                self.open(name)
+        except BaseException:  # such as a certificate that cannot be read: leave no thread and no port behind
+            self.close()
+            raise
 
     def open(self, name: str) -> None:
         """Listen again. Does nothing where the port is open."""
@@ -75,8 +79,10 @@ class Servers:
 
     async def _open(self, name: str) -> None:
         if name not in self._running:
-            self._running[name] = _Running(self._apps[name], self._sockets.pop(name), self._tls)
-            await self._running[name].started()
+            running = _Running(self._apps[name], self._sockets[name], self._tls)
+            await running.started()
+            self._running[name] = running
+            del self._sockets[name]  # it belongs to the server now
 
     async def _shut_all(self) -> None:
         await asyncio.gather(*(self._shut(name, reserve=False) for name in self._apps))
@@ -173,8 +179,8 @@ async def _cancel_the_rest() -> None:
     tasks = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
     for task in tasks:
         task.cancel()
+    # The threads are not waited for: a long clip that one of them draws would hold its caller up for ever.
     await asyncio.gather(*tasks, return_exceptions=True)
-    await asyncio.get_running_loop().shutdown_default_executor()
 
 
 def _uvicorn() -> Any:

@@ -368,3 +368,29 @@ async def test_a_caller_that_stops_waiting_leaves_no_generation_without_a_driver
         await asyncio.sleep(0.3)
         (left,) = await arrow.list()
         assert (await arrow.wait(left.id, timeout=10)).status is Status.SUCCEEDED
+
+
+@run
+async def test_advance_says_when_the_store_is_away_instead_of_waiting(tmp_path: Path):
+    store = FlakyStore()
+    async with arrow_of(tmp_path, store=store) as arrow:
+        started = await arrow.generate("m", REQUEST, account="acct")
+        store.before.extend(range(100))
+        with pytest.raises(StoreUnavailable):
+            await arrow.advance(started.id)
+        store.before.clear()
+        assert (await arrow.wait(started.id, timeout=10)).status is Status.SUCCEEDED
+
+
+@run
+async def test_a_transport_that_never_comes_back_is_doubt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    class Lost(FakeTransport):
+        async def send(self, call: Any, *, spool: Path | None = None) -> Any:
+            if call.json and not self.calls:
+                self.calls.append(call)
+                await asyncio.Event().wait()
+            return await super().send(call, spool=spool)
+
+    monkeypatch.setattr("execution_arrow.perform._GRACE", -29.8)
+    async with arrow_of(tmp_path, FakeProvider("one"), FakeProvider("two"), transport=Lost()) as arrow:
+        assert [a.outcome.value for a in (await generate(arrow)).attempts] == ["unknown", "used"]

@@ -449,3 +449,13 @@ def test_a_free_model_releases_instead_of_charging_nothing():
 def test_every_row_has_a_number_and_a_source():
     assert len(ROWS) > 60
     assert all(row.number and row.sources for row in ROWS)
+
+
+def test_a_ledger_that_never_answers_does_not_keep_a_generation_for_ever():
+    story = Story(make_run())
+    story.tell(f.EffectFailed(effect="hold"))
+    story.now = story.run.spec.deadline_at
+    story.tell(f.TimeUp(timer=Timer.GENERATION))
+    assert (story.run.verdict, story.run.settlement.verb) == (Status.FAILED, "release")
+    story.held()  # a late answer finds it decided
+    assert story.run.phase is Phase.SETTLING
