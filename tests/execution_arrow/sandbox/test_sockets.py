@@ -339,6 +339,45 @@ def test_nothing_is_left_running():
     assert threading.active_count() == before
 
 
+def test_a_start_that_fails_leaves_nothing_running(tmp_path):
+    before = threading.active_count()
+    with pytest.raises(FileNotFoundError):
+        Sandbox(tls=(str(tmp_path / "cert"), str(tmp_path / "key"))).start()
+    assert threading.active_count() == before
+
+
+def test_closing_does_not_wait_for_a_long_clip(monkeypatch):
+    """A clip that takes a minute to draw must not hold up the end of a test, nor leave the server behind."""
+    others = set(threading.enumerate())
+    drawing, enough = threading.Event(), threading.Event()
+
+    def draw(*_: object) -> bytes:
+        drawing.set()
+        enough.wait(20)
+        return b""
+
+    monkeypatch.setattr("execution_arrow.sandbox.files.render", draw)
+    sandbox = Sandbox(timing=Timing(queue=0, image=0.01, video=0))
+    sandbox.start()
+    url = sandbox.base_url("cloudflare") + CLOUDFLARE.path
+
+    def ask() -> None:
+        with pytest.raises(httpx.TransportError):
+            httpx.post(url, json=CLOUDFLARE.body, headers={"authorization": "Bearer x"}, timeout=20)
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    assert drawing.wait(5)
+    begun = time.monotonic()
+    try:
+        sandbox.close()
+        assert time.monotonic() - begun < 5
+        assert "sandbox" not in {thread.name for thread in set(threading.enumerate()) - others}
+    finally:
+        enough.set()
+        asking.join(5)
+
+
 def test_the_page_and_the_book(sandbox, client):
     IMAGES.submit(sandbox, client, size="1K", prompt="<b>bold</b>")
     page = client.get(sandbox.url)

@@ -16,6 +16,7 @@ from execution_arrow.errors import MaybeSentError, NotSentError
 from execution_arrow.providers.base import Call
 from execution_arrow.sandbox import Fault, Sandbox, Timing, VirtualClock
 from execution_arrow.sandbox.webhooks import fal_headers, fal_keys
+from execution_arrow.spool import read_spool
 from tests.execution_arrow.sandbox.wires import CLOUDFLARE, FAL, IMAGES, REPLICATE, VIDEOS, WIRES, Wire
 
 EXACT = Timing(queue=10, image=100, video=1000, jitter=0)
@@ -440,8 +441,12 @@ def test_the_transport_spools(tmp_path):
             json=dict(CLOUDFLARE.body),
         )
         reply = await world.soon(world.transport.send(call, spool=tmp_path / "reply"), 200)
-        assert (tmp_path / "reply").read_bytes() == reply.body
+        assert read_spool(tmp_path / "reply") == reply  # in the form in which it is looked for after a crash
         assert base64.b64decode(json.loads(reply.body)["result"]["image"])[:3] == b"\xff\xd8\xff"
+
+        (tmp_path / "file").touch()
+        with pytest.raises(MaybeSentError, match="could not be kept"):
+            await world.soon(world.transport.send(call, spool=tmp_path / "file" / "reply"), 200)
 
     play(scene)
 
