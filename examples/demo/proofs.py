@@ -11,7 +11,7 @@ from decimal import Decimal
 from pathlib import Path
 
 from examples.demo.stage import Evidence, Scene
-from examples.demo.stories import CREDITS, ISSUES
+from examples.demo.stories import CREDITS, ISSUES, PATIENCE
 from execution_arrow import Generation, Outcome, Status
 from execution_arrow.record import AttemptRecord
 
@@ -51,6 +51,7 @@ def prove(evidence: Evidence) -> list[Proof]:
         _sent_once(evidence),
         _lost(evidence),
         _found(evidence),
+        _throttled(evidence),
         _late(evidence),
         _too_dear(evidence),
         _rejected(evidence),
@@ -117,6 +118,12 @@ def _files(evidence: Evidence) -> Proof:
         if hashlib.sha256(path.read_bytes()).hexdigest() != file.sha256
         or decoded(path, file.media_type) != (file.width, file.height)
     ]
+    delivered = {scene.number for scene, _, _ in evidence.files}
+    wrong += [
+        f"nothing of {scene.number:02d}"
+        for scene, generation in performed(evidence)
+        if generation.status is Status.SUCCEEDED and scene.number not in delivered
+    ]
     return Proof(
         "every result is a real file of the recorded hash and size",
         bool(evidence.files) and not wrong,
@@ -180,6 +187,27 @@ def _found(evidence: Evidence) -> Proof:
                     bad.append(scene.number)
     return Proof(
         "an answer lost, the job found in the provider's list: no second call",
+        bool(seen) and not bad,
+        "; ".join(seen),
+    )
+
+
+def _throttled(evidence: Evidence) -> Proof:
+    """Every provider that asked for patience was left alone for as long as it had asked."""
+    bad, seen = [], []
+    for scene, generation in performed(evidence):
+        ours = {attempt.id for attempt in generation.attempts}
+        sent = [call for call in evidence.calls if call.on == "submit" and call.reference in ours]
+        for number, call in enumerate(sent):
+            if call.status == 429:
+                again = [
+                    later.at - call.at for later in sent[number + 1 :] if later.provider == call.provider
+                ]
+                seen.append(f"{scene.number:02d} at {call.provider}, {min(again, default=0.0):.1f} s later")
+                if min(again, default=0.0) < PATIENCE:
+                    bad.append(scene.number)
+    return Proof(
+        "throttled: asked again, and not before the time it had named",
         bool(seen) and not bad,
         "; ".join(seen),
     )

@@ -10,6 +10,7 @@ from execution_arrow import Policy, Status
 from execution_arrow.sandbox import Fault, Rate, Timing
 
 CREDITS = "5"
+PATIENCE = 1.0  # seconds for which a provider that throttles us wants to be left alone
 #: The sandbox's own list has Veo's price with sound; without it a second costs half.
 PRICES = {"fal": {"fal-ai/veo3.1": Rate(per_second=200_000)}}
 
@@ -79,7 +80,7 @@ def _faults(pace: Pace) -> tuple[tuple[str, Fault], ...]:
     return (
         ("byteplus", Fault("down")),
         ("fal", Fault("lost_reply", times=1, model=seedream)),
-        ("fal", Fault("rate_limited", times=1, model="fal-ai/flux/schnell", seconds=1)),
+        ("fal", Fault("rate_limited", times=1, model="fal-ai/flux/schnell", seconds=PATIENCE)),
         ("replicate", Fault("lost_reply", times=1, model="bytedance/seedream-4")),
         ("replicate", Fault("late", times=1, model=flux, seconds=pace.late)),
         ("replicate", Fault("moderation", times=1, model="black-forest-labs/flux-schnell")),

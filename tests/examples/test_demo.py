@@ -127,6 +127,23 @@ def cut_file(evidence: Evidence) -> Evidence:
     return replace(evidence, files=[(scene, replace(file, sha256="0" * 64), path)])
 
 
+def file_missing(evidence: Evidence) -> Evidence:
+    return replace(evidence, files=[entry for entry in evidence.files if entry[0].story.name != "island"])
+
+
+def asked_too_soon(evidence: Evidence) -> Evidence:
+    """The second call of the throttled generation, 0.8 s after the first one."""
+    first, second = (attempt.id for attempt in _attempts(evidence, "buoy"))
+    at = next(call.at for call in evidence.calls if call.reference == first)
+    calls = (replace(call, at=at + 0.8) if call.reference == second else call for call in evidence.calls)
+    return replace(evidence, calls=tuple(calls))
+
+
+def never_throttled(evidence: Evidence) -> Evidence:
+    calls = (replace(call, status=200) if call.status == 429 else call for call in evidence.calls)
+    return replace(evidence, calls=tuple(calls))
+
+
 def sent_twice(evidence: Evidence) -> Evidence:
     again = next(call for call in evidence.calls if call.on == "submit")
     return replace(evidence, calls=(*evidence.calls, again))
@@ -208,6 +225,9 @@ FORGERIES = {
     another_end: "as the programme says",
     one_kind: "six models",
     cut_file: "real file",
+    file_missing: "real file",
+    asked_too_soon: "throttled",
+    never_throttled: "throttled",
     sent_twice: "at most once per attempt",
     unrecorded: "at most once per attempt",
     sent_there_again: "lost for good",
