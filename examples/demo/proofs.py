@@ -200,17 +200,12 @@ def _throttled(evidence: Evidence) -> Proof:
         sent = [call for call in evidence.calls if call.on == "submit" and call.reference in ours]
         for number, call in enumerate(sent):
             if call.status == 429:
-                again = [
-                    later.at - call.at for later in sent[number + 1 :] if later.provider == call.provider
-                ]
-                seen.append(f"{scene.number:02d} at {call.provider}, {min(again, default=0.0):.1f} s later")
-                if min(again, default=0.0) < PATIENCE:
-                    bad.append(scene.number)
-    return Proof(
-        "throttled: asked again, and not before the time it had named",
-        bool(seen) and not bad,
-        "; ".join(seen),
-    )
+                later = (other for other in sent[number + 1 :] if other.provider == call.provider)
+                pause = min((other.at - call.at for other in later), default=0.0)
+                seen.append(f"{scene.number:02d} at {call.provider}, {pause:.1f} s later")
+                bad += [scene.number] * (pause < PATIENCE)
+    kept = bool(seen) and not bad
+    return Proof("throttled: asked again, not before the time it had named", kept, "; ".join(seen))
 
 
 def _late(evidence: Evidence) -> Proof:
