@@ -7,11 +7,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from decimal import Decimal
 from typing import Any, Final
 
 from .errors import Issue, did_you_mean
-from .fields import MAX_INTEGER, Field, among
+from .fields import MAX_INTEGER, Field, among, on_step
 from .urls import url_problem
 
 DEFAULT_MAX_ITEMS: Final = 64
@@ -125,10 +124,8 @@ def _in_range(field: Field, number: int | float) -> int | float:
         low = "" if field.min is None else f"at least {field.min}"
         high = "" if field.max is None else f"at most {field.max}"
         raise Bad("range", f"{shown(number)} is out of range", " and ".join(filter(None, (low, high))))
-    if field.step is not None:
-        start = Decimal(str(field.min or 0))
-        if (Decimal(str(number)) - start) % Decimal(str(field.step)):
-            raise Bad("range", f"{shown(number)} is not a step of {field.step} from {start}")
+    if field.step is not None and not on_step(number, field.step, field.min):
+        raise Bad("range", f"{shown(number)} is not a step of {field.step} from {field.min or 0}")
     return number
 
 

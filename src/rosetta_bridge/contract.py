@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from datetime import date as Day  # noqa: N812 - `date` is a key of the files
 from typing import Any
 
+from .admit import Bad, admit
 from .errors import InvalidCatalog, Problem, did_you_mean
 from .fields import ABSENT, MAX_INTEGER, ORDER_FIELD, TYPES, Field, among
 from .yaml12 import Doc, Path
 
-MODEL_ID = re.compile(r"[a-z0-9][a-z0-9._-]*/[a-z0-9][a-z0-9._-]*\Z")
+MODEL_ID = re.compile(r"[a-z0-9][a-z0-9._-]{0,99}/[a-z0-9][a-z0-9._-]{0,99}\Z")  # short enough for any disk
 FIELD_NAME = re.compile(r"generation_[a-z0-9_]+\Z")
 _KEYS = ("schema", "kind", "lab", "providers", "fields", "tables", "together", "exclusive", "aliases",
          "retired", "description")  # fmt: skip
@@ -204,6 +205,8 @@ def _field(name: Any, spec: Any, report: Reporter) -> Field | None:
         return None
     before = len(report.problems)
     _check_keys(kind, spec, path, report)
+    if len(report.problems) == before:
+        _check_bounds(spec, path, report)
     if len(report.problems) > before:
         return None
     keys = ("strength", "required", "default", *_NUMBERS, *_COUNTS)
@@ -241,12 +244,22 @@ def _check_keys(kind: str, spec: dict[str, Any], path: Path, report: Reporter) -
     _check_values(kind, spec, path, report)
 
 
+def _check_bounds(spec: dict[str, Any], path: Path, report: Reporter) -> None:
+    """Bounds that leave no value, and steps that lead nowhere."""
+    for low, high in (("min", "max"), ("min_length", "max_length")):
+        if low in spec and high in spec and spec[low] > spec[high]:
+            report((*path, high), f"{high} {spec[high]} is below {low} {spec[low]}: no value is left")
+    for key in ("step", "max_items"):
+        if spec.get(key, 1) <= 0:
+            report((*path, key), f"{key} must be more than 0, found {spec[key]!r}")
+
+
 def _check_values(kind: str, spec: dict[str, Any], path: Path, report: Reporter) -> None:
-    values = spec.get("values")
-    if values is None:
+    if "values" not in spec:
         if kind == "enum":
             report((*path, "values"), "an enum needs values")
         return
+    values = spec["values"]
     if not isinstance(values, list) or not values:
         report((*path, "values"), "values must be a list with something in it")
         return
@@ -268,17 +281,16 @@ def _check_values(kind: str, spec: dict[str, Any], path: Path, report: Reporter)
 def _check_default(field: Field, path: Path, report: Reporter) -> None:
     if not field.has_default:
         return
-    value, at = field.default, (*path, "default")
-    finite = field.finite()
-    good: bool
-    if finite is not None:
-        good = among(value, finite)
-    elif field.type in ("integer", "number"):
-        good = isinstance(value, int | float) and not isinstance(value, bool) and field.within(value)
-    elif field.type == "string":
-        good = isinstance(value, str) and len(value) <= (field.max_length or 10**6)
-    else:
+    at = (*path, "default")
+    if field.is_list or field.is_url:
         report(at, f"a {field.type} cannot have a default")
         return
-    if not good:
-        report(at, f"the default {value!r} is not a value of the field")
+    try:
+        good = type(admit(field, field.default)) is type(field.default)
+    except Bad as bad:
+        report(at, f"the default {field.default!r} is not a value of the field: {bad.message}", bad.hint)
+    else:
+        if not good:
+            report(
+                at, f"the default {field.default!r} is not a value of the field", "write a whole number as 5"
+            )

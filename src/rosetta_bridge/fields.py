@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any, Final
 
 TYPES: Final = ("string", "enum", "integer", "number", "boolean", "url", "url_list", "string_list")
@@ -96,6 +97,11 @@ class Field:
         return not (
             (self.min is not None and value < self.min) or (self.max is not None and value > self.max)
         )
+
+
+def on_step(value: int | float, step: int | float, start: int | float | None) -> bool:
+    """Whether a number is a whole number of steps from `start`, in decimal: 0.3 is three steps of 0.1."""
+    return (Fraction(str(value)) - Fraction(str(start or 0))) % Fraction(str(step)) == 0
 
 
 def same(a: Any, b: Any) -> bool:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import threading
+import weakref
 from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
@@ -20,6 +22,16 @@ from .tables import check_tables
 from .yaml12 import Doc, merge
 
 SHIPPED: Final = Path(__file__).parent / "catalog"
+_open: weakref.WeakSet[Catalog] = weakref.WeakSet()
+
+
+def _renew_locks() -> None:
+    for catalog in list(_open):
+        catalog._after_fork()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_locks)
 
 
 class Catalog:
@@ -41,6 +53,7 @@ class Catalog:
         self._aliases: dict[str, str] | None = None
         self._digest = ""
         self._lock = threading.RLock()
+        _open.add(self)
 
     @classmethod
     def shipped(cls, on: date | None = None, include: str = "confirmed") -> Catalog:
@@ -64,6 +77,10 @@ class Catalog:
         """
         return cls((*((SHIPPED,) if shipped else ()), *map(Path, directories)), on, include)
 
+    def _after_fork(self) -> None:
+        """In a forked child: whoever held the lock is not there. What was read is whole, or absent."""
+        self._lock = threading.RLock()
+
     def __enter__(self) -> Catalog:
         return self
 
@@ -86,12 +103,14 @@ class Catalog:
         Raises `UnknownModel` (a `LookupError`) with what was meant, `InvalidCatalog` when its files are
         wrong.
         """
+        if not isinstance(model, str):
+            raise UnknownModel(f"a {type(model).__name__}")
         if (found := self._models.get(model)) is not None:
             return found
         with self._lock:
-            resolved = self._resolve(model) if isinstance(model, str) else None
+            resolved = self._resolve(model)
             if resolved is None:
-                raise UnknownModel(str(model), nearest(str(model), [*self.models(), *self._alias_index()], 3))
+                raise UnknownModel(model, nearest(model, [*self.models(), *self._alias_index()], 3))
             if resolved not in self._models:
                 self._models[resolved] = self._load(resolved)
             return self._models[resolved]
@@ -145,9 +164,11 @@ class Catalog:
                 doc, _ = self._layers.read(f"{model}/model.yaml")
                 aliases = doc.data.get("aliases")
                 for alias in aliases if isinstance(aliases, list) else ():
+                    if not isinstance(alias, str):
+                        continue  # reading the model says so
                     if alias in index or alias in models:
                         raise refuse(doc, ("aliases",), f"the alias {alias} stands for another model already")
-                    index[str(alias)] = model
+                    index[alias] = model
             self._aliases = index
         return self._aliases
 

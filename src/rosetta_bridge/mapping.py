@@ -11,7 +11,7 @@ from typing import Any
 
 from .contract import Retired
 from .expressions import Expr, Object, Ref, Switch, walk
-from .fields import ABSENT, among
+from .fields import ABSENT, among, on_step
 from .prices import Price
 from .yaml12 import Doc
 
@@ -68,7 +68,7 @@ class Accept:
         if (self.min is not None and value < self.min) or (self.max is not None and value > self.max):
             low = "" if self.min is None else f"from {self.min} "
             return f"only {low}{'' if self.max is None else f'up to {self.max} '}here, not {_shown(value)}"
-        if self.step is not None and (value - (self.min or 0)) % self.step:
+        if self.step is not None and not on_step(value, self.step, self.min):
             return f"only steps of {self.step} here, not {_shown(value)}"
         if self.max_items is not None and len(value) > self.max_items:
             return f"at most {self.max_items} here, not {len(value)}"

@@ -47,7 +47,7 @@ def normalize(
             except Bad as bad:
                 issues.append(bad.issue(ORDER_FIELD))
         elif key not in contract.fields:
-            issues.append(_unknown(key, contract))
+            issues.append(_unknown(key, contract, hint=len(issues) < MAX_ISSUES))
     for name, field in contract.fields.items():
         if name in data:
             try:
@@ -114,12 +114,13 @@ def _order(value: Any, providers: frozenset[str]) -> Order:
     return tuple(words)
 
 
-def _unknown(key: Any, contract: Contract) -> Issue:
+def _unknown(key: Any, contract: Contract, hint: bool) -> Issue:
     if not isinstance(key, str):
         return Issue("", "unknown_field", f"a key that is {kind_of(key)}", "keys are text")
     name = CONTROL.sub("\ufffd", key[:80])
-    hint = did_you_mean(name, (*contract.fields, ORDER_FIELD))
-    return Issue(name, "unknown_field", f"{contract.id} has no such field", hint)
+    # Looking for what was meant takes time, and beyond the bound nobody is told.
+    meant = did_you_mean(name, (*contract.fields, ORDER_FIELD)) if hint else ""
+    return Issue(name, "unknown_field", f"{contract.id} has no such field", meant)
 
 
 def _size_issue(data: Mapping[Any, Any]) -> Issue | None:

@@ -39,7 +39,11 @@ class Parser:
 
     def __init__(self, contract: Contract, report: Reporter, encoding: str = "json") -> None:
         self.contract, self.report, self.encoding = contract, report, encoding
-        self.tables: dict[str, Any] = report.doc.data.get("tables") or {}
+        tables = report.doc.data.get("tables") or {}
+        if not isinstance(tables, dict):
+            report(("tables",), "`tables` is a map of name to table")
+            tables = {}
+        self.tables: dict[str, Any] = tables
         self.open_tables: list[str] = []
         self.in_list = False
         self.wrapping = False

@@ -8,7 +8,7 @@ from typing import Any, Final
 from .contract import Contract, Reporter, read_date, read_retired
 from .errors import did_you_mean
 from .expressions import Body, Expr, Numbered, Object, Ref, walk
-from .fields import Field, among
+from .fields import LISTS, Field, among
 from .mapping import Accept, Condition, Evidence, Mapping, Refusal, Route, When
 from .parsing import Parser
 from .prices import read_price
@@ -21,7 +21,10 @@ ROUTE_KEYS: Final = (
 FILE_KEYS: Final = (*(k for k in ROUTE_KEYS if k != "when"), "schema", "extends", "routes", "must_set")
 LEVELS: Final = ("sdk", "openapi", "docs", "secondary")
 _AUTH = re.compile(r"(?i)(authorization|proxy-authorization|cookie|.*api[-_]?key|x-key|.*token|.*secret)\Z")
-_ACCEPT_KEYS: Final = ("min", "max", "step", "max_items", "max_length")
+_NUMERIC: Final = ("integer", "number")
+_ACCEPT_KEYS: Final = {
+    "min": _NUMERIC, "max": _NUMERIC, "step": _NUMERIC, "max_items": LISTS, "max_length": ("string",),
+}  # fmt: skip
 
 
 def read_mapping(provider: str, contract: Contract, doc: Doc, shared_tables: Doc) -> Mapping:
@@ -169,13 +172,25 @@ class _RouteReader:
                     self.report(at, f"{name} is required, so it cannot be refused")
                 result[name] = Accept(none=True)
             elif isinstance(spec, dict):
-                if self.report.keys(spec, _ACCEPT_KEYS, at) and all(k in _ACCEPT_KEYS for k in spec):
+                if self._accepts_bounds(spec, self.contract.fields[name].type, at):
                     result[name] = Accept(**spec)
             else:
                 values = tuple(spec) if isinstance(spec, list) else (spec,)
                 self._known_values(name, values, at)
                 result[name] = Accept(values=values)
         return result
+
+    def _accepts_bounds(self, spec: dict[Any, Any], kind: str, at: Path) -> bool:
+        """Whether every bound is a number that means something for this type of field."""
+        before = len(self.report.problems)
+        self.report.keys(spec, _ACCEPT_KEYS, at)
+        for key, value in spec.items():
+            number = isinstance(value, int | float) and not isinstance(value, bool)
+            if key in _ACCEPT_KEYS and (kind not in _ACCEPT_KEYS[key] or not number):
+                self.report(at, f"{key}: {value!r} means nothing for {kind}")
+            elif key == "step" and value <= 0:
+                self.report(at, f"step must be more than 0, found {value!r}")
+        return len(self.report.problems) == before
 
     def _refuses(self) -> tuple[Refusal, ...]:
         data = self.data.get("refuses", [])

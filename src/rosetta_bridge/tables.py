@@ -23,7 +23,7 @@ def check_tables(contract: Contract, doc: Doc) -> None:
     """The tables of a `model.yaml`: total over every public value, sizes true to their ratio."""
     report = Reporter(doc)
     parser = Parser(contract, report)
-    for name in doc.data.get("tables") or {}:
+    for name in parser.tables:
         if name in contract.fields:
             report(("tables", name), f"{name} is a field already")
         check_switches(parser.parse(f"${name}", ("tables", name)), contract, None, report)

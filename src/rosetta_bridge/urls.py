@@ -12,9 +12,9 @@ from typing import Final
 
 MAX_URL: Final = 2048
 PLAIN_BELOW: Final = 250
-_SHAPE = re.compile(r"https?://(?P<host>[A-Za-z0-9._-]+)(?::(?P<port>[0-9]{1,5}))?(?:[/?#][!-~]*)?\Z")
+_SHAPE = re.compile(r"https?://(?P<host>[A-Za-z0-9._-]+)(?::(?P<port>[0-9]{1,5}))?(?:[/?#][!-\[\]-~]*)?\Z")
 # Most URLs are of this shape and need no closer look; it takes nothing that the long way would refuse.
-PLAIN = re.compile(r"https://(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+([a-z]{2,63})(?:/[!-~]*)?\Z")
+PLAIN = re.compile(r"https://(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+([a-z]{2,63})(?:/[!-\[\]-~]*)?\Z")
 _LABEL = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?\Z")
 _NUMERIC = re.compile(r"(?i)(0x[0-9a-f]*|[0-9]+)\Z")
 PRIVATE_NAMES: Final = (

@@ -478,6 +478,137 @@ MISTAKES: dict[str, tuple[str, list[tuple[str, str]], str]] = {
         [("providers: [fal, replicate]", "providers: [fal, replicate, bfl]")],
         "bfl has no file lab/one/bfl.yaml",
     ),
+    # bounds and kinds
+    "step of nothing": (
+        M,
+        [
+            (
+                "generation_seed: {type: integer, min: 0, max: 1000, strength: hint}",
+                "generation_seed: {type: integer, step: 0}",
+            )
+        ],
+        "step must be more than 0, found 0",
+    ),
+    "step backwards": (
+        M,
+        [
+            (
+                "generation_seed: {type: integer, min: 0, max: 1000, strength: hint}",
+                "generation_seed: {type: number, step: -0.5}",
+            )
+        ],
+        "step must be more than 0, found -0.5",
+    ),
+    "list of nothing": (
+        M,
+        [
+            (
+                "generation_seed: {type: integer, min: 0, max: 1000, strength: hint}",
+                "generation_seed: {type: url_list, max_items: 0}",
+            )
+        ],
+        "max_items must be more than 0",
+    ),
+    "range without a value": (
+        M,
+        [
+            (
+                "generation_seed: {type: integer, min: 0, max: 1000, strength: hint}",
+                "generation_seed: {type: integer, min: 5, max: 2}",
+            )
+        ],
+        "model.yaml:11: fields.generation_seed.max: max 2 is below min 5",
+    ),
+    "lengths without a value": (
+        M,
+        [
+            (
+                "generation_seed: {type: integer, min: 0, max: 1000, strength: hint}",
+                "generation_seed: {type: string, min_length: 5, max_length: 2}",
+            )
+        ],
+        "max_length 2 is below min_length 5",
+    ),
+    "values of nothing": (
+        M,
+        [
+            (
+                "generation_seed: {type: integer, min: 0, max: 1000, strength: hint}",
+                "generation_seed: {type: integer, values: null}",
+            )
+        ],
+        "values must be a list",
+    ),
+    "default that is no integer": (
+        M,
+        [
+            (
+                "generation_seed: {type: integer, min: 0, max: 1000, strength: hint}",
+                "generation_seed: {type: integer, min: 0, default: 2.5}",
+            )
+        ],
+        "the default 2.5 is not a value of the field",
+    ),
+    "default written as a float": (
+        M,
+        [
+            (
+                "generation_seed: {type: integer, min: 0, max: 1000, strength: hint}",
+                "generation_seed: {type: integer, min: 0, default: 2.0}",
+            )
+        ],
+        "write a whole number as 5",
+    ),
+    "default between the steps": (
+        M,
+        [
+            (
+                "generation_seed: {type: integer, min: 0, max: 1000, strength: hint}",
+                "generation_seed: {type: integer, min: 0, max: 1000, step: 10, default: 7}",
+            )
+        ],
+        "7 is not a step of 10 from 0",
+    ),
+    "default that is too short": (
+        M,
+        [
+            (
+                "generation_seed: {type: integer, min: 0, max: 1000, strength: hint}",
+                "generation_seed: {type: string, min_length: 3, default: ab}",
+            )
+        ],
+        "has 2 characters; at least 3",
+    ),
+    "aliases that are no text": (
+        M,
+        [("kind: image", "kind: image\n        aliases: [[a/b]]")],
+        "aliases: expected a list of names",
+    ),
+    "tables of a mapping that are a list": (
+        F,
+        [("schema: mapping.v1", "schema: mapping.v1\n        tables: [1]")],
+        "`tables` is a map of name to table",
+    ),
+    "tables of a mapping that are a text": (
+        F,
+        [("schema: mapping.v1", "schema: mapping.v1\n        tables: generation_prompt")],
+        "`tables` is a map of name to table",
+    ),
+    "accepts a text as a bound": (
+        F,
+        [("{max_items: 3}", "{max_items: three}")],
+        "fal.yaml:7: accepts.generation_input_file: max_items: 'three' means nothing for url_list",
+    ),
+    "accepts a bound that the type has not": (
+        F,
+        [("{max_items: 3}}", "{max_items: 3}, generation_ratio: {min: 3}}")],
+        "accepts.generation_ratio: min: 3 means nothing for enum",
+    ),
+    "accepts a step of nothing": (
+        F,
+        [("{max_items: 3}}", "{max_items: 3}, generation_seed: {step: 0}}")],
+        "step must be more than 0",
+    ),
     "provider nobody names": (
         M,
         [("providers: [fal, replicate]", "providers: [fal]")],

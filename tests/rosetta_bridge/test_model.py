@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import pickle
+import signal
 import subprocess
 import sys
+import threading
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -100,10 +104,45 @@ def test_an_unknown_model_says_what_was_meant(shipped: Catalog) -> None:
         "_families/x",
         "lab/one/two",
         "lab\0/x",
+        "bytedance/" + "x" * 300,
+        "x" * 300 + "/seedream",
     ):
         with pytest.raises(UnknownModel):
             shipped[hostile]
         assert hostile not in shipped
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [None, 7, 10**5000, ["bytedance/seedream-4.5"], {}, b"bytedance/seedream-4.5"],
+    ids=["null", "number", "huge number", "list", "object", "bytes"],
+)
+def test_an_id_that_is_no_text_is_unknown_too(shipped: Catalog, wrong: Any) -> None:
+    """It may come straight out of somebody's JSON."""
+    with pytest.raises(UnknownModel, match=type(wrong).__name__):
+        shipped[wrong]
+    assert wrong not in shipped
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+def test_a_child_forked_while_another_thread_reads_can_read(tmp_path: Path) -> None:
+    """The thread that held the lock is not in the child; its lock must not be there either."""
+    opened, held, done = catalog(tmp_path), threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with opened._lock:
+            held.set()
+            done.wait(30.0)
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    held.wait(30.0)
+    if (child := os.fork()) == 0:
+        signal.alarm(20)
+        os._exit(0 if opened[MODEL].providers else 1)
+    done.set()
+    thread.join()
+    assert os.waitpid(child, 0)[1] == 0
 
 
 def test_an_unknown_provider_is_not_eligible(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from rosetta_bridge import NotEligible
+from rosetta_bridge import InvalidRequest, NotEligible
 from tests.rosetta_bridge.support import arguments, one_body
 
 URLS = [f"https://example.com/{i}.png" for i in range(9)]
@@ -530,3 +530,26 @@ def test_payloads_share_nothing_with_each_other_or_with_the_request(tmp_path: Pa
     first.arguments["f"].append("x")
     first.arguments["o"]["a"].append(2)
     assert model.render(request, "fal").arguments == {"prompt": "p", "f": URLS[:1], "o": {"a": [1]}}
+
+
+@pytest.mark.parametrize(
+    ("bounds", "good", "bad"), [("", (0.3, 0.7, 2), 0.25), (", min: 0.2", (0.5, 0.7), 0.55)]
+)
+def test_a_step_that_a_route_accepts_is_counted_in_decimal(
+    bounds: str, good: tuple[float, ...], bad: float, tmp_path: Path
+) -> None:
+    """In binary 0.3 is no multiple of 0.1; a caller who wrote it must not lose the provider."""
+    accepts = f"accepts: {{generation_scale: {{step: 0.1{bounds}}}}}"
+    field = "generation_scale: {type: number, min: 0, max: 10}"
+    model = one_body(tmp_path, field, "scale: $generation_scale", accepts)
+    for value in good:
+        assert arguments(model, scale=value) == {"scale": value}
+    request = model.normalize({"generation_prompt": "p", "generation_scale": bad})
+    assert model.eligible(request) == ()
+
+
+def test_a_step_without_a_bound_takes_any_size_of_number(tmp_path: Path) -> None:
+    model = one_body(tmp_path, "generation_scale: {type: number, step: 0.1}", "scale: $generation_scale")
+    assert arguments(model, scale=1e300) == {"scale": 1e300}
+    with pytest.raises(InvalidRequest, match="not a step"):
+        arguments(model, scale=1e-300)
