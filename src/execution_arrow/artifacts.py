@@ -27,6 +27,7 @@ from urllib.parse import unquote_to_bytes
 import httpcore
 
 from execution_arrow.egress import Egress, EgressPolicy, Fetched
+from execution_arrow.endings import ends_well
 from execution_arrow.errors import ArtifactGone, ArtifactRetry, EgressRefused
 from execution_arrow.facts import Stored
 from execution_arrow.media import GIF, Kind, inspect, sniff
@@ -45,6 +46,7 @@ _KEY = re.compile(r"sha256/([0-9a-f]{2})/(\1[0-9a-f]{62})\.[a-z0-9]{1,5}")
 # Answers that may be another answer later. 401 and 403 are among them because object stores say "forbidden"
 # for what is not there yet; when the link has really died, the caller's deadline ends the trying.
 _LATER = frozenset({401, 403, 408, 409, 423, 425, 429})
+_NOT_WHOLE = frozenset({204, 206})  # a part was never asked for, and it has a header like the whole
 
 
 class FolderArtifacts:
@@ -86,7 +88,7 @@ class FolderArtifacts:
             async with asyncio.timeout(self._timeout), self._egress.get(url) as answer:
                 _check_status(answer)
                 self._check_length(answer, kind)
-                return await self._keep(answer.body, index=index, kind=kind)
+                return await self._keep(answer.body, index=index, kind=kind, measured=_is_measured(answer))
         except EgressRefused as error:
             raise ArtifactGone(f"output {index}: {error}") from error
         except TimeoutError as error:
@@ -136,9 +138,11 @@ class FolderArtifacts:
     def _limit(self, kind: str) -> int:
         return self._limits.get(kind, _DEFAULT_LIMIT)
 
-    async def _keep(self, pieces: AsyncIterator[bytes], *, index: int, kind: str) -> Stored:
+    async def _keep(
+        self, pieces: AsyncIterator[bytes], *, index: int, kind: str, measured: bool = True
+    ) -> Stored:
         try:
-            sink = _Sink(self._partial, kind, self._limit(kind))
+            sink = _Sink(self._partial, kind, self._limit(kind), measured)
         except OSError as error:
             raise ArtifactRetry(f"output {index} cannot be written to {self._partial}: {error}") from error
         try:
@@ -160,13 +164,13 @@ class _Sink:
     file number that is given out again would be written to.
     """
 
-    def __init__(self, folder: Path, kind: str, limit: int) -> None:
+    def __init__(self, folder: Path, kind: str, limit: int, measured: bool) -> None:
         self._path = folder / f"{secrets.token_hex(12)}.part"
         self._file = self._path.open("x+b", buffering=0)
         if fcntl is not None:
             fcntl.flock(self._file, fcntl.LOCK_EX)
         self._busy = threading.Lock()
-        self._kind, self._limit = kind, limit
+        self._kind, self._limit, self._measured = kind, limit, measured
         self._format: Kind | None = None
         self._hash = hashlib.sha256()
         self._waiting = bytearray()
@@ -210,6 +214,8 @@ class _Sink:
             raise ArtifactRetry(f"output {index} came without a single byte")
         form = self._format or _recognise(bytes(self._waiting[:64]), self._kind)
         self._write()
+        if not self._measured and not ends_well(self._file, form):
+            raise ArtifactRetry(f"output {index} ends in the middle of the {self._kind}")
         facts = inspect(self._file, form)
         os.fsync(self._file.fileno())
         digest = self._hash.hexdigest()
@@ -247,14 +253,19 @@ def _recognise(head: bytes, kind: str) -> Kind:
 
 def _check_status(answer: Fetched) -> None:
     status = answer.status
-    if 200 <= status < 300 and status != 204:
+    if 200 <= status < 300 and status not in _NOT_WHOLE:
         return
-    if status >= 500 or status in _LATER or status == 204:
+    if status >= 500 or status in _LATER or status in _NOT_WHOLE:
         error = ArtifactRetry(f"the file's server answered {status}")
         wait = answer.headers.get("retry-after", "")
         error.retry_after = float(wait[:9]) if wait.isascii() and wait.isdigit() else None
         raise error
     raise ArtifactGone(f"the file's server answered {status}")
+
+
+def _is_measured(answer: Fetched) -> bool:
+    """Whether the transfer itself tells that it was cut short (RFC 9112 section 6.3)."""
+    return "content-length" in answer.headers or "transfer-encoding" in answer.headers
 
 
 def _decode(url: str) -> bytes:

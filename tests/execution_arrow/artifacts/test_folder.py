@@ -176,7 +176,18 @@ async def _reset(server: Server, reader: Any, writer: Any) -> None:
     writer.transport.abort()
 
 
+def _closing(data: bytes) -> Any:
+    async def script(server: Server, reader: Any, writer: Any) -> None:
+        await server.read(reader)
+        writer.write(b"HTTP/1.1 200 OK\r\n\r\n" + data)
+        await writer.drain()
+
+    return script
+
+
 LATER = [
+    (replying(answer(picture("PNG", 300, 300)[:9000], "206 Partial Content")), "206"),
+    (_closing(picture("PNG", 300, 300)[:9000]), "ends in the middle"),
     (replying(answer(b"", "500 Oops")), "500"),
     (replying(answer(b"", "503 Busy", "Retry-After: 7")), "503"),
     (replying(answer(b"", "429 Slow")), "429"),
@@ -196,6 +207,12 @@ def test_may_work_later(tmp_path: Path, script: Any, says: str) -> None:
         copy(tmp_path, script, timeout=0.4)
     assert caught.value.retry_after == (7.0 if says == "503" else None)
     assert files(tmp_path) == []
+
+
+def test_a_whole_file_needs_no_length(tmp_path: Path) -> None:
+    """Some servers end an answer by closing the connection; what is complete is taken."""
+    data = picture("JPEG", 300, 300)
+    assert copy(tmp_path, _closing(data)).size == len(data)
 
 
 def test_a_server_that_is_not_there(tmp_path: Path) -> None:
