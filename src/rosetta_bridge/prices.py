@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from decimal import ROUND_CEILING, Decimal, InvalidOperation
+from decimal import ROUND_CEILING, Context, Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any, Final
 
 from .contract import read_date
@@ -27,6 +27,7 @@ KINDS: Final = ("exact", "upper_bound", "approximate")
 MAX_MICROS: Final = 2**53 - 1
 _LEVELS: Final = ("sdk", "openapi", "docs", "secondary")
 _CREDIT = 1_000_000
+_EXACT: Final = Context(prec=100)  # ours: an application may have set any precision for its own thread
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,24 +55,21 @@ def price_micros(price: Price, values: Mapping[str, Any]) -> int | None:
         usd = lookup(part.usd, values)
         if not isinstance(usd, Decimal):
             return None
-        count: int | Decimal = 1
+        count = Decimal(1)
         if part.size is not None:
             size = lookup(part.size, values)
             sides = SIZE.match(size) if isinstance(size, str) else None
             if sides is None:
                 return None
-            count = max(0, -(-int(sides[1]) * int(sides[2]) // part.unit) - part.beyond)
+            count = Decimal(max(0, -(-int(sides[1]) * int(sides[2]) // part.unit) - part.beyond))
         factors: list[Any] = [values.get(name, ABSENT) for name in part.times]
         numbers = [0 if f is ABSENT else len(f) if isinstance(f, list | tuple) else f for f in factors]
         for index, number in enumerate(numbers):
             free = part.beyond if index == 0 and part.size is None else 0
-            count *= (
-                max(0, number - free)
-                if not isinstance(number, float)
-                else max(Decimal(0), Decimal(str(number)) - free)
-            )
-        total += usd * count
-    micros = int((total * _CREDIT).to_integral_value(ROUND_CEILING))
+            left = max(Decimal(0), _EXACT.subtract(Decimal(str(number)), free))
+            count = _EXACT.multiply(count, left)
+        total = _EXACT.add(total, _EXACT.multiply(usd, count))
+    micros = int(_EXACT.multiply(total, _CREDIT).to_integral_value(ROUND_CEILING))
     return micros if micros <= MAX_MICROS else None
 
 

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
-from decimal import Decimal
+from decimal import Decimal, Inexact, localcontext
 from pathlib import Path
 from typing import Any
 
@@ -299,6 +299,20 @@ def test_costs_are_exact_where_floats_are_not(tmp_path: Path) -> None:
     assert 0.1 + 0.2 != 0.3
     parts = '  parts: [{per: request, usd: "0.1"}, {per: request, usd: "0.2"}]'
     assert cost(tmp_path, parts) == (int(Decimal("0.3") * 10**6), "exact")
+
+
+def test_costs_do_not_depend_on_the_precision_of_the_application(tmp_path: Path) -> None:
+    """`decimal` keeps one context per thread, and whoever calls us may have changed theirs."""
+    field = "generation_duration: {type: number, min: 1, max: 60, default: 1}"
+    price = 'price: {evidence: docs, parts: [{per: second, times: $generation_duration, usd: "0.117386775"}]}'
+    model = one_body(tmp_path, field, "d: $generation_duration", price)
+    request = model.normalize({"generation_prompt": "p", "generation_duration": 11.5})
+    with localcontext() as context:
+        context.prec = 4
+        context.traps[Inexact] = True
+        [cost] = model.estimate(request).values()
+    assert cost is not None
+    assert cost.micros == 1_349_948
 
 
 def test_no_price_is_no_cost(tmp_path: Path) -> None:
