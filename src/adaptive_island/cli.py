@@ -65,7 +65,7 @@ def _lines(log: str) -> Iterator[tuple[int, str]]:
         text = sys.stdin.read() if log == "-" else Path(log).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise UnreadableLog(f"{log}: {error}; give a UTF-8 file of attempt.v1 lines, or -") from None
-    return ((number, line) for number, line in enumerate(text.splitlines(), 1) if line.strip())
+    return ((number, line) for number, line in enumerate(text.split("\n"), 1) if line.strip())
 
 
 def _attempts(log: str) -> list[Attempt]:

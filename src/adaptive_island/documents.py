@@ -17,6 +17,7 @@ from .errors import BadDocument
 T = TypeVar("T", bound=BaseModel)
 Name = Annotated[str, Field(min_length=1, max_length=NAME_LENGTH)]
 Text = Annotated[str, Field(max_length=NAME_LENGTH)]
+_LATEST = 253_402_300_799.0  # the last second that RFC 3339 can write
 Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
@@ -50,7 +51,10 @@ class AttemptV1(_Document):
 
     @classmethod
     def of(cls, attempt: Attempt) -> AttemptV1:
-        """The document of an attempt."""
+        """The document of an attempt. Raises ValueError where `at` is 0 ("now" means another moment to each
+        reader) or past the year 9999."""
+        if not 0 < attempt.at <= _LATEST:
+            raise ValueError(f"a document needs the moment of the outcome: set `at`, not {attempt.at!r}")
         return cls(
             id=attempt.id,
             model=attempt.model,

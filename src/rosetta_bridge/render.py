@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any, Final
 
 from .contract import Contract
@@ -251,11 +252,11 @@ def choose(switch: Switch, value: Any) -> Expr | None:
 
 
 def as_text(value: Any) -> str:
-    """How a value reads inside a text: `true`, `5` (also for 5.0), `0.5`."""
+    """How a value reads inside a text: `true`, `5` (also for 5.0), `0.5`, `0.00001`."""
     if isinstance(value, bool):
         return "true" if value else "false"
-    if isinstance(value, float) and value.is_integer():
-        return str(int(value))
+    if isinstance(value, float):
+        return str(int(value)) if value.is_integer() else format(Decimal(str(value)), "f")
     return str(value)
 
 

@@ -67,3 +67,13 @@ def test_check_names_file_line_and_place(tmp_path: Path, capsys: pytest.CaptureF
 def test_a_log_that_is_not_there(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["health", "/nowhere/at/all"]) == 1
     assert "give a UTF-8 file" in capsys.readouterr().err
+
+
+def test_a_line_ends_at_a_line_feed_only(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """JSON text may hold other line separators as they are; they do not cut a document in two."""
+    attempt = Attempt(
+        id="a\u2028b\x85c", model=MODEL, provider="fal", outcome=Outcome.USED, at=1_750_000_000.0
+    )
+    path = tmp_path / "attempts.jsonl"
+    path.write_text(AttemptV1.of(attempt).model_dump_json() + "\r\n", encoding="utf-8", newline="")
+    assert main(["check", str(path)]) == 0, capsys.readouterr().out

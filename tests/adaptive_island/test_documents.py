@@ -189,3 +189,10 @@ def test_a_region_that_no_key_carries_is_not_published_but_named(world: World, r
     world.island.publish(MODEL, region=region)
     assert world.island.rankings.read() == {}
     assert "colon" in world.island.health().last_error
+
+
+@pytest.mark.parametrize("at", [0.0, 1e15])
+def test_an_attempt_without_a_moment_has_no_document(at: float) -> None:
+    """0 means now, and would be read back as 1970 by everybody who takes the document at its word."""
+    with pytest.raises(ValueError, match="set `at`"):
+        AttemptV1.of(Attempt(id="a", model=MODEL, provider="fal", outcome=Outcome.USED, at=at))

@@ -53,6 +53,13 @@ CASES: dict[str, tuple[str, str, str, dict[str, Any], dict[str, Any]]] = {
     "text": (SECONDS, 'd: "{generation_duration}s"', "", {"duration": 8}, {"d": "8s"}),
     "text of a whole float": (SECONDS, 'd: "{generation_duration}s"', "", {"duration": 8.0}, {"d": "8s"}),
     "text of a fraction": (SECONDS, 'd: "{generation_duration}"', "", {"duration": 2.5}, {"d": "2.5"}),
+    "text of a small fraction": (
+        "generation_scale: {type: number, min: 0, max: 10}",
+        'd: "{generation_scale}"',
+        "",
+        {"scale": 0.00001},
+        {"d": "0.00001"},
+    ),
     "text of a boolean": (
         AUDIO,
         'd: "{generation_generate_audio}"',
