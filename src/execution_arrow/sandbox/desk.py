@@ -148,4 +148,5 @@ def filled(model: Model, value: Mapping[str, Any]) -> dict[str, Any]:
 
 def with_prompt(order: Order, value: Mapping[str, Any]) -> Order:
     """Prompt and seed, for captions."""
-    return replace(order, prompt=str(value.get("prompt") or ""), seed=integer(value.get("seed"), 0))
+    prompt = str(value.get("prompt") or "").encode("utf-8", "replace").decode()
+    return replace(order, prompt=prompt, seed=integer(value.get("seed"), 0))

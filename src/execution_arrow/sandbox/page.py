@@ -36,7 +36,9 @@ def page(engine: Engine, addresses: dict[str, str], now: float) -> Reply:
         "<!doctype html><meta charset=utf-8><meta http-equiv=refresh content=2><title>Sandbox</title>"
         f"<style>{_STYLE}</style><h1>Provider sandbox</h1>{''.join(sections)}"
     )
-    return Reply(status=200, headers={"content-type": "text/html; charset=utf-8"}, body=text.encode())
+    return Reply(
+        status=200, headers={"content-type": "text/html; charset=utf-8"}, body=text.encode("utf-8", "replace")
+    )
 
 
 def _content(engine: Engine, now: float) -> dict[str, list[dict[str, Any]]]:

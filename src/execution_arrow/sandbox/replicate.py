@@ -248,13 +248,13 @@ def _output(model: Model, value: dict[str, Any]) -> Output:
 
 def _patience(header: str | None) -> float | None:
     """Seconds of `Prefer: wait` or `wait=N` (1 to 60)."""
-    match = re.fullmatch(r"\s*wait(?:=(\d+))?\s*", header or "")
+    match = re.fullmatch(r"\s*wait(?:=(\d{1,6}))?\s*", header or "")
     return None if match is None else float(min(60, max(1, int(match[1] or 60))))
 
 
 def _duration(header: str | None) -> float | None:
     """Seconds of `Cancel-After: 30s`, `5m`, `1h30m` or `30`; at least 5."""
-    match = re.fullmatch(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s?)?", (header or "").strip())
+    match = re.fullmatch(r"(?:(\d{1,6})h)?(?:(\d{1,6})m)?(?:(\d{1,6})s?)?", (header or "").strip())
     if not header or match is None:
         return None
     hours, minutes, seconds = (int(part or 0) for part in match.groups())

@@ -12,7 +12,6 @@ import asyncio
 import base64
 import hashlib
 import hmac
-import json
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from typing import Any
 
 from execution_arrow.errors import MissingExtra
 from execution_arrow.sandbox.clock import Clock
+from execution_arrow.sandbox.wire import written
 from execution_arrow.sandbox.work import Job, State
 
 TRIES = 3
@@ -87,7 +87,7 @@ def _fal_key() -> Any:
 
 
 def message(value: Any) -> bytes:
-    return json.dumps(value, ensure_ascii=False).encode()
+    return written(value)
 
 
 class Courier:

@@ -84,8 +84,13 @@ def reply(status: int, value: Any, headers: Mapping[str, str] | None = None) -> 
     return Reply(
         status=status,
         headers={"content-type": "application/json", **(headers or {})},
-        body=json.dumps(value, ensure_ascii=False).encode(),
+        body=written(value),
     )
+
+
+def written(value: Any) -> bytes:
+    """JSON as bytes. Half a surrogate pair, which JSON can carry and UTF-8 cannot, stays escaped."""
+    return json.dumps(value, ensure_ascii=False).encode("utf-8", "backslashreplace")
 
 
 def lost(answer: Answer) -> Answer:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import io
+import json
 import socket
 import threading
 import time
@@ -337,6 +338,30 @@ def test_nothing_is_left_running():
     with Sandbox():
         assert threading.active_count() > before
     assert threading.active_count() == before
+
+
+@pytest.mark.parametrize("wire", WIRES.values(), ids=WIRES)
+def test_half_a_surrogate_pair_is_a_prompt_like_another(sandbox, client, wire):
+    """JSON can carry it. A job that is taken and then not answered would be a fault nobody asked for."""
+    strange = '"' + chr(92) + 'ud800"'
+    prompt = '"waves"' if wire is VIDEOS else '"a lighthouse"'
+    body = json.dumps(wire.body).replace(prompt, strange)
+    assert strange in body
+    headers = {"authorization": wire.authorization, "content-type": "application/json"}
+    answer = client.post(sandbox.base_url(wire.provider) + wire.path, content=body, headers=headers)
+    assert answer.status_code < 300
+    assert client.get(sandbox.url).status_code == 200
+    assert client.get(f"{sandbox.url}/book.json").json()
+
+
+@pytest.mark.parametrize("name", ["prefer", "cancel-after"])
+@pytest.mark.parametrize("digits", [11, 5000])
+def test_absurd_durations_are_no_durations(sandbox, client, name, digits):
+    number = "9" * digits
+    headers = {name: f"wait={number}" if name == "prefer" else f"{number}h"}
+    url = sandbox.base_url("replicate") + REPLICATE.path
+    answer = client.post(url, json=REPLICATE.body, headers={"authorization": "Bearer x", **headers})
+    assert answer.status_code == 201
 
 
 def test_a_start_that_fails_leaves_nothing_running(tmp_path):
