@@ -37,7 +37,7 @@ PRESETS: dict[str, Size] = {
 
 def ratio_of(text: object) -> tuple[int, int] | None:
     """`16:9` as numbers, None for words such as `adaptive` or `match_input_image`."""
-    match = re.fullmatch(r"([1-9]\d*):([1-9]\d*)", str(text))
+    match = re.fullmatch(r"([1-9]\d{0,4}):([1-9]\d{0,4})", str(text))
     return (int(match[1]), int(match[2])) if match else None
 
 
@@ -63,7 +63,7 @@ def area_of(word: object) -> int:
     text = str(word).strip()
     if text in _TIERS:
         return _TIERS[text] ** 2
-    match = re.fullmatch(r"(\d{1,2}(?:\.\d+)?)(?: ?MP)?", text)
+    match = re.fullmatch(r"(\d{1,2}(?:\.\d{1,5})?)(?: ?MP)?", text)
     return max(4096, round(float(match[1]) * 1024 * 1024)) if match else 1024 * 1024
 
 
@@ -102,7 +102,7 @@ def seedance(resolution: str, ratio: object) -> Size:
 
 def frame(resolution: str, ratio: object) -> Size:
     """A clip whose short side is the resolution: `720p` and `9:16` is 720 x 1280. Sides are even."""
-    match = re.match(r"(\d+)", resolution)
+    match = re.match(r"(\d{1,5})", resolution)
     short = {"4k": 2160}.get(resolution.lower(), int(match[1]) if match else 720)
     across, down = ratio_of(ratio) or (16, 9)
     long = round(short * max(across, down) / min(across, down) / 2) * 2

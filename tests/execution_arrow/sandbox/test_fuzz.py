@@ -6,11 +6,12 @@ import json
 import os
 from typing import Any
 
+import httpx
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from execution_arrow.sandbox.box import _DESKS
+from execution_arrow.sandbox.box import _DESKS, Sandbox
 from execution_arrow.sandbox.engine import Engine
 from execution_arrow.sandbox.inputs import Model
 from execution_arrow.sandbox.models import MODELS
@@ -96,3 +97,19 @@ def test_any_bytes_at_any_path_are_answered(name, body, path):
         )
         assert isinstance(answer, Reply)
         assert 400 <= answer.status < 500 or method == "GET"
+
+
+@pytest.mark.parametrize(
+    "name", ["resolution", "aspect_ratio", "size", "duration", "fps", "seed", "megapixels"]
+)
+def test_numbers_too_long_to_be_one(name: str) -> None:
+    """A model whose input is not checked gets whatever somebody wrote, and still makes something."""
+    with Sandbox() as sandbox:
+        for model in ("wan-video/wan-2.5-t2v-fast", "black-forest-labs/flux-dev"):
+            for number in ("9" * 5000, f"{'9' * 5000}:1", "1." + "9" * 5000):
+                answer = httpx.post(
+                    f"{sandbox.base_url('replicate')}/v1/models/{model}/predictions",
+                    json={"input": {"prompt": "x", name: number}},
+                    headers={"authorization": "Bearer x"},
+                )
+                assert answer.status_code == 201
