@@ -102,10 +102,8 @@ class Driver:
     async def quiet(self, generation_id: str) -> None:
         """Wait until nothing of this generation is under way or due. Raises `StoreUnavailable`."""
         while (session := self.sessions.get(generation_id)) is not None and not self._is_quiet(session):
-            if session.failure is not None and not session.turning:
-                raise StoreUnavailable(
-                    f"generation {generation_id}: {session.failure}", maybe_applied=True
-                ) from session.failure
+            if (error := session.failure) is not None and not session.turning:
+                raise StoreUnavailable(f"generation {generation_id}: {error}", maybe_applied=True) from error
             await self._quiet.setdefault(generation_id, asyncio.Event()).wait()
 
     async def release(self, generation_ids: Iterable[str]) -> None:
@@ -206,8 +204,8 @@ class Driver:
             logger.exception("watch_failed generation=%s: a watcher must not raise", change.run.spec.id)
 
     def _plan(self, run: Run, candidates: Sequence[str]) -> f.Planned:
-        epoch = self.sessions[run.spec.id].epoch
-        return choose(run.spec, candidates, epoch, self._router, self._performer.credentials, self._names)
+        epoch, keys = self.sessions[run.spec.id].epoch, self._performer.credentials
+        return choose(run.spec, candidates, epoch, self._router, keys, self._names)
 
     # --- effects ---
 
@@ -267,12 +265,11 @@ class Driver:
     def _wake_in(self, session: Session, seconds: float) -> None:
         if session.dropped:
             return
-        generation_id = session.run.spec.id
-        if (timer := self._timers.pop(generation_id, None)) is not None:
+        if (timer := self._timers.pop(session.run.spec.id, None)) is not None:
             timer.cancel()
-        loop = asyncio.get_running_loop()
         # Capped, so that a wall clock which is set back does not put anything to sleep for long.
-        self._timers[generation_id] = loop.call_later(min(seconds, 60.0), self.soon, session)
+        timer = asyncio.get_running_loop().call_later(min(seconds, 60.0), self.soon, session)
+        self._timers[session.run.spec.id] = timer
 
     def _is_quiet(self, session: Session) -> bool:
         if session.inflight or session.queue or session.turning:
