@@ -9,7 +9,6 @@ whose lease may be over.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import Callable, Iterable, Sequence
 
@@ -196,8 +195,7 @@ class Driver:
         for attempt in moved_attempts(before, change.run):
             tell_router(self._router, change.run, attempt, self._clock.now())
             if attempt.final:
-                with contextlib.suppress(OSError):
-                    self._performer.spool_path(attempt.id).unlink(missing_ok=True)
+                self._performer.forget_reply(attempt.id)
         try:
             self._watch(change.run)
         except Exception:

@@ -8,6 +8,7 @@ paid call is kept here in one place: a submit is sent once, and what happened to
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -99,6 +100,11 @@ class Performer:
 
     def spool_path(self, attempt_id: str) -> Path:
         return self.spool / f"{attempt_id}.reply"
+
+    def forget_reply(self, attempt_id: str) -> None:
+        """Remove the spooled reply of an attempt that has ended. One that stays behind does no harm."""
+        with contextlib.suppress(OSError):
+            self.spool_path(attempt_id).unlink(missing_ok=True)
 
     def recover(self, run: Run, attempt: Attempt) -> Fact:
         """What became of a submit whose owner is gone: its spooled answer, or doubt."""
