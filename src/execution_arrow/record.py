@@ -10,12 +10,11 @@ from typing import Any
 
 from execution_arrow.machine.state import Attempt, Outcome, Run, State, Status, Stop
 
-_MICRO = Decimal("0.000001")
-
 
 def credits(micros: int) -> Decimal:
-    """Micro-credits as credits, exactly."""
-    return (Decimal(micros) * _MICRO).quantize(_MICRO)
+    """Micro-credits as credits with six places, exactly, whatever precision the application works with."""
+    whole, part = divmod(micros, 1_000_000)
+    return Decimal(f"{whole}.{part:06d}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,10 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from decimal import Decimal
+from decimal import Context, Decimal
 from typing import Any, Protocol
 
 from execution_arrow.errors import NoPrice
+
+
+_EXACT = Context(prec=60)  # of our own: money must not depend on the application's precision
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +48,7 @@ class DearestCost:
                 f"no provider's cost is known for {ask.model} ({ask.work or 'this request'}), so it has no "
                 "price: open the Arrow with a tariff that knows one, such as FixedPrices"
             )
-        exact = Decimal(max(known)) * self.margin
+        exact = _EXACT.multiply(Decimal(max(known)), self.margin)
         price = int(exact) + (exact != int(exact))
         return dict.fromkeys(ask.costs, price)
 
