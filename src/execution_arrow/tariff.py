@@ -13,7 +13,6 @@ from typing import Any, Protocol
 
 from execution_arrow.errors import NoPrice
 
-
 _EXACT = Context(prec=60)  # of our own: money must not depend on the application's precision
 
 
