@@ -10,6 +10,7 @@ Nothing is remembered between two calls: a ledger that trusts its memory over it
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import accumulate
 from typing import Final
 
 from .answers import Answer, Applied, Reason, Refusal, Replayed
@@ -27,10 +28,11 @@ MAX_BATCH: Final = 4_096
 class Work:
     """What a batch has changed so far, over what was loaded: the view that `decide` sees."""
 
-    __slots__ = ("_accounts", "_entries", "_holds", "_loaded", "_notes", "_rows")
+    __slots__ = ("_accounts", "_entries", "_holds", "_loaded", "_notes", "_rows", "now")
 
     def __init__(self, loaded: Loaded) -> None:
         self._loaded = loaded
+        self.now = loaded.now
         self._accounts: dict[str, Account] = {}
         self._rows: dict[tuple[str, str], Entry] = {}
         self._holds: dict[tuple[str, str], Hold] = {}
@@ -132,29 +134,49 @@ def flatten(items: Sequence[Item]) -> list[Command]:
 
 def run(store: LedgerStore, items: Sequence[Item], policy: Policy) -> list[Answer | Failure]:
     """Apply the items in one commit and answer each command, in order."""
-    commands = flatten(items)
+    return run_group(store, [(items, policy)])[0]
+
+
+def run_group(
+    store: LedgerStore, jobs: Sequence[tuple[Sequence[Item], Policy]]
+) -> list[list[Answer | Failure]]:
+    """Apply the items of several callers in one commit; each caller's answers, in order."""
+    commands = flatten([item for items, _ in jobs for item in items])
     if not commands:
-        return []
+        return [[] for _ in jobs]
+    sizes: list[int] = []
 
     def decide_all(loaded: Loaded) -> Changes:
         work = Work(loaded)
         answers: list[Answer | Failure] = []
-        for item in items:
-            if isinstance(item, Linked):
-                work, linked = _try_linked(work, item, loaded.now, policy)
-                answers.extend(linked)
-                continue
-            try:
-                decision = decide(work, item, loaded.now, None, policy)
-            except Exception as error:  # noqa: BLE001  (a bug in one command must not take the others with it)
-                answers.append(Failure(error))
-                continue
-            work.fold(decision, item)
-            assert decision.answer is not None
-            answers.append(decision.answer)
+        sizes.clear()
+        for items, policy in jobs:
+            before = len(answers)
+            for item in items:
+                work = _decide_one(work, item, policy, answers)
+            sizes.append(len(answers) - before)
         return work.changes(answers)
 
-    return list(store.transact(touch_of(commands), decide_all).answers)
+    answers = store.transact(touch_of(commands), decide_all).answers
+    ends = list(accumulate(sizes))
+    return [list(answers[end - size : end]) for end, size in zip(ends, sizes, strict=True)]
+
+
+def _decide_one(work: Work, item: Item, policy: Policy, answers: list[Answer | Failure]) -> Work:
+    now = work.now
+    if isinstance(item, Linked):
+        work, linked = _try_linked(work, item, now, policy)
+        answers.extend(linked)
+        return work
+    try:
+        decision = decide(work, item, now, None, policy)
+    except Exception as error:  # noqa: BLE001  (a bug in one command must not take the others with it)
+        answers.append(Failure(error))
+        return work
+    work.fold(decision, item)
+    assert decision.answer is not None
+    answers.append(decision.answer)
+    return work
 
 
 def run_sweep(store: LedgerStore, accounts: Sequence[str]) -> int:

@@ -1,29 +1,37 @@
 """The ledger for asyncio: every verb and read of `Ledger`, awaited.
 
-Calls run on a small thread pool of the ledger's own, so nothing here belongs to the loop of the first caller:
-one `AsyncLedger` may serve several loops, one after the other or at once. Cancelling an await stops the
-waiting, never the command; repeat it with the same key to learn what came of it.
+Verbs are handed to the store's writer, which commits together what many tasks ask for at once and answers all
+of a loop in one call. Reads run on a small thread pool of the ledger's own. So nothing here belongs to the
+loop of the first caller: one `AsyncLedger` may serve several loops, one after the other or at once.
+Cancelling an await stops the waiting, never the command; repeat it with the same key to learn what came of
+it.
 """
 
 from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import datetime
 from types import TracebackType
-from typing import Any, ParamSpec, Self, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar
 
 from ledger_fortress.answers import Answer, Receipt
-from ledger_fortress.commands import Item, OnMissing, OnTimeout
+from ledger_fortress.commands import Close, Command, Freeze, Item, OnMissing, OnTimeout, OpenAccount, Unfreeze
 from ledger_fortress.credits import CreditsLike
-from ledger_fortress.protocol import LedgerStore
+from ledger_fortress.grouping import Job
+from ledger_fortress.protocol import Failure, LedgerStore
 from ledger_fortress.rules import Policy
 from ledger_fortress.stores.base import Clock
 from ledger_fortress.views import Balance, HoldView, Statement, Verification
+from ledger_fortress.writer import ROOM_SECONDS, no_room, writer_of
 
-from . import Ledger
+from . import Ledger, making
+
+if TYPE_CHECKING:
+    import asyncio
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
@@ -36,6 +44,8 @@ class AsyncLedger:
     def __init__(self, store: LedgerStore, *, policy: Policy | None = None) -> None:
         """Over a store of one's own; `AsyncLedger.open` is the usual way."""
         self._ledger = Ledger(store, policy=policy)
+        self._policy = policy or Policy()
+        self._writer = writer_of(store)
         self._lock = threading.Lock()
         self._pool: ThreadPoolExecutor | None = None
         self._pid = 0
@@ -67,7 +77,7 @@ class AsyncLedger:
 
     async def open_account(self, account: str, *, key: str, note: str | None = None) -> Receipt:
         """See `Ledger.open_account`."""
-        return await self._call(self._ledger.open_account, account, key=key, note=note)
+        return await self._one(OpenAccount(account=account, key=key, note=note))
 
     async def grant(
         self,
@@ -83,17 +93,8 @@ class AsyncLedger:
         create: bool = False,
     ) -> Receipt:
         """See `Ledger.grant`."""
-        return await self._call(
-            self._ledger.grant,
-            account,
-            amount,
-            key=key,
-            source=source,
-            priority=priority,
-            effective=effective,
-            expires=expires,
-            note=note,
-            create=create,
+        return await self._one(
+            making.grant(account, amount, key, source, priority, effective, expires, note, create)
         )
 
     async def reserve(
@@ -109,17 +110,7 @@ class AsyncLedger:
         seen: Receipt | None = None,
     ) -> Receipt:
         """See `Ledger.reserve`."""
-        return await self._call(
-            self._ledger.reserve,
-            account,
-            amount,
-            key=key,
-            timeout=timeout,
-            on_timeout=on_timeout,
-            member=member,
-            note=note,
-            seen=seen,
-        )
+        return await self._one(making.reserve(account, amount, key, timeout, on_timeout, member, note, seen))
 
     async def charge(
         self,
@@ -132,15 +123,13 @@ class AsyncLedger:
         note: str | None = None,
     ) -> Receipt:
         """See `Ledger.charge`."""
-        return await self._call(
-            self._ledger.charge, account, hold_key, amount, on_missing=on_missing, key=key, note=note
-        )
+        return await self._one(making.charge(account, hold_key, amount, on_missing, key, note))
 
     async def release(
         self, account: str, hold_key: str, *, key: str | None = None, note: str | None = None
     ) -> Receipt:
         """See `Ledger.release`."""
-        return await self._call(self._ledger.release, account, hold_key, key=key, note=note)
+        return await self._one(making.release(account, hold_key, key, note))
 
     async def refund(
         self,
@@ -152,27 +141,27 @@ class AsyncLedger:
         note: str | None = None,
     ) -> Receipt:
         """See `Ledger.refund`."""
-        return await self._call(self._ledger.refund, account, hold_key, amount, key=key, note=note)
+        return await self._one(making.refund(account, hold_key, amount, key, note))
 
     async def extend(self, account: str, hold_key: str, timeout: float, *, key: str) -> Receipt:
         """See `Ledger.extend`."""
-        return await self._call(self._ledger.extend, account, hold_key, timeout, key=key)
+        return await self._one(making.extend(account, hold_key, timeout, key))
 
     async def freeze(self, account: str, *, key: str, note: str | None = None) -> Receipt:
         """See `Ledger.freeze`."""
-        return await self._call(self._ledger.freeze, account, key=key, note=note)
+        return await self._one(Freeze(account=account, key=key, note=note))
 
     async def unfreeze(self, account: str, *, key: str, note: str | None = None) -> Receipt:
         """See `Ledger.unfreeze`."""
-        return await self._call(self._ledger.unfreeze, account, key=key, note=note)
+        return await self._one(Unfreeze(account=account, key=key, note=note))
 
     async def close_account(self, account: str, *, key: str, note: str | None = None) -> Receipt:
         """See `Ledger.close_account`."""
-        return await self._call(self._ledger.close_account, account, key=key, note=note)
+        return await self._one(Close(account=account, key=key, note=note))
 
     async def apply(self, commands: Sequence[Item]) -> list[Answer]:
         """See `Ledger.apply`."""
-        return await self._call(self._ledger.apply, commands)
+        return making.answers_of(await self._run(commands))
 
     async def sweep(self, limit: int = 100) -> int:
         """See `Ledger.sweep`."""
@@ -206,6 +195,35 @@ class AsyncLedger:
         """See `Ledger.verify`."""
         return await self._call(self._ledger.verify, account)
 
+    async def _one(self, command: Command) -> Receipt:
+        return making.receipt_of((await self._run((command,)))[0])
+
+    async def _run(self, items: Sequence[Item]) -> list[Answer | Failure]:
+        import asyncio
+
+        loop = asyncio.get_running_loop()
+        job = _Awaited([making.with_salt(item) for item in items], self._policy, loop)
+        if not job.size:
+            return []
+        room = asyncio.Event()
+
+        def on_room() -> None:
+            with suppress(RuntimeError):  # the loop has closed, and with it the task that waited
+                loop.call_soon_threadsafe(room.set)
+
+        if not self._writer.offer(job, on_room):
+            try:
+                async with asyncio.timeout(ROOM_SECONDS):
+                    while True:
+                        await room.wait()
+                        room.clear()
+                        if self._writer.offer(job, on_room):
+                            break
+            except TimeoutError:
+                raise no_room() from None
+        await job.future
+        return job.result()
+
     async def _call(self, verb: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
         import asyncio
 
@@ -223,6 +241,34 @@ class AsyncLedger:
                 self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="ledger-fortress")
                 self._pid = os.getpid()
             return self._pool
+
+
+class _Awaited(Job):
+    """A job that a coroutine waits for. Those of one loop are delivered in one call."""
+
+    __slots__ = ("future", "loop")
+
+    def __init__(self, items: Sequence[Item], policy: Policy, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(items, policy)
+        self.loop = loop
+        self.future: asyncio.Future[None] = loop.create_future()
+
+    @property
+    def address(self) -> Hashable:
+        return self.loop
+
+    def deliver(self, jobs: list[Any]) -> bool:
+        try:
+            self.loop.call_soon_threadsafe(_arrive, jobs)
+        except RuntimeError:  # the loop has closed, and nobody waits there
+            return False
+        return True
+
+
+def _arrive(jobs: list[_Awaited]) -> None:
+    for job in jobs:
+        if not job.future.done():  # cancelled: the waiting has ended, the command has not
+            job.future.set_result(None)
 
 
 def _forget(future: Any) -> None:
