@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime
+from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Any, ParamSpec, Self, TypeVar
 
@@ -19,6 +19,7 @@ from ledger_fortress.answers import Answer, Receipt
 from ledger_fortress.commands import Item, OnMissing, OnTimeout
 from ledger_fortress.credits import CreditsLike
 from ledger_fortress.protocol import LedgerStore
+from ledger_fortress.recovery import Finding
 from ledger_fortress.rules import Policy
 from ledger_fortress.stores.base import Clock
 from ledger_fortress.views import Balance, HoldView, Statement, Verification
@@ -182,13 +183,27 @@ class AsyncLedger:
         """See `Ledger.balance`."""
         return await self._call(self._ledger.balance, account)
 
-    async def balance_at(self, account: str, version: int) -> Balance:
+    async def balance_at(self, account: str, at: int | datetime) -> Balance:
         """See `Ledger.balance_at`."""
-        return await self._call(self._ledger.balance_at, account, version)
+        return await self._call(self._ledger.balance_at, account, at)
 
-    async def statement(self, account: str, after: int | None = None, limit: int = 100) -> Statement:
+    async def statement(
+        self,
+        account: str,
+        after: int | None = None,
+        limit: int = 100,
+        *,
+        kind: str | Iterable[str] | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        key: str | None = None,
+        hold: str | None = None,
+    ) -> Statement:
         """See `Ledger.statement`."""
-        return await self._call(self._ledger.statement, account, after, limit)
+        read = self._ledger.statement
+        return await self._call(
+            read, account, after, limit, kind=kind, since=since, until=until, key=key, hold=hold
+        )
 
     async def hold(self, account: str, key: str) -> HoldView | None:
         """See `Ledger.hold`."""
@@ -205,6 +220,16 @@ class AsyncLedger:
     async def verify(self, account: str | None = None) -> Verification:
         """See `Ledger.verify`."""
         return await self._call(self._ledger.verify, account)
+
+    async def reconcile(
+        self,
+        account: str | None = None,
+        *,
+        since: datetime | None = None,
+        stuck_after: timedelta = timedelta(days=1),
+    ) -> list[Finding]:
+        """See `Ledger.reconcile`."""
+        return await self._call(self._ledger.reconcile, account, since=since, stuck_after=stuck_after)
 
     async def _call(self, verb: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
         import asyncio
