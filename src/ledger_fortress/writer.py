@@ -45,7 +45,7 @@ class Writer:
         self._work = threading.Condition(self._lock)
         self._room = threading.Condition(self._lock)
         self._free = threading.Condition(self._lock)
-        self._waiters: list[Callable[[], None]] = []
+        self._waiters: list[Callable[[], object]] = []
         self._thread: threading.Thread | None = None
         self._busy = False
         self._leave = False
@@ -78,7 +78,7 @@ class Writer:
                 self._set_free()
         return job.result()
 
-    def offer(self, job: Job, on_room: Callable[[], None]) -> bool:
+    def offer(self, job: Job, on_room: Callable[[], object]) -> bool:
         """Hand the job to the writer's thread without waiting.
 
         False: the queue is full, and `on_room` will be called once, from another thread, when it is not.

@@ -11,27 +11,23 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
-from datetime import datetime
+from datetime import datetime, timedelta
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar
+from typing import Any, ParamSpec, Self, TypeVar
 
 from ledger_fortress.answers import Answer, Receipt
 from ledger_fortress.commands import Close, Command, Freeze, Item, OnMissing, OnTimeout, OpenAccount, Unfreeze
 from ledger_fortress.credits import CreditsLike
-from ledger_fortress.grouping import Job
 from ledger_fortress.protocol import Failure, LedgerStore
+from ledger_fortress.recovery import Finding
 from ledger_fortress.rules import Policy
 from ledger_fortress.stores.base import Clock
 from ledger_fortress.views import Balance, HoldView, Statement, Verification
-from ledger_fortress.writer import ROOM_SECONDS, no_room, writer_of
+from ledger_fortress.writer import writer_of
 
 from . import Ledger, making
-
-if TYPE_CHECKING:
-    import asyncio
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
@@ -171,13 +167,27 @@ class AsyncLedger:
         """See `Ledger.balance`."""
         return await self._call(self._ledger.balance, account)
 
-    async def balance_at(self, account: str, version: int) -> Balance:
+    async def balance_at(self, account: str, at: int | datetime) -> Balance:
         """See `Ledger.balance_at`."""
-        return await self._call(self._ledger.balance_at, account, version)
+        return await self._call(self._ledger.balance_at, account, at)
 
-    async def statement(self, account: str, after: int | None = None, limit: int = 100) -> Statement:
+    async def statement(
+        self,
+        account: str,
+        after: int | None = None,
+        limit: int = 100,
+        *,
+        kind: str | Iterable[str] | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        key: str | None = None,
+        hold: str | None = None,
+    ) -> Statement:
         """See `Ledger.statement`."""
-        return await self._call(self._ledger.statement, account, after, limit)
+        read = self._ledger.statement
+        return await self._call(
+            read, account, after, limit, kind=kind, since=since, until=until, key=key, hold=hold
+        )
 
     async def hold(self, account: str, key: str) -> HoldView | None:
         """See `Ledger.hold`."""
@@ -195,34 +205,23 @@ class AsyncLedger:
         """See `Ledger.verify`."""
         return await self._call(self._ledger.verify, account)
 
+    async def reconcile(
+        self,
+        account: str | None = None,
+        *,
+        since: datetime | None = None,
+        stuck_after: timedelta = timedelta(days=1),
+    ) -> list[Finding]:
+        """See `Ledger.reconcile`."""
+        return await self._call(self._ledger.reconcile, account, since=since, stuck_after=stuck_after)
+
     async def _one(self, command: Command) -> Receipt:
         return making.receipt_of((await self._run((command,)))[0])
 
     async def _run(self, items: Sequence[Item]) -> list[Answer | Failure]:
-        import asyncio
+        from .awaiting import commit  # asyncio, for those who use it
 
-        loop = asyncio.get_running_loop()
-        job = _Awaited([making.with_salt(item) for item in items], self._policy, loop)
-        if not job.size:
-            return []
-        room = asyncio.Event()
-
-        def on_room() -> None:
-            with suppress(RuntimeError):  # the loop has closed, and with it the task that waited
-                loop.call_soon_threadsafe(room.set)
-
-        if not self._writer.offer(job, on_room):
-            try:
-                async with asyncio.timeout(ROOM_SECONDS):
-                    while True:
-                        await room.wait()
-                        room.clear()
-                        if self._writer.offer(job, on_room):
-                            break
-            except TimeoutError:
-                raise no_room() from None
-        await job.future
-        return job.result()
+        return await commit(self._writer, [making.with_salt(item) for item in items], self._policy)
 
     async def _call(self, verb: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
         import asyncio
@@ -241,34 +240,6 @@ class AsyncLedger:
                 self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="ledger-fortress")
                 self._pid = os.getpid()
             return self._pool
-
-
-class _Awaited(Job):
-    """A job that a coroutine waits for. Those of one loop are delivered in one call."""
-
-    __slots__ = ("future", "loop")
-
-    def __init__(self, items: Sequence[Item], policy: Policy, loop: asyncio.AbstractEventLoop) -> None:
-        super().__init__(items, policy)
-        self.loop = loop
-        self.future: asyncio.Future[None] = loop.create_future()
-
-    @property
-    def address(self) -> Hashable:
-        return self.loop
-
-    def deliver(self, jobs: list[Any]) -> bool:
-        try:
-            self.loop.call_soon_threadsafe(_arrive, jobs)
-        except RuntimeError:  # the loop has closed, and nobody waits there
-            return False
-        return True
-
-
-def _arrive(jobs: list[_Awaited]) -> None:
-    for job in jobs:
-        if not job.future.done():  # cancelled: the waiting has ended, the command has not
-            job.future.set_result(None)
 
 
 def _forget(future: Any) -> None:
