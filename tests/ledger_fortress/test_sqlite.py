@@ -302,7 +302,6 @@ def test_writes_are_synced(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("url", "error", "words"),
     [
-        ("postgresql://localhost/credits", MissingExtra, r"babysea-primitives\[postgres\]"),
         ("redis://localhost/0", MissingExtra, r"babysea-primitives\[redis\]"),
         ("mysql://localhost", ValueError, "sqlite:///path"),
         ("credits.db", ValueError, "sqlite:///path"),

@@ -53,6 +53,20 @@ class Ledger(Reader):
         """
         return cls(open_store(url, clock=clock, migrate=migrate), policy=policy)
 
+    def within(self, connection: object) -> Ledger:
+        """The same ledger inside your own transaction: nothing has happened until you commit it.
+
+        For a ledger in PostgreSQL. `connection` is psycopg's (version 3), or Django's inside `atomic()`, to
+        the same database and in a READ COMMITTED transaction; accounts stay locked until it ends. Nothing is
+        grouped or retried: after `StoreUnavailable` roll back and do your whole transaction again.
+        """
+        from .joined import JoinedLedger
+
+        join = getattr(self._store, "within", None)
+        if join is None:
+            raise TypeError("only a ledger in PostgreSQL can join a transaction of yours")
+        return JoinedLedger(join(connection), policy=self._policy)
+
     def close(self) -> None:
         """Finish what was begun and release the store. Closing twice is harmless."""
         self._writer.drain()
