@@ -15,11 +15,10 @@ from typing import Final
 
 from .answers import Answer, Applied, Reason, Refusal, Replayed
 from .commands import Command, Item, Linked
-from .entries import Entry, Note
+from .entries import Entry, Note, notices_of
 from .protocol import Changes, Failure, LedgerStore, Loaded, Touch
 from .rules import Decision, Policy, decide, refuse, sweep
-from .rules.cases import Denial
-from .state import Account, Due, Hold
+from .state import Account, Due, Hold, Member
 
 MAX_BATCH: Final = 4_096
 """More commands than this in one commit would keep every other writer waiting for tens of milliseconds."""
@@ -28,7 +27,7 @@ MAX_BATCH: Final = 4_096
 class Work:
     """What a batch has changed so far, over what was loaded: the view that `decide` sees."""
 
-    __slots__ = ("_accounts", "_entries", "_holds", "_loaded", "_notes", "_rows", "now")
+    __slots__ = ("_accounts", "_entries", "_holds", "_loaded", "_members", "_notes", "_rows", "now")
 
     def __init__(self, loaded: Loaded) -> None:
         self._loaded = loaded
@@ -36,6 +35,7 @@ class Work:
         self._accounts: dict[str, Account] = {}
         self._rows: dict[tuple[str, str], Entry] = {}
         self._holds: dict[tuple[str, str], Hold] = {}
+        self._members: dict[tuple[str, str], Member] = {}
         self._entries: list[Entry] = []
         self._notes: list[Note] = []
 
@@ -50,6 +50,10 @@ class Work:
         pair = account, key
         return self._holds.get(pair) or self._loaded.holds.get(pair)
 
+    def member(self, account: str, member: str) -> Member | None:
+        pair = account, member
+        return self._members.get(pair) or self._loaded.members.get(pair)
+
     def due(self, account: str) -> Due:
         return self._loaded.due[account]
 
@@ -63,15 +67,19 @@ class Work:
 
     def fold(self, decision: Decision, command: Command | None) -> None:
         """Add what was decided."""
-        _, account, entries, holds, keyed = decision
+        _, account, entries, holds, keyed, members, other = decision
         if account is not None:
             self._accounts[account.account] = account
+        if other is not None:
+            self._accounts[other.account] = other
         if entries:
             self._entries.extend(entries)
         for hold in holds:
             self._holds[hold.account, hold.key] = hold
-        if keyed is not None and command is not None:
-            self._rows[command.account, command.key] = keyed
+        for member in members:
+            self._members[member.account, member.member] = member
+        if keyed is not None and keyed.key is not None and command is not None:
+            self._rows[keyed.account, keyed.key] = keyed
             if command.note is not None and command.salt is not None:
                 self._notes.append(Note(command.account, keyed.version, command.salt, command.note))
 
@@ -81,6 +89,7 @@ class Work:
         other._accounts = dict(self._accounts)
         other._rows = dict(self._rows)
         other._holds = dict(self._holds)
+        other._members = dict(self._members)
         other._entries = list(self._entries)
         other._notes = list(self._notes)
         return other
@@ -99,6 +108,8 @@ class Work:
             tuple(self._entries),
             tuple(self._notes),
             tuple(answers),
+            tuple(self._members.values()),
+            tuple([notice for entry in self._entries for notice in notices_of(entry)]),
         )
 
 
@@ -108,15 +119,21 @@ def touch_of(commands: Iterable[Command]) -> Touch:
     keys: list[tuple[str, str]] = []
     holds: dict[tuple[str, str], None] = {}
     marks: list[tuple[str, int]] = []
+    members: dict[tuple[str, str], None] = {}
     for command in commands:
         account = command.account
         accounts[account] = None
         keys.append((account, command.key))
+        keys.extend([(account, key) for key in command.also])
+        if command.to is not None:
+            accounts[command.to] = None
+        if command.member is not None:
+            members[account, command.member] = None
         if command.about is not None:
             holds[account, command.about] = None
         if command.seen is not None:
             marks.append((command.seen.account, command.seen.version))
-    return Touch(tuple(accounts), tuple(keys), tuple(holds), tuple(marks))
+    return Touch(tuple(accounts), tuple(keys), tuple(holds), tuple(marks), tuple(members))
 
 
 def flatten(items: Sequence[Item]) -> list[Command]:
@@ -224,7 +241,7 @@ def _refuse_linked(
     if refusal.reason is Reason.REWOUND:
         work.fold(decide(work, command, now, link), None)  # what stops the account must not be undone
     elif isinstance(answer, Refusal) and answer.entry is not None:
-        decision = refuse(work, command, link, Denial(refusal.reason, refusal.needed), now)
+        decision = refuse(work, command, link, refusal, now)
         work.fold(decision, command)
         assert decision.answer is not None
         answer = decision.answer

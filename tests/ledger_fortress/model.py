@@ -70,10 +70,14 @@ class Model:
 
     def do(self, command: Any, now: int) -> str:
         account = self.accounts.get(command.account)
+        key = command.key
         if account is not None:
             self.pass_time(account, now)
-            if command.key in account.answers:
-                content, answer = account.answers[command.key]
+            settled = account.answers.get(key) if command.verb == "charge" else None
+            if settled and settled[0].verb == "release" and settled[1] == "applied":
+                key = f"{command.hold}/late"  # a late charge, no second settlement
+            if key in account.answers:
+                content, answer = account.answers[key]
                 return f"replayed:{answer}" if content == command else "key_conflict"
         elif command.verb == "open_account" or (command.verb == "grant" and command.create):
             account = Account()
@@ -83,10 +87,10 @@ class Model:
         if command.account in self.accounts or answer == "applied":
             self.accounts[command.account] = account
             if answer not in NOT_KEPT:
-                account.answers[command.key] = command, answer
+                account.answers[key] = command, answer
         elif command.verb == "grant":  # a refused grant has still opened the account
             self.accounts[command.account] = account
-            account.answers[command.key] = command, answer
+            account.answers[key] = command, answer
         return str(answer)
 
     def open_account(self, account: Account, command: Any, now: int) -> str:
@@ -139,7 +143,7 @@ class Model:
         if hold is not None and hold.state == "charged":
             return "hold_charged"
         amount = command.amount if command.amount is not None else hold.amount if hold else None
-        if command.on_missing == "refuse" or amount is None:
+        if command.on_missing != "debt" or amount is None:
             return f"hold_{hold.state}" if hold else "unknown_hold"
         taken = min(amount, account.available)
         parts = self.spend(account, taken)

@@ -183,7 +183,7 @@ def test_hash_is_what_the_description_says(file: Path) -> None:
         "in",
         "",
         f"2,{entry.at},10000000,10000000,0,0,10000000,0,0",
-        '{"effective":null,"expires":null,"legs":[["add",256,10000000]],"priority":0,"source":"plan"}',
+        '{"effective":null,"expires":null,"legs":[["add",2048,10000000]],"priority":0,"source":"plan"}',
         entry.fingerprint.hex() if entry.fingerprint else "",
         "",
         entry.note_hash.hex() if entry.note_hash else "",
