@@ -73,7 +73,8 @@ class Model:
         key = command.key
         if account is not None:
             self.pass_time(account, now)
-            settled = account.answers.get(key) if command.verb == "charge" else None
+            own = command.verb == "charge" and key == f"{command.hold}/settle"
+            settled = account.answers.get(key) if own else None
             if settled and settled[0].verb == "release" and settled[1] == "applied":
                 key = f"{command.hold}/late"  # a late charge, no second settlement
             if key in account.answers:
