@@ -15,10 +15,10 @@ from enum import StrEnum
 from typing import Final
 
 from .credits import Credits
-from .entries import Entry, moment
+from .entries import Notice, moment
 from .protocol import Scan, due_of
 from .rules import matured
-from .state import OPEN, REWOUND, Account, Hold
+from .state import CHARGED, OPEN, REWOUND, Account, Hold
 
 STUCK_AFTER: Final = 86_400 * 1_000_000
 
@@ -29,6 +29,7 @@ class Trouble(StrEnum):
     OVERDUE = "overdue"
     STUCK = "stuck"
     LATE_CHARGE = "late_charge"
+    SHORT_CHARGE = "short_charge"
     UNPAID = "unpaid"
     DEBT = "debt"
     REWOUND = "rewound"
@@ -38,11 +39,16 @@ _ADVICE: Final = {
     Trouble.OVERDUE: "ask the work's owner what became of it, then charge or release the hold",
     Trouble.STUCK: "held for long without an end: charge or release it, or find out why it is extended",
     Trouble.LATE_CHARGE: "its hold was gone when it was charged: give holds of this kind more time",
+    Trouble.SHORT_CHARGE: "the work cost more than its hold, and the policy left the rest unpaid: hold more",
     Trouble.UNPAID: "delivered after its hold had ended, and nobody paid: charge it with on_missing='debt'",
     Trouble.DEBT: "the next inflow pays it; collect it, or grant credits to forgive it",
     Trouble.REWOUND: "acknowledged entries are lost: restore the store, then unfreeze the account",
 }
-_GONE: Final = frozenset({"hold_released", "hold_timed_out"})
+_TOLD: Final = {
+    "late_charge": Trouble.LATE_CHARGE,
+    "short_charge": Trouble.SHORT_CHARGE,
+    "late_refused": Trouble.UNPAID,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,16 +70,19 @@ class Finding:
 def reconcile(scan: Scan, now: int, *, since: int = 0, stuck_after: int = STUCK_AFTER) -> list[Finding]:
     """Everything that a person should look at, grouped by trouble, the oldest first.
 
-    Late charges are history and are listed from the instant `since` on; everything else is listed while it
-    lasts. A hold counts as stuck when it has been open for `stuck_after` microseconds, whatever its deadline.
+    Late and short charges are history and are listed from the instant `since` on; everything else is listed
+    while it lasts. A hold is stuck when it has been open for `stuck_after` microseconds, whatever its deadline.
     """
-    late = _late(scan.entries(), since)
+    told = [notice for notice in scan.notices() if notice.kind in _TOLD]
+    unpaid = {_about(notice) for notice in told if notice.kind == "late_refused"}
     accounts = {account.account: account for account in scan.accounts()}
     open_holds: dict[str, list[Hold]] = {}
     for hold in scan.holds():
         if hold.state == OPEN:
             open_holds.setdefault(hold.account, []).append(hold)
-    found = [*late]
+        elif hold.state == CHARGED:
+            unpaid.discard((hold.account, hold.key))
+    found = list(_of_notices(told, unpaid, since))
     for name, account in accounts.items():
         holds = open_holds.get(name, [])
         at = max(now, account.at)
@@ -101,19 +110,20 @@ def _of_holds(holds: Iterable[Hold], now: int, stuck_after: int) -> Iterator[Fin
             yield Finding(Trouble.STUCK, hold.account, hold.key, amount, moment(hold.at))
 
 
-def _late(entries: Iterable[Entry], since: int) -> list[Finding]:
-    """Charges without an open hold: those that were booked, and those that were refused and never booked."""
-    booked: list[Finding] = []
-    refused: dict[tuple[str, str], Finding] = {}
-    for entry in entries:
-        if entry.hold is None or entry.kind not in ("charge", "refused"):
+def _of_notices(told: list[Notice], unpaid: set[tuple[str, str]], since: int) -> Iterator[Finding]:
+    """Charges that met no open hold, or too little of one; a refused one once, and until it was booked."""
+    for notice in told:
+        trouble, pair, body = _TOLD[notice.kind], _about(notice), json.loads(notice.body)
+        if trouble is Trouble.UNPAID:
+            if pair not in unpaid:
+                continue
+            unpaid.discard(pair)
+        elif notice.at < since:
             continue
-        body = json.loads(entry.body)
-        pair = entry.account, entry.hold
-        if entry.kind == "charge":
-            refused.pop(pair, None)
-            if body.get("late") and entry.at >= since:
-                booked.append(Finding(Trouble.LATE_CHARGE, *pair, entry.credits, entry.time))
-        elif body.get("verb") == "charge" and body.get("reason") in _GONE and pair not in refused:
-            refused[pair] = Finding(Trouble.UNPAID, *pair, entry.credits, entry.time)
-    return [*booked, *refused.values()]
+        short = body["asked"] - body["charged"] if trouble is Trouble.SHORT_CHARGE else body["amount"]
+        yield Finding(trouble, *pair, Credits.micro(short), moment(notice.at))
+
+
+def _about(notice: Notice) -> tuple[str, str]:
+    """The account and the hold that a notice is about."""
+    return notice.account, json.loads(notice.body)["hold"]

@@ -10,6 +10,7 @@ import pytest
 
 from ledger_fortress import Credits, Ledger, Receipt, Refused
 from ledger_fortress.recovery import Finding, Trouble
+from ledger_fortress.rules import Policy
 from ledger_fortress.testing.scenario import START, FakeClock
 
 ZERO = datetime.fromtimestamp(START, UTC)
@@ -79,10 +80,19 @@ def test_work_that_nobody_paid_for(ledger: Ledger, clock: FakeClock) -> None:
         ledger.charge("a", "h", 3)
     assert told(ledger) == [("unpaid", "a", "h", "3.000000")]
     clock.tick(1)
-    ledger.charge("a", "h", 3, on_missing="debt", key="h/late")
+    ledger.charge("a", "h", 3, on_missing="debt", key="h again")
     assert told(ledger) == [("late_charge", "a", "h", "3.000000")]
     assert ledger.reconcile(since=ZERO + timedelta(seconds=12)) == []
     assert len(ledger.reconcile(since=ZERO + timedelta(seconds=11))) == 1
+
+
+def test_a_charge_that_was_cut_short(clock: FakeClock) -> None:
+    """The policy charged less than the work cost: what is missing is told."""
+    ledger = Ledger.open("memory:", clock=clock, policy=Policy(over_charge="cap"))
+    ledger.grant("a", 10, key="in", create=True)
+    ledger.reserve("a", 2, key="h")
+    ledger.charge("a", "h", 5)
+    assert told(ledger) == [("short_charge", "a", "h", "3.000000")]
 
 
 def test_debt_until_it_is_paid(ledger: Ledger, clock: FakeClock) -> None:
