@@ -16,13 +16,15 @@ from urllib.parse import parse_qs, unquote
 
 from ledger_fortress.entries import Entry, Notice
 from ledger_fortress.errors import LedgerError, SchemaOutdated, StoreUnavailable
-from ledger_fortress.protocol import Changes, Decide, Loaded, Touch, is_due
-from ledger_fortress.state import NO_TERMS, Checkpoint, Hold, Member, pack_buckets, pack_slices, pack_terms
+from ledger_fortress.protocol import Changes, Decide, Loaded, Touch
+from ledger_fortress.state import Checkpoint, Hold
 
 from .base import Clock, now_micros
 from .sql import queries, schema
 from .sqlite_file import SharedFile, acquire, patiently, release
-from .sqlite_rows import Picture, account_of, due_holds, hold_of, statements
+from .sqlite_loading import load
+from .sqlite_rows import Picture, hold_of, statements
+from .sqlite_saving import Stale, save
 
 SCHEMA_VERSION: Final = 2
 OLDEST_SQLITE: Final = (3, 37, 0)
@@ -77,10 +79,14 @@ class SQLiteStore:
 
     def transact(self, touch: Touch, decide: Decide) -> Changes:
         def work(connection: sqlite3.Connection) -> tuple[Changes, bool]:
-            changes = decide(self._load(connection, touch))
+            loaded = load(connection, touch, now_micros(self._clock))
+            changes = decide(loaded)
             if not (changes.accounts or changes.entries or changes.holds):
                 return changes, False
-            self._save(connection, changes)
+            try:
+                save(connection, changes, loaded)
+            except Stale as stale:
+                raise StoreUnavailable(f"{self._path}: {stale}") from stale
             return changes, True
 
         return self._write(work)
@@ -111,7 +117,7 @@ class SQLiteStore:
 
     def read(self, touch: Touch) -> Loaded:
         with self._snapshot() as connection:
-            return self._load(connection, touch)
+            return load(connection, touch, now_micros(self._clock))
 
     def entries(self, account: str, after: int, limit: int) -> list[Entry]:
         return [Entry._make(row) for row in self._query("entries_after", account, after, limit)]
@@ -186,80 +192,6 @@ class SQLiteStore:
     def _query(self, name: str, *values: Any) -> list[Any]:
         with self._snapshot() as connection:
             return connection.execute(_SQL[name], values).fetchall()
-
-    def _load(self, connection: sqlite3.Connection, touch: Touch) -> Loaded:
-        execute = connection.execute
-        loaded = Loaded(now_micros(self._clock))
-        for name in touch.accounts:
-            row = execute(_SQL["load_account"], (name,)).fetchone()
-            if row is None:
-                continue
-            account = loaded.accounts[name] = account_of(row)
-            if is_due(account, loaded.now):
-                loaded.due[name] = due_holds(connection, name, max(loaded.now, account.at))
-        wanted = dict.fromkeys(touch.holds)
-        load_key = _SQL["load_key"]
-        for pair in touch.keys:
-            row = execute(load_key, (pair[1], pair[0])).fetchone()
-            if row is not None:
-                entry = loaded.entries[pair] = Entry._make(row)
-                if entry.hold is not None:
-                    wanted[entry.account, entry.hold] = None
-        load_hold = _SQL["load_hold"]
-        for pair in wanted:
-            row = execute(load_hold, (pair[1], pair[0])).fetchone()
-            if row is not None:
-                loaded.holds[pair] = hold_of(row)
-        self._load_members(connection, loaded, touch)
-        for mark in touch.marks:
-            row = execute(_SQL["load_hash"], mark).fetchone()
-            if row is not None:
-                loaded.hashes[mark] = row[0]
-        return loaded
-
-    def _load_members(self, connection: sqlite3.Connection, loaded: Loaded, touch: Touch) -> None:
-        wanted = dict.fromkeys(touch.members)
-        for hold in loaded.holds.values():
-            if hold.member is not None:
-                wanted[hold.account, hold.member] = None
-        for due in loaded.due.values():
-            for hold in due.holds:
-                if hold.member is not None:
-                    wanted[hold.account, hold.member] = None
-        for pair in wanted:
-            row = connection.execute(_SQL["load_member"], pair).fetchone()
-            if row is not None:
-                loaded.members[pair] = Member._make(row)
-
-    def _save(self, connection: sqlite3.Connection, changes: Changes) -> None:
-        inserts: list[tuple[Any, ...]] = []
-        updates: list[tuple[Any, ...]] = []
-        for account, expected in changes.accounts:
-            name, version, head, at, status, available, held, debt, due, buckets, terms = account
-            packed = pack_buckets(buckets), "" if terms is NO_TERMS else pack_terms(terms)
-            row = (version, head, at, status, available, held, debt, due, *packed, name)
-            if expected == 0:
-                inserts.append(row)
-            else:
-                updates.append((*row, expected))
-        if inserts:
-            connection.executemany(_SQL["insert_account"], inserts)
-        if updates:
-            updated = connection.executemany(_SQL["update_account"], updates).rowcount
-            if updated != len(updates):
-                raise StoreUnavailable(f"an account in {self._path} was changed by somebody else")
-        if changes.holds:
-            connection.executemany(
-                _SQL["save_hold"], [(*hold[:12], pack_slices(hold.slices)) for hold in changes.holds]
-            )
-        if changes.entries:
-            connection.executemany(_SQL["insert_entry"], changes.entries)
-        if changes.notes:
-            connection.executemany(_SQL["insert_note"], changes.notes)
-        if changes.members:
-            connection.executemany(_SQL["save_member"], changes.members)
-        if changes.notices:
-            connection.executemany(_SQL["insert_notice"], changes.notices)
 
     def _open_schema(self, migrate: bool) -> None:
         """Make the tables in an empty file; leave an existing ledger as it is."""

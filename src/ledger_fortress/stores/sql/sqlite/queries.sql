@@ -11,11 +11,11 @@ FROM ledger_account WHERE account = ?;
 -- name: load_key
 SELECT account, version, kind, key, hold, at, amount, d_available, d_held, d_debt, available, held, debt,
        body, fingerprint, link, note_hash, prev_hash, hash
-FROM ledger_entry WHERE key = ? AND account = ?;
+FROM ledger_entry WHERE account = ? AND key = ?;
 
 -- name: load_hold
 SELECT account, key, state, deadline, on_timeout, version, at, amount, charged, refunded, member, window, slices
-FROM ledger_hold WHERE key = ? AND account = ?;
+FROM ledger_hold WHERE account = ? AND key = ?;
 
 -- name: load_due_holds
 SELECT account, key, state, deadline, on_timeout, version, at, amount, charged, refunded, member, window, slices
@@ -27,7 +27,8 @@ SELECT min(deadline) FROM ledger_hold
 WHERE account = ? AND state = 'open' AND on_timeout = 'release' AND deadline > ?;
 
 -- name: load_hash
-SELECT hash FROM ledger_entry WHERE account = ? AND version = ?;
+SELECT account, version, hash
+FROM ledger_entry WHERE account = ? AND version = ?;
 
 -- name: insert_account
 INSERT INTO ledger_account (version, head, at, status, available, held, debt, due, buckets, terms, account)
@@ -44,13 +45,21 @@ INSERT INTO ledger_entry (account, version, kind, key, hold, at, amount, d_avail
                           available, held, debt, body, fingerprint, link, note_hash, prev_hash, hash)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
 
--- name: save_hold
+-- name: insert_usual_entry
+INSERT INTO ledger_entry (account, version, kind, key, hold, at, amount, d_available, d_held, d_debt,
+                          available, held, debt, body, fingerprint, link, note_hash, prev_hash, hash)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL, NULL, ?, ?);
+
+-- name: insert_hold
 INSERT INTO ledger_hold (account, key, state, deadline, on_timeout, version, at, amount, charged, refunded,
                          member, window, slices)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-ON CONFLICT (key, account) DO UPDATE
-SET state = excluded.state, deadline = excluded.deadline, charged = excluded.charged,
-    refunded = excluded.refunded, slices = excluded.slices;
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
+
+-- name: update_hold
+UPDATE ledger_hold SET state = ?, deadline = ?, charged = ?, refunded = ? WHERE key = ? AND account = ?;
+
+-- name: update_slices
+UPDATE ledger_hold SET slices = ? WHERE key = ? AND account = ?;
 
 -- name: insert_note
 INSERT INTO ledger_note (account, version, salt, text) VALUES (?, ?, ?, ?);

@@ -1,5 +1,6 @@
 -- An empty ledger. Amounts are micro-credits, times are microseconds since 1970.
--- The CHECKs repeat the ledger's laws so that no program can write past them.
+-- The CHECKs repeat the ledger's laws so that no program can write past them. OR chains, not IN lists: SQLite
+-- builds a table for an IN list of three or more, for every row that it checks.
 
 CREATE TABLE ledger_meta (
     name TEXT NOT NULL PRIMARY KEY,
@@ -12,7 +13,9 @@ CREATE TABLE ledger_account (
     version INTEGER NOT NULL CHECK (version > 0),
     head BLOB NOT NULL CHECK (length(head) = 32),
     at INTEGER NOT NULL,
-    status TEXT NOT NULL CHECK (status IN ('open', 'frozen', 'closed', 'rewound')),
+    status TEXT NOT NULL CHECK (
+        status = 'open' OR status = 'frozen' OR status = 'closed' OR status = 'rewound'
+    ),
     available INTEGER NOT NULL CHECK (available BETWEEN 0 AND 9007199254740991),
     held INTEGER NOT NULL CHECK (held BETWEEN 0 AND 9007199254740991),
     debt INTEGER NOT NULL CHECK (debt BETWEEN 0 AND 9007199254740991),
@@ -77,7 +80,10 @@ CREATE TABLE ledger_note (
 CREATE TABLE ledger_hold (
     account TEXT NOT NULL,
     key TEXT NOT NULL,
-    state TEXT NOT NULL CHECK (state IN ('open', 'charged', 'released', 'timed_out', 'disputed', 'won', 'lost')),
+    state TEXT NOT NULL CHECK (
+        state = 'open' OR state = 'charged' OR state = 'released' OR state = 'timed_out'
+        OR state = 'disputed' OR state = 'won' OR state = 'lost'
+    ),
     deadline INTEGER NOT NULL,
     on_timeout TEXT NOT NULL CHECK (on_timeout IN ('release', 'report')),
     version INTEGER NOT NULL,
