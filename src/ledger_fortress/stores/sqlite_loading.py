@@ -90,4 +90,5 @@ def _batched(name: str, width: int, size: int) -> str:
     asked = iter(range(width))
     condition = re.sub(r"\?", lambda _: f"asked.column{next(asked) + 1}", condition)
     one = f"({','.join('?' * width)})"
-    return f"SELECT {columns} FROM (VALUES {','.join([one] * size)}) AS asked CROSS JOIN {table} WHERE {condition}"
+    asked_for = f"(VALUES {','.join([one] * size)}) AS asked"
+    return f"SELECT {columns} FROM {asked_for} CROSS JOIN {table} WHERE {condition}"
