@@ -16,10 +16,10 @@ from urllib.parse import parse_qs, unquote
 
 from ledger_fortress.entries import Entry, Notice
 from ledger_fortress.errors import LedgerError, SchemaOutdated, StoreUnavailable
-from ledger_fortress.protocol import Changes, Decide, Loaded, Touch, is_due
+from ledger_fortress.protocol import Changes, Decide, Loaded, Touch, is_due, members_of
 from ledger_fortress.state import NO_TERMS, Checkpoint, Hold, Member, pack_buckets, pack_slices, pack_terms
 
-from .base import Clock, now_micros
+from .base import Clock, SteadyClock, now_micros, trust
 from .sql import queries, schema
 from .sqlite_file import SharedFile, acquire, patiently, release
 from .sqlite_rows import Picture, account_of, due_holds, hold_of, statements
@@ -51,7 +51,7 @@ class SQLiteStore:
         if sqlite3.sqlite_version_info < OLDEST_SQLITE:
             raise LedgerError(f"SQLite {sqlite3.sqlite_version} is too old: the ledger needs 3.37 or later")
         self._path = os.path.abspath(path)
-        self._clock = clock
+        self._clock = clock or SteadyClock()
         self._options = (factory, several_writers)
         self._closed = False
         self._shared = acquire(self._path, *self._options)
@@ -151,6 +151,9 @@ class SQLiteStore:
 
         return self._write(work)
 
+    def trust_clock(self) -> bool:
+        return trust(self._clock)
+
     @contextmanager
     def scan(self, account: str | None = None) -> Iterator[Picture]:
         with self._file().scanning() as connection:
@@ -210,26 +213,15 @@ class SQLiteStore:
             row = execute(load_hold, (pair[1], pair[0])).fetchone()
             if row is not None:
                 loaded.holds[pair] = hold_of(row)
-        self._load_members(connection, loaded, touch)
+        for pair in members_of(loaded, touch):
+            row = execute(_SQL["load_member"], pair).fetchone()
+            if row is not None:
+                loaded.members[pair] = Member._make(row)
         for mark in touch.marks:
             row = execute(_SQL["load_hash"], mark).fetchone()
             if row is not None:
                 loaded.hashes[mark] = row[0]
         return loaded
-
-    def _load_members(self, connection: sqlite3.Connection, loaded: Loaded, touch: Touch) -> None:
-        wanted = dict.fromkeys(touch.members)
-        for hold in loaded.holds.values():
-            if hold.member is not None:
-                wanted[hold.account, hold.member] = None
-        for due in loaded.due.values():
-            for hold in due.holds:
-                if hold.member is not None:
-                    wanted[hold.account, hold.member] = None
-        for pair in wanted:
-            row = connection.execute(_SQL["load_member"], pair).fetchone()
-            if row is not None:
-                loaded.members[pair] = Member._make(row)
 
     def _save(self, connection: sqlite3.Connection, changes: Changes) -> None:
         inserts: list[tuple[Any, ...]] = []
