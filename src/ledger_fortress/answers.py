@@ -52,8 +52,8 @@ class Reason(StrEnum):
 
 # Verdicts about balance, freeze or state are written down and final for their key. These are not: they say
 # that the command could not be judged at all, and the same command may be sent again with the same key.
-# EXCEEDS_HOLD and EXCEEDS_GRANT belong here because they name a mistake of the caller, and writing it down
-# under a default key would stand in the way of the right command.
+# EXCEEDS_HOLD, EXCEEDS_GRANT and DISPUTE_OPEN belong here because they name a mistake of the caller, and
+# writing it down under a default key would stand in the way of the right command.
 UNRECORDED = frozenset(
     {
         Reason.UNKNOWN_ACCOUNT,
@@ -65,6 +65,7 @@ UNRECORDED = frozenset(
         Reason.KEY_TOO_OLD,
         Reason.EXCEEDS_HOLD,
         Reason.EXCEEDS_GRANT,
+        Reason.DISPUTE_OPEN,
         Reason.REWOUND,
         Reason.LINK_REFUSED,
     }

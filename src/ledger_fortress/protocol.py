@@ -136,6 +136,10 @@ class LedgerStore(Protocol):
         """Keep a checkpoint durably; False, and nothing kept, if its number is taken."""
         ...
 
+    def trust_clock(self) -> bool:
+        """Believe a clock again that jumped forward; returns whether it was not believed."""
+        ...
+
     def scan(self, account: str | None = None) -> AbstractContextManager[Scan]:
         """A consistent picture of one account or of everything, for `verify`."""
         ...
@@ -148,6 +152,16 @@ class LedgerStore(Protocol):
 def is_due(account: Account, now: int) -> bool:
     """Whether `Loaded.due` must have an item for this account."""
     return account.due <= now or account.due <= account.at
+
+
+def members_of(loaded: Loaded, touch: Touch) -> Iterable[tuple[str, str]]:
+    """The (account, member) pairs that belong into `Loaded.members`, once holds and due are loaded."""
+    wanted = dict.fromkeys(touch.members)
+    for holds in (loaded.holds.values(), *(due.holds for due in loaded.due.values())):
+        for hold in holds:
+            if hold.member is not None:
+                wanted[hold.account, hold.member] = None
+    return wanted
 
 
 def due_of(holds: Iterable[Hold], until: int) -> Due:

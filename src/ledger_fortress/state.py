@@ -149,13 +149,18 @@ class Member(NamedTuple):
 
 
 class Checkpoint(NamedTuple):
-    """A seal over every account's (name, version, head), chained to the seal before it."""
+    """A seal over the heads of all accounts, chained to the seal before it; see `sealing`.
+
+    `heads` is canonical JSON: [account, version, head in hex] of every account that has changed since the
+    seal before, in the order of their names. `accounts` counts all of them.
+    """
 
     number: int
     at: int
     accounts: int
     prev_hash: bytes
     hash: bytes
+    heads: str
 
 
 class Due(NamedTuple):

@@ -15,10 +15,11 @@ from typing import NamedTuple
 
 from ledger_fortress.entries import Entry, Notice
 from ledger_fortress.protocol import Scan
-from ledger_fortress.state import Account, Hold, Member
+from ledger_fortress.state import Account, Checkpoint, Hold, Member
 from ledger_fortress.views import Verification
 
 from .books import Replay
+from .seals import Seals
 
 __all__ = ["Replay", "Replayed", "replay", "verify"]
 
@@ -39,11 +40,18 @@ def replay(entries: Iterable[Entry]) -> Replayed:
     return Replayed({name: books.account(name) for name in books.names()}, tuple(books.problems))
 
 
-def verify(scan: Scan) -> Verification:
-    """Check every entry and compare what they add up to with the stored accounts, holds and notes."""
+def verify(scan: Scan, checkpoints: Iterable[Checkpoint] = ()) -> Verification:
+    """Check every entry and compare what they add up to with everything that is stored beside them.
+
+    Heads that were sealed in `checkpoints` must be found again; those of accounts that are not part of the
+    scan are not looked for when the scan is of one account.
+    """
     books = Replay()
+    seals = Seals(checkpoints, books)
     for entry in scan.entries():
         books.feed(entry)
+        if seals.heads:
+            seals.see(entry)
     books.finish()
     stored = 0
     missing = set(books.names())
@@ -59,6 +67,7 @@ def verify(scan: Scan) -> Verification:
     _compare_holds(books, scan.holds())
     _compare_members(books, scan.members())
     _compare_notices(books, scan.notices())
+    seals.finish()
     for note in scan.notes():
         if books.notes.get((note.account, note.version)) != sha256(note.salt + note.text.encode()).digest():
             books.report(

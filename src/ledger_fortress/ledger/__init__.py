@@ -23,10 +23,10 @@ from ledger_fortress.stores.base import Clock
 from ledger_fortress.writer import writer_of
 
 from . import making
-from .reading import Reader
+from .verbs import Verbs
 
 
-class Ledger(Reader):
+class Ledger(Verbs):
     """Holds, charges, releases and refunds credits, at most once each. Safe to share between threads.
 
     A caller who is alone commits in its own thread; what several threads ask for at once shares commits.
@@ -96,14 +96,29 @@ class Ledger(Reader):
         expires: datetime | None = None,
         note: str | None = None,
         create: bool = False,
+        rollover: CreditsLike | None = None,
+        rollover_life: float = 0,
     ) -> Receipt:
         """Give credits to an account; debt is paid from them first.
 
         They are spent by `priority` (smallest first), then by earliest `expires`, then by age, and only from
-        `effective` until just before `expires`. `create` opens the account where it does not exist.
+        `effective` until just before `expires`. `create` opens the account where it does not exist. Of what
+        is left then, up to `rollover` lives on for `rollover_life` seconds, once.
         """
         return self._one(
-            making.grant(account, amount, key, source, priority, effective, expires, note, create)
+            making.grant(
+                account,
+                amount,
+                key,
+                source,
+                priority,
+                effective,
+                expires,
+                note,
+                create,
+                rollover,
+                rollover_life,
+            )
         )
 
     def reserve(
@@ -132,14 +147,15 @@ class Ledger(Reader):
         hold_key: str,
         amount: CreditsLike | None = None,
         *,
-        on_missing: OnMissing = "refuse",
+        on_missing: OnMissing | None = None,
         key: str | None = None,
         note: str | None = None,
     ) -> Receipt:
         """Take `amount` of the hold for good (all of it by default) and give the rest back; 0 takes nothing.
 
-        An open hold is never refused a charge of at most its amount. Where the hold is gone (released, timed
-        out, unknown), `on_missing="debt"` charges what is available and books the rest as debt.
+        An open hold is never refused a charge of at most its amount; beyond that the ledger's policy says who
+        pays. Where the hold is gone (released, timed out, unknown), `on_missing="debt"` charges what is
+        available and books the rest as debt, "refuse" refuses, and None leaves it to the policy.
         """
         return self._one(making.charge(account, hold_key, amount, on_missing, key, note))
 

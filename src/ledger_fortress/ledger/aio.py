@@ -28,13 +28,14 @@ from ledger_fortress.views import Balance, HoldView, Statement, Verification
 from ledger_fortress.writer import writer_of
 
 from . import Ledger, making
+from .aio_verbs import AsyncVerbs
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
 _THREADS = 4
 
 
-class AsyncLedger:
+class AsyncLedger(AsyncVerbs):
     """Like `Ledger`, for coroutines. Arguments, answers and errors are the same."""
 
     def __init__(self, store: LedgerStore, *, policy: Policy | None = None) -> None:
@@ -87,10 +88,24 @@ class AsyncLedger:
         expires: datetime | None = None,
         note: str | None = None,
         create: bool = False,
+        rollover: CreditsLike | None = None,
+        rollover_life: float = 0,
     ) -> Receipt:
         """See `Ledger.grant`."""
         return await self._one(
-            making.grant(account, amount, key, source, priority, effective, expires, note, create)
+            making.grant(
+                account,
+                amount,
+                key,
+                source,
+                priority,
+                effective,
+                expires,
+                note,
+                create,
+                rollover,
+                rollover_life,
+            )
         )
 
     async def reserve(
@@ -114,7 +129,7 @@ class AsyncLedger:
         hold_key: str,
         amount: CreditsLike | None = None,
         *,
-        on_missing: OnMissing = "refuse",
+        on_missing: OnMissing | None = None,
         key: str | None = None,
         note: str | None = None,
     ) -> Receipt:

@@ -22,6 +22,8 @@ from ledger_fortress.commands import (
     Refund,
     Release,
     Reserve,
+    SetAlert,
+    SetMember,
 )
 from ledger_fortress.credits import CreditsLike, micros_of
 from ledger_fortress.entries import micros_since_epoch
@@ -40,6 +42,8 @@ def grant(
     expires: datetime | None,
     note: str | None,
     create: bool,
+    rollover: CreditsLike | None,
+    rollover_life: float,
 ) -> Grant:
     return Grant(
         account=account,
@@ -51,6 +55,8 @@ def grant(
         expires=NEVER if expires is None else micros_since_epoch(expires),
         note=note,
         create=create,
+        rollover=0 if rollover is None else micros_of(rollover, what="rollover"),
+        rollover_life=_micros(rollover_life, "rollover_life"),
     )
 
 
@@ -80,7 +86,7 @@ def charge(
     account: str,
     hold_key: str,
     amount: CreditsLike | None,
-    on_missing: OnMissing,
+    on_missing: OnMissing | None,
     key: str | None,
     note: str | None,
 ) -> Charge:
@@ -101,6 +107,28 @@ def refund(account: str, hold_key: str, amount: CreditsLike | None, key: str, no
 
 def extend(account: str, hold_key: str, timeout: float, key: str) -> Extend:
     return Extend(account=account, hold=hold_key, timeout=_micros(timeout), key=key)
+
+
+def set_member(
+    account: str, member: str, limit: CreditsLike | None, key: str, window: float, note: str | None
+) -> SetMember:
+    cap = None if limit is None else micros_of(limit, what="limit", zero=True)
+    return SetMember(
+        account=account, member=member, cap=cap, key=key, window=_micros(window, "window"), note=note
+    )
+
+
+def set_alert(
+    account: str,
+    name: str,
+    below: CreditsLike | None,
+    key: str,
+    rearm: CreditsLike | None,
+    note: str | None,
+) -> SetAlert:
+    least = None if below is None else micros_of(below, what="below")
+    again = None if rearm is None else micros_of(rearm, what="rearm")
+    return SetAlert(account=account, name=name, below=least, key=key, rearm=again, note=note)
 
 
 def with_salt(item: Item) -> Item:
@@ -131,9 +159,9 @@ def answers_of(answers: list[Answer | Failure]) -> list[Answer]:
     return [answer for answer in answers if not isinstance(answer, Failure)]
 
 
-def _micros(seconds: float) -> int:
+def _micros(seconds: float, what: str = "timeout") -> int:
     if isinstance(seconds, bool) or not isinstance(seconds, int | float):
-        raise TypeError(f"timeout is a number of seconds, not {type(seconds).__name__}")
+        raise TypeError(f"{what} is a number of seconds, not {type(seconds).__name__}")
     if not isfinite(seconds):
-        raise ValueError(f"timeout must be a finite number of seconds, got {seconds}")
+        raise ValueError(f"{what} must be a finite number of seconds, got {seconds}")
     return round(seconds * 1_000_000)

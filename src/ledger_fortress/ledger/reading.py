@@ -17,6 +17,7 @@ from ledger_fortress.errors import Refused
 from ledger_fortress.protocol import LedgerStore, Loaded, Touch, chunks
 from ledger_fortress.recovery import Finding
 from ledger_fortress.rules import matured
+from ledger_fortress.sealing import every_checkpoint
 from ledger_fortress.state import NOTHING_DUE, Account, Hold
 from ledger_fortress.views import Balance, HoldView, Statement, Verification, balance_of, view_of
 
@@ -102,8 +103,9 @@ class Reader:
         Shares no rule with the code that wrote the entries. Reads one consistent picture.
         """
         self._guard()
+        checkpoints = list(every_checkpoint(self._store))  # before the picture is taken, so that it has them
         with self._store.scan(account) as scan:
-            return audit.verify(scan)
+            return audit.verify(scan, checkpoints)
 
     def reconcile(
         self,
@@ -125,9 +127,10 @@ class Reader:
                 scan, now, since=begin, stuck_after=stuck_after // timedelta(microseconds=1)
             )
 
-    def _read(self, account: str) -> Loaded:
+    def _read(self, account: str, members: tuple[str, ...] = ()) -> Loaded:
         self._guard()
-        loaded = self._store.read(Touch((account,)))
+        touch = Touch((account,), members=tuple((account, member) for member in members))
+        loaded = self._store.read(touch)
         if account not in loaded.accounts:
             raise Refused(Refusal(Reason.UNKNOWN_ACCOUNT, account, ""))
         return loaded

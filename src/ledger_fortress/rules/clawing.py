@@ -63,7 +63,7 @@ def dispute(case: Case, command: Dispute) -> Ruling | Denial:
 def dispute_won(case: Case, command: DisputeWon) -> Ruling | Denial:
     row = case.hold
     if row is None or row.state != DISPUTED:
-        return Denial(Reason.UNKNOWN_DISPUTE if row is None else GONE[row.state])
+        return _undecidable(row)
     ruling = returned(case, "dispute_won", row, refundable(row.slices, row.charged, row.charged), row.charged)
     if isinstance(ruling, Denial):
         return ruling
@@ -73,7 +73,7 @@ def dispute_won(case: Case, command: DisputeWon) -> Ruling | Denial:
 def dispute_lost(case: Case, command: DisputeLost) -> Ruling | Denial:
     row = case.hold
     if row is None or row.state != DISPUTED:
-        return Denial(Reason.UNKNOWN_DISPUTE if row is None else GONE[row.state])
+        return _undecidable(row)
     after, entry = post(
         case.account, case.origin, "dispute_lost", row.key, case.now, 0, (0, 0, 0), '{"legs":[]}'
     )
@@ -111,6 +111,12 @@ def _take(
         account, case.origin, kind, name, case.now, amount, (-taken, 0, owed), canonical(body), tuple(buckets)
     )
     return Ruling(after, entry), (*slices, *more)
+
+
+def _undecidable(row: Hold | None) -> Denial:
+    if row is not None and row.state in (WON, LOST):
+        return Denial(GONE[row.state])
+    return Denial(Reason.UNKNOWN_DISPUTE)
 
 
 def _granted(case: Case, key: str) -> Entry | None:

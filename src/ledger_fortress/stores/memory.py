@@ -9,17 +9,17 @@ from contextlib import contextmanager
 
 from ledger_fortress.entries import Entry, Note, Notice
 from ledger_fortress.errors import StoreUnavailable
-from ledger_fortress.protocol import Changes, Decide, Loaded, Touch, due_of, is_due
+from ledger_fortress.protocol import Changes, Decide, Loaded, Touch, due_of, is_due, members_of
 from ledger_fortress.state import OPEN, Account, Checkpoint, Hold, Member
 
-from .base import Clock, now_micros
+from .base import Clock, SteadyClock, now_micros, trust
 
 
 class MemoryStore:
     """Keeps a ledger in this process. What the other stores do must be indistinguishable from it."""
 
     def __init__(self, clock: Clock | None = None) -> None:
-        self._clock = clock
+        self._clock = clock or SteadyClock()
         self._lock = threading.RLock()
         self._accounts: dict[str, Account] = {}
         self._entries: dict[str, list[Entry]] = defaultdict(list)
@@ -95,6 +95,9 @@ class MemoryStore:
             self._checkpoints.append(checkpoint)
             return True
 
+    def trust_clock(self) -> bool:
+        return trust(self._clock)
+
     @contextmanager
     def scan(self, account: str | None = None) -> Iterator[_Picture]:
         with self._lock:
@@ -131,21 +134,14 @@ class MemoryStore:
             hold = self._holds.get(pair)
             if hold is not None:
                 loaded.holds[pair] = hold
-        self._load_members(loaded, touch)
+        for pair in members_of(loaded, touch):
+            if pair in self._members:
+                loaded.members[pair] = self._members[pair]
         for name, version in touch.marks:
             rows = self._entries.get(name, [])
             if 0 < version <= len(rows):
                 loaded.hashes[name, version] = rows[version - 1].hash
         return loaded
-
-    def _load_members(self, loaded: Loaded, touch: Touch) -> None:
-        wanted = list(touch.members)
-        for hold in [*loaded.holds.values(), *(hold for due in loaded.due.values() for hold in due.holds)]:
-            if hold.member is not None:
-                wanted.append((hold.account, hold.member))
-        for pair in wanted:
-            if pair in self._members:
-                loaded.members[pair] = self._members[pair]
 
     def _check(self, changes: Changes) -> None:
         for account, expected in changes.accounts:

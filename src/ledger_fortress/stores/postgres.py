@@ -15,14 +15,15 @@ from typing import Any, Final, NoReturn, Self, TypeVar
 import psycopg
 from psycopg import errors
 
-from ledger_fortress.entries import Entry, Note
+from ledger_fortress.entries import Entry, Note, Notice
 from ledger_fortress.errors import LedgerError, StoreBusy, StoreUnavailable
 from ledger_fortress.protocol import Changes, Decide, Loaded, Touch
-from ledger_fortress.state import Account, Hold
+from ledger_fortress.state import Account, Hold, Member
 
-from .base import Clock, now_micros
+from .base import Clock
 from .postgres_joined import JoinedStore
 from .postgres_pool import BUSY_SECONDS, Connection, Pool, brief, without_password
+from .postgres_reads import Questions
 from .postgres_rows import Loading, Row, Session, account_of, hold_of, save
 from .postgres_schema import open_schema
 
@@ -35,7 +36,7 @@ _ENDED: Final = (errors.AdminShutdown, errors.CrashShutdown, errors.IdleInTransa
 _HERE_NO_LONGER: Final = (errors.ReadOnlySqlTransaction,)  # after a failover: the next one may be the primary
 
 
-class PostgresStore:
+class PostgresStore(Questions):
     """The ledger in the database at `url`, a libpq URL.
 
     To keep the tables in a schema of their own, put it on the search path:
@@ -78,28 +79,32 @@ class PostgresStore:
         return self._patiently(lambda session: self._transact(session, touch, decide))
 
     def _transact(self, session: Session, touch: Touch, decide: Decide) -> Changes:
-        committing = False
-        try:
-            loading = Loading(session, touch, self._clock)
-            with session.pipeline():
-                session.run("begin")
-                session.run("pin")
-                session.run("guard", f"{BUSY_SECONDS:g}s")
-                loading.lock()
-                loading.ask()
-            changes = decide(loading.answer())
-            if not (changes.accounts or changes.entries or changes.holds):
-                session.run("rollback")
-                return changes
-            committing = True
+        loading = Loading(session, touch, self._clock)
+        with session.pipeline():
+            session.run("begin")
+            session.run("pin")
+            session.run("guard", f"{BUSY_SECONDS:g}s")
+            loading.lock()
+            loading.ask()
+        changes = decide(loading.answer())
+        if not (changes.accounts or changes.entries or changes.holds):
+            session.run("rollback")
+            return changes
+        with self._committing(session):
             with session.pipeline():
                 save(session, changes, loading.unmade)
                 commit = session.run("commit")
             if commit.statusmessage != "COMMIT":
                 raise StoreUnavailable(f"{self._where} undid the transaction instead of committing it")
-            return changes
+        return changes
+
+    @contextmanager
+    def _committing(self, session: Session) -> Iterator[None]:
+        """From here on a COMMIT may be on its way, and a lost connection means that nobody knows."""
+        try:
+            yield
         except psycopg.Error as error:
-            if committing and _lost(session.connection, error):
+            if _lost(session.connection, error):
                 raise StoreUnavailable(
                     f"the commit to {self._where} was not answered ({brief(error)})", maybe_applied=True
                 ) from error
@@ -119,32 +124,24 @@ class PostgresStore:
 
         return self._patiently(look)
 
-    def entries(self, account: str, after: int, limit: int) -> list[Entry]:
-        return list(map(Entry._make, self._query("entries_after", account, after, limit)))
-
-    def open_holds(self, account: str | None) -> list[Hold]:
-        rows = self._query("open_holds") if account is None else self._query("open_holds_of", account)
-        return list(map(hold_of, rows))
-
-    def accounts(self, after: str, limit: int) -> list[str]:
-        return [row[0] for row in self._query("accounts_after", after, limit)]
-
-    def due(self, limit: int) -> list[str]:
-        now = now_micros(self._clock) if self._clock else None
-        return [row[0] for row in self._query("due_accounts", now, limit)]
-
     @contextmanager
     def scan(self, account: str | None = None) -> Iterator[_Picture]:
         with self._pool.connection() as connection:
             session = Session(connection)
-            session.run("begin_reading")
-            yield _Picture(session, account)
-            session.run("rollback")
+            try:
+                session.run("begin_reading")
+                yield _Picture(session, account)
+                session.run("rollback")
+            except BaseException as error:
+                _clean_up(connection, error)
+                if isinstance(error, psycopg.Error):
+                    self._give_up(error)
+                raise
 
     def close(self) -> None:
         self._pool.close()
 
-    def _query(self, name: str, *values: Any) -> list[Row]:
+    def _ask(self, name: str, *values: Any) -> list[Row]:
         def ask(session: Session) -> list[Row]:
             with session.pipeline():
                 session.run("begin_reading")
@@ -154,6 +151,18 @@ class PostgresStore:
             return rows.fetchall()
 
         return self._patiently(ask)
+
+    def _change(self, name: str, *values: Any) -> list[Row]:
+        def change(session: Session) -> list[Row]:
+            with self._committing(session), session.pipeline():
+                session.run("begin")
+                session.run("pin")
+                session.run("guard", f"{BUSY_SECONDS:g}s")
+                rows = session.run(name, *values)
+                session.run("commit")
+            return rows.fetchall()
+
+        return self._patiently(change)
 
     def _patiently(self, action: Callable[[Session], _T]) -> _T:
         """Run `action` on a connection, again where the server undid it or an idle connection had died."""
@@ -218,6 +227,12 @@ class _Picture:
 
     def notes(self) -> Iterable[Note]:
         return map(Note._make, self._rows("scan_notes"))
+
+    def members(self) -> Iterable[Member]:
+        return map(Member._make, self._rows("scan_members"))
+
+    def notices(self) -> Iterable[Notice]:
+        return map(Notice._make, self._rows("scan_notices"))
 
     def _rows(self, name: str) -> Iterable[Row]:
         return self._session.stream(name + self._suffix, *self._values)

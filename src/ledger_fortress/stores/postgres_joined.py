@@ -17,19 +17,18 @@ from typing import Any, Final
 import psycopg
 from psycopg.pq import TransactionStatus
 
-from ledger_fortress.entries import Entry
 from ledger_fortress.errors import LedgerError, StoreBusy, StoreUnavailable
 from ledger_fortress.protocol import Changes, Decide, Loaded, Scan, Touch
-from ledger_fortress.state import Hold
 
-from .base import Clock, now_micros
+from .base import Clock
 from .postgres_pool import Connection, brief
-from .postgres_rows import Loading, Row, Session, hold_of, save
+from .postgres_reads import Questions
+from .postgres_rows import Loading, Row, Session, save
 
 _LOOKS: Final = 20
 
 
-class JoinedStore:
+class JoinedStore(Questions):
     """A ledger store on the caller's connection, for one transaction or several after each other."""
 
     def __init__(self, connection: Any, clock: Clock | None) -> None:
@@ -71,29 +70,17 @@ class JoinedStore:
                     return loaded
         raise StoreBusy(f"{touch.accounts} were changed by other writers during each of {_LOOKS} reads")
 
-    def entries(self, account: str, after: int, limit: int) -> list[Entry]:
-        return list(map(Entry._make, self._query("entries_after", account, after, limit)))
-
-    def open_holds(self, account: str | None) -> list[Hold]:
-        rows = self._query("open_holds") if account is None else self._query("open_holds_of", account)
-        return list(map(hold_of, rows))
-
-    def accounts(self, after: str, limit: int) -> list[str]:
-        return [row[0] for row in self._query("accounts_after", after, limit)]
-
-    def due(self, limit: int) -> list[str]:
-        now = now_micros(self._clock) if self._clock else None
-        return [row[0] for row in self._query("due_accounts", now, limit)]
-
     def scan(self, account: str | None = None) -> AbstractContextManager[Scan]:
         raise LedgerError("verifying needs one picture of everything: do it outside the transaction")
 
     def close(self) -> None:
         """The connection is the caller's."""
 
-    def _query(self, name: str, *values: Any) -> list[Row]:
+    def _ask(self, name: str, *values: Any) -> list[Row]:
         with self._step() as session:
             return session.run(name, *values).fetchall()
+
+    _change = _ask
 
     @contextmanager
     def _step(self) -> Iterator[Session]:

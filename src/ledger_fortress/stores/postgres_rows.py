@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from itertools import product
 from typing import Any, Final
 
 import psycopg
@@ -18,7 +19,18 @@ from psycopg.rows import tuple_row
 from ledger_fortress.commands import NEVER
 from ledger_fortress.entries import Entry
 from ledger_fortress.protocol import Changes, Loaded, Touch, is_due
-from ledger_fortress.state import Account, Due, Hold, pack_buckets, pack_slices, unpack_buckets, unpack_slices
+from ledger_fortress.state import (
+    Account,
+    Due,
+    Hold,
+    Member,
+    pack_buckets,
+    pack_slices,
+    pack_terms,
+    unpack_buckets,
+    unpack_slices,
+    unpack_terms,
+)
 
 from .base import Clock, now_micros
 from .postgres_pool import Connection
@@ -28,6 +40,25 @@ Row = tuple[Any, ...]
 Cursor = psycopg.Cursor[Row]
 
 _SQL: Final = {name: text.encode() for name, text in queries("postgres").items()}
+_CONDITIONS: Final = {
+    "_of": b" AND account = %s",
+    "_kinds": b" AND kind = ANY (%s::text[])",
+    "_pending": b" AND NOT acked",
+}
+_NOTICES: Final = _SQL.pop("notices")
+
+
+def notices_name(*conditions: str) -> str:
+    """The statement with just these conditions, so that each has a plan of its own."""
+    return "notices" + "".join(conditions)
+
+
+for _some in product(*(("", name) for name in _CONDITIONS)):
+    _SQL[notices_name(*_some)] = (
+        _NOTICES
+        + b"".join(_CONDITIONS[name] for name in _some if name)
+        + b" ORDER BY at, account, version, place LIMIT %s"
+    )
 
 
 class Session:
@@ -84,6 +115,7 @@ class Loading:
         self._now = None if self._clock else run("now")
         self._entries = run("load_keys", *pairs(touch.keys)) if touch.keys else None
         self._holds = run("load_holds", *pairs(touch.holds)) if touch.holds else None
+        self._found_members = run("load_members", *pairs(touch.members)) if touch.members else None
         self._hashes = run("load_hashes", *_marks(touch.marks)) if touch.marks else None
 
     def answer(self) -> Loaded:
@@ -101,9 +133,12 @@ class Loading:
             loaded.entries[row[0], row[3]] = entry
         for row in self._holds or ():
             loaded.holds[row[0], row[1]] = hold_of(row)
+        for row in self._found_members or ():
+            loaded.members[row[0], row[1]] = Member._make(row)
         for row in self._hashes or ():
             loaded.hashes[row[0], row[1]] = row[2]
         self._ask_again(loaded)
+        self._ask_for_members(loaded)
         return loaded
 
     def unchanged(self, loaded: Loaded) -> bool:
@@ -135,33 +170,46 @@ class Loading:
         for name, deadline in after or ():
             loaded.due[name] = Due(tuple(released[name]), NEVER if deadline is None else deadline)
 
+    def _ask_for_members(self, loaded: Loaded) -> None:
+        """Those of the holds that were found."""
+        holds = [*loaded.holds.values(), *(hold for due in loaded.due.values() for hold in due.holds)]
+        wanted = {(hold.account, hold.member) for hold in holds if hold.member is not None}
+        missing = sorted(wanted.difference(self._touch.members))
+        for row in self._session.run("load_members", *pairs(missing)) if missing else ():
+            loaded.members[row[0], row[1]] = Member._make(row)
+
 
 def save(session: Session, changes: Changes, unmade: Iterable[str]) -> None:
     """Write the changes; accounts that were made to be locked and were not opened are taken away again."""
     run = session.run
     if changes.accounts:
         rows = [
-            (*account[:9], pack_buckets(account.buckets), expected) for account, expected in changes.accounts
+            (*account[:9], pack_buckets(account.buckets), pack_terms(account.terms), expected)
+            for account, expected in changes.accounts
         ]
-        run("save_accounts", *columns("tnbntnnnntn", rows), len(rows))
+        run("save_accounts", *columns("tnbntnnnnttn", rows), len(rows))
     left = set(unmade).difference(account.account for account, _ in changes.accounts)
     if left:
         run("drop_unmade", texts(sorted(left)))
     if changes.holds:
-        holds = [(*hold[:11], pack_slices(hold.slices)) for hold in changes.holds]
-        run("save_holds", *columns("tttntnnnnntt", holds))
+        holds = [(*hold[:12], pack_slices(hold.slices)) for hold in changes.holds]
+        run("save_holds", *columns("tttntnnnnntnt", holds))
     if changes.entries:
         run("insert_entries", *columns("tntttnnnnnnnntbtbbb", changes.entries))
     if changes.notes:
         run("insert_notes", *columns("tnbt", changes.notes))
+    if changes.members:
+        run("save_members", *columns("ttnnnnnn", changes.members))
+    if changes.notices:
+        run("insert_notices", *columns("tnntnt", changes.notices))
 
 
 def account_of(row: Row) -> Account:
-    return Account._make((*row[:9], unpack_buckets(row[9])))
+    return Account._make((*row[:9], unpack_buckets(row[9]), unpack_terms(row[10])))
 
 
 def hold_of(row: Row) -> Hold:
-    return Hold._make((*row[:11], unpack_slices(row[11])))
+    return Hold._make((*row[:12], unpack_slices(row[12])))
 
 
 def texts(values: Iterable[str | None]) -> str:
@@ -169,9 +217,9 @@ def texts(values: Iterable[str | None]) -> str:
     return "{" + ",".join([_NULL if value is None else _quoted(value) for value in values]) + "}"
 
 
-def numbers(values: Iterable[int]) -> str:
+def numbers(values: Iterable[int | None]) -> str:
     """A bigint[] in PostgreSQL's text form."""
-    return "{" + ",".join(map(str, values)) + "}"
+    return "{" + ",".join([_NULL if value is None else str(value) for value in values]) + "}"
 
 
 def blobs(values: Iterable[bytes | None]) -> str:

@@ -19,7 +19,7 @@ from ledger_fortress.errors import LedgerError, SchemaOutdated, StoreUnavailable
 from ledger_fortress.protocol import Changes, Decide, Loaded, Touch
 from ledger_fortress.state import Checkpoint, Hold
 
-from .base import Clock, now_micros
+from .base import Clock, SteadyClock, now_micros, trust
 from .sql import queries, schema
 from .sqlite_file import SharedFile, acquire, patiently, release
 from .sqlite_loading import load
@@ -53,7 +53,7 @@ class SQLiteStore:
         if sqlite3.sqlite_version_info < OLDEST_SQLITE:
             raise LedgerError(f"SQLite {sqlite3.sqlite_version} is too old: the ledger needs 3.37 or later")
         self._path = os.path.abspath(path)
-        self._clock = clock
+        self._clock = clock or SteadyClock()
         self._options = (factory, several_writers)
         self._closed = False
         self._shared = acquire(self._path, *self._options)
@@ -156,6 +156,9 @@ class SQLiteStore:
             return added, added
 
         return self._write(work)
+
+    def trust_clock(self) -> bool:
+        return trust(self._clock)
 
     @contextmanager
     def scan(self, account: str | None = None) -> Iterator[Picture]:

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import re
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from functools import cache
 from typing import Any, Final
 
 from ledger_fortress.entries import Entry
-from ledger_fortress.protocol import Loaded, Touch, is_due
+from ledger_fortress.protocol import Loaded, Touch, is_due, members_of
 from ledger_fortress.state import Member
 
 from .sql import queries
@@ -42,23 +42,11 @@ def load(connection: sqlite3.Connection, touch: Touch, now: int) -> Loaded:
             wanted[entry.account, entry.hold] = None
     for row in _many(connection, "load_hold", list(wanted)):
         loaded.holds[row[0], row[1]] = hold_of(row)
-    people = dict.fromkeys(touch.members)
-    people.update(_members(loaded))
-    for row in _many(connection, "load_member", list(people)):
+    for row in _many(connection, "load_member", list(members_of(loaded, touch))):
         loaded.members[row[0], row[1]] = Member._make(row)
     for row in _many(connection, "load_hash", touch.marks):
         loaded.hashes[row[0], row[1]] = row[2]
     return loaded
-
-
-def _members(loaded: Loaded) -> Iterator[tuple[tuple[str, str], None]]:
-    for hold in loaded.holds.values():
-        if hold.member is not None:
-            yield (hold.account, hold.member), None
-    for due in loaded.due.values():
-        for hold in due.holds:
-            if hold.member is not None:
-                yield (hold.account, hold.member), None
 
 
 def _many(

@@ -7,8 +7,8 @@ CREATE TABLE ledger_meta (
     value text COLLATE "C" NOT NULL
 );
 
--- One row per account, with its grant buckets packed into it as canonical JSON. Version 0 is an account that
--- somebody is about to open: it exists inside that transaction only. Half of each page is left free, so that
+-- One row per account, with its grant buckets, alerts and rollovers packed into it as canonical JSON. Version 0 is
+-- an account that somebody is about to open: it exists inside that transaction only. Half of each page is left free, so that
 -- an update finds room beside the row it replaces and need not touch the indexes.
 CREATE TABLE ledger_account (
     account text COLLATE "C" NOT NULL PRIMARY KEY,
@@ -21,6 +21,7 @@ CREATE TABLE ledger_account (
     debt bigint NOT NULL DEFAULT 0 CHECK (debt BETWEEN 0 AND 9007199254740991),
     due bigint NOT NULL DEFAULT 9007199254740991,
     buckets text COLLATE "C" NOT NULL DEFAULT '[]',
+    terms text COLLATE "C" NOT NULL DEFAULT '',
     CONSTRAINT ledger_account_debt_or_credit CHECK (debt = 0 OR available = 0)
 ) WITH (fillfactor = 50);
 
@@ -57,7 +58,7 @@ CREATE UNIQUE INDEX ledger_entry_key ON ledger_entry (key, account) WHERE key IS
 
 CREATE FUNCTION ledger_append_only() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    RAISE EXCEPTION 'ledger entries are append-only' USING ERRCODE = 'restrict_violation';
+    RAISE EXCEPTION '% is append-only', TG_TABLE_NAME USING ERRCODE = 'restrict_violation';
 END
 $$;
 
@@ -87,7 +88,9 @@ CREATE TABLE ledger_note (
 CREATE TABLE ledger_hold (
     account text COLLATE "C" NOT NULL,
     key text COLLATE "C" NOT NULL,
-    state text COLLATE "C" NOT NULL CHECK (state IN ('open', 'charged', 'released', 'timed_out')),
+    state text COLLATE "C" NOT NULL CHECK (
+        state IN ('open', 'charged', 'released', 'timed_out', 'disputed', 'won', 'lost')
+    ),
     deadline bigint NOT NULL,
     on_timeout text COLLATE "C" NOT NULL CHECK (on_timeout IN ('release', 'report')),
     version bigint NOT NULL,
@@ -96,12 +99,46 @@ CREATE TABLE ledger_hold (
     charged bigint NOT NULL CHECK (charged BETWEEN 0 AND 9007199254740991),
     refunded bigint NOT NULL,
     member text COLLATE "C",
+    "window" bigint NOT NULL CHECK ("window" >= 0),
     slices text COLLATE "C" NOT NULL,
     PRIMARY KEY (key, account),
     CONSTRAINT ledger_hold_refunded_check CHECK (refunded BETWEEN 0 AND charged)
 );
 
 CREATE INDEX ledger_hold_open ON ledger_hold (account, on_timeout, deadline) WHERE state = 'open';
+
+-- What each member of a pool may spend per window, and has spent and held in the current one.
+CREATE TABLE ledger_member (
+    account text COLLATE "C" NOT NULL,
+    member text COLLATE "C" NOT NULL,
+    cap bigint CHECK (cap BETWEEN 0 AND 9007199254740991),
+    "window" bigint NOT NULL CHECK ("window" >= 0),
+    start bigint NOT NULL,
+    number bigint NOT NULL CHECK (number > 0),
+    spent bigint NOT NULL CHECK (spent BETWEEN 0 AND 9007199254740991),
+    held bigint NOT NULL CHECK (held BETWEEN 0 AND 9007199254740991),
+    PRIMARY KEY (account, member)
+) WITH (fillfactor = 50);
+
+-- The outbox: written with the entry that caused it; only whether it was delivered may change.
+CREATE TABLE ledger_notice (
+    account text COLLATE "C" NOT NULL,
+    version bigint NOT NULL,
+    place bigint NOT NULL CHECK (place >= 0),
+    kind text COLLATE "C" NOT NULL,
+    at bigint NOT NULL,
+    body text COLLATE "C" NOT NULL,
+    acked boolean NOT NULL DEFAULT false,
+    PRIMARY KEY (account, version, place)
+);
+
+CREATE INDEX ledger_notice_pending ON ledger_notice (at, account, version, place) WHERE NOT acked;
+
+CREATE INDEX ledger_notice_kind ON ledger_notice (kind, at);
+
+CREATE TRIGGER ledger_notice_append_only
+BEFORE UPDATE OF account, version, place, kind, at, body OR DELETE OR TRUNCATE ON ledger_notice
+FOR EACH STATEMENT EXECUTE FUNCTION ledger_append_only();
 
 -- Sealed heads: a hash over every account's (version, head), chained to the seal before it.
 CREATE TABLE ledger_checkpoint (

@@ -139,13 +139,15 @@ ORDER BY at, account, version, place LIMIT ?4;
 UPDATE ledger_notice SET acked = 1 WHERE account = ? AND version = ? AND place = ? AND acked = 0;
 
 -- name: checkpoints_after
-SELECT number, at, accounts, prev_hash, hash FROM ledger_checkpoint WHERE number > ? ORDER BY number LIMIT ?;
+SELECT number, at, accounts, prev_hash, hash, heads
+FROM ledger_checkpoint WHERE number > ? ORDER BY number LIMIT ?;
 
 -- name: last_checkpoint
-SELECT number, at, accounts, prev_hash, hash FROM ledger_checkpoint ORDER BY number DESC LIMIT 1;
+SELECT number, at, accounts, prev_hash, hash, heads
+FROM ledger_checkpoint ORDER BY number DESC LIMIT 1;
 
 -- name: add_checkpoint
-INSERT INTO ledger_checkpoint (number, at, accounts, prev_hash, hash) VALUES (?, ?, ?, ?, ?)
+INSERT INTO ledger_checkpoint (number, at, accounts, prev_hash, hash, heads) VALUES (?, ?, ?, ?, ?, ?)
 ON CONFLICT (number) DO NOTHING;
 
 -- name: scan_members

@@ -139,7 +139,18 @@ CREATE TABLE ledger_checkpoint (
     at INTEGER NOT NULL,
     accounts INTEGER NOT NULL,
     prev_hash BLOB NOT NULL CHECK (length(prev_hash) = 32),
-    hash BLOB NOT NULL CHECK (length(hash) = 32)
+    hash BLOB NOT NULL CHECK (length(hash) = 32),
+    heads TEXT NOT NULL
 ) STRICT;
+
+CREATE TRIGGER ledger_checkpoint_no_update BEFORE UPDATE ON ledger_checkpoint
+BEGIN
+    SELECT RAISE(ABORT, 'ledger checkpoints are append-only');
+END;
+
+CREATE TRIGGER ledger_checkpoint_no_delete BEFORE DELETE ON ledger_checkpoint
+BEGIN
+    SELECT RAISE(ABORT, 'ledger checkpoints are append-only');
+END;
 
 INSERT INTO ledger_meta (name, value) VALUES ('schema', '2');
