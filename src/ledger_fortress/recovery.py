@@ -71,7 +71,7 @@ def reconcile(scan: Scan, now: int, *, since: int = 0, stuck_after: int = STUCK_
     """Everything that a person should look at, grouped by trouble, the oldest first.
 
     Late and short charges are history and are listed from the instant `since` on; everything else is listed
-    while it lasts. A hold is stuck when it has been open for `stuck_after` microseconds, whatever its deadline.
+    while it lasts. A hold is stuck when it has been open for `stuck_after` microseconds, though not overdue.
     """
     told = [notice for notice in scan.notices() if notice.kind in _TOLD]
     unpaid = {_about(notice) for notice in told if notice.kind == "late_refused"}

@@ -12,6 +12,7 @@ from ledger_fortress.outbox import AlertView
 from ledger_fortress.state import Checkpoint
 
 from . import making
+from .exchange import AsyncExchange
 from .members import MemberView
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ _P = ParamSpec("_P")
 _T = TypeVar("_T")
 
 
-class AsyncVerbs:
+class AsyncVerbs(AsyncExchange):
     """The rarer half of `AsyncLedger`."""
 
     _ledger: Ledger

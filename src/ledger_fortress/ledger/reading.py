@@ -21,8 +21,10 @@ from ledger_fortress.sealing import every_checkpoint
 from ledger_fortress.state import NOTHING_DUE, Account, Hold
 from ledger_fortress.views import Balance, HoldView, Statement, Verification, balance_of, view_of
 
+from .exchange import Exchange
 
-class Reader:
+
+class Reader(Exchange):
     """The reading half of `Ledger`."""
 
     def __init__(self, store: LedgerStore) -> None:
