@@ -16,6 +16,7 @@ from .people import People
 from .terms import Promises
 
 MAX_PROBLEMS: Final = 1_000
+_read = json.JSONDecoder().raw_decode
 _STATUS: Final = {"open": "open", "unfreeze": "open", "freeze": "frozen", "close": "closed"}
 
 
@@ -142,25 +143,38 @@ def _check_chain(books: _Books, e: Entry) -> None:
         raise Wrong("does not continue the chain of the entry before it")
     if e.at < books.at:
         raise Wrong("is dated before the entry before it")
-    prev, key, hold, link = e.prev_hash.hex(), e.key or "", e.hold or "", e.link or ""
-    numbers = ",".join(map(str, (e[1], *e[5:13])))
-    mark, note = e.fingerprint.hex() if e.fingerprint else "", e.note_hash.hex() if e.note_hash else ""
-    texts = (prev, e.account, e.kind, key, hold, numbers, e.body, mark, link, note)
-    raw = [text.encode() for text in texts]
-    digest = sha256(b"\x01")
-    digest.update(b"".join([b"%d:%b" % (len(text), text) for text in raw]))
-    if digest.digest() != e.hash:
+    if _digest(e) != e.hash:
         raise Wrong("its fields do not give its hash: it was changed after it was written")
-    sums = books.available + e.d_available, books.held + e.d_held, books.debt + e.d_debt
+    available, held, debt = books.available + e.d_available, books.held + e.d_held, books.debt + e.d_debt
+    sums = available, held, debt
     if sums != (e.available, e.held, e.debt):
         raise Wrong(f"balances do not follow: {sums} expected, {(e.available, e.held, e.debt)} written")
-    if min(sums) < 0 or (sums[0] and sums[2]):
+    if available < 0 or held < 0 or debt < 0 or (available and debt):
         raise Wrong(f"impossible balances (available, held, debt) {sums}")
+
+
+def _digest(e: Entry) -> bytes:
+    """The hash that the fields of an entry give. Lengths count bytes: beyond ASCII they are taken anew."""
+    (
+        account, version, kind, key, hold, at, amount, d_available, d_held, d_debt, available, held, debt,
+        body, fingerprint, link, note_hash, prev_hash, _,
+    ) = e  # fmt: skip
+    prev, key, hold, link = prev_hash.hex(), key or "", hold or "", link or ""
+    numbers = f"{version},{at},{amount},{d_available},{d_held},{d_debt},{available},{held},{debt}"
+    mark, note = fingerprint.hex() if fingerprint else "", note_hash.hex() if note_hash else ""
+    text = (
+        f"\x01{len(prev)}:{prev}{len(account)}:{account}{len(kind)}:{kind}{len(key)}:{key}{len(hold)}:{hold}"
+        f"{len(numbers)}:{numbers}{len(body)}:{body}{len(mark)}:{mark}{len(link)}:{link}{len(note)}:{note}"
+    )
+    if text.isascii():
+        return sha256(text.encode()).digest()
+    fields = [field.encode() for field in (prev, account, kind, key, hold, numbers, body, mark, link, note)]
+    return sha256(b"\x01" + b"".join([b"%d:%b" % (len(field), field) for field in fields])).digest()
 
 
 def _follow(books: _Books, entry: Entry) -> tuple[dict[str, Any], bool]:
     """Apply the legs to the buckets and the kind to everything else."""
-    body = json.loads(entry.body)
+    body = _read(entry.body)[0]
     parts = moves.move(books.buckets, entry, body)
     kind = entry.kind
     if kind in _STATUS:

@@ -50,6 +50,9 @@ KINDS: Final[dict[str, _Rule]] = {
 }
 
 
+_TIMED: Final = frozenset({"lapse", "late", "wake"})
+
+
 class Bucket:
     """A bucket as its entries tell it."""
 
@@ -73,7 +76,8 @@ def move(buckets: dict[int, Bucket], entry: Entry, body: dict[str, Any]) -> Part
     allowed, counted = KINDS[kind]
     available = held = debt = total = 0
     parts: list[tuple[int, int]] = []
-    _make_buckets(buckets, entry, body)
+    if kind == "grant" or "buckets" in body:
+        _make_buckets(buckets, entry, body)
     for op, number, amount in body["legs"]:
         if op not in allowed or amount <= 0:
             raise Wrong(f"a {kind} cannot {op} {amount}")
@@ -88,10 +92,14 @@ def move(buckets: dict[int, Bucket], entry: Entry, body: dict[str, Any]) -> Part
         if op == "owe":
             continue
         bucket = buckets[number]
-        _check_time(op, bucket, entry)
-        bucket.waiting += w * amount
-        bucket.available += a * amount
-        bucket.held += h * amount
+        if at >= bucket.expires or op in _TIMED:
+            _check_time(op, bucket, entry)
+        if w:
+            bucket.waiting += w * amount
+        if a:
+            bucket.available += a * amount
+        if h:
+            bucket.held += h * amount
         if bucket.waiting < 0 or bucket.available < 0 or bucket.held < 0:
             raise Wrong(f"takes {amount} ({op}) out of bucket {number}, which has less")
         if op == "wake":

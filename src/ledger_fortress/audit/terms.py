@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from ledger_fortress.entries import Entry
 from ledger_fortress.state import Alert, Roll, Terms
 
 from .moves import Wrong
+
+
+_SILENT: Final = frozenset({"reserve", "charge", "release"})
+_ODD: Final = frozenset({"notices", "late", "asked"})
+"""The usual entry promises nothing and tells nobody: none of these fields, and no alert that watches."""
 
 
 class Promises:
@@ -26,6 +31,8 @@ class Promises:
     def take(self, entry: Entry, body: dict[str, Any]) -> None:
         """Follow one entry, and check that it tells whom it must tell."""
         kind = entry.kind
+        if kind in _SILENT and not self.alerts and not _ODD & body.keys():
+            return
         if kind == "alert":
             self.alerts.pop(body["name"], None)
             if body["below"] is not None:
