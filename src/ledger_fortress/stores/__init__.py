@@ -57,7 +57,7 @@ def _postgres(url: str, clock: Clock | None, migrate: bool) -> LedgerStore:
         ) from error
     from .postgres import PostgresStore
 
-    return PostgresStore.from_url(url, clock=clock, migrate=migrate)
+    return PostgresStore(url, clock=clock, migrate=migrate)
 
 
 _OPENERS: dict[str, Callable[[str, Clock | None, bool], LedgerStore]] = {

@@ -10,7 +10,7 @@ import pytest
 
 from ledger_fortress import Ledger, StoreBusy, StoreUnavailable
 from ledger_fortress.protocol import Changes, Loaded, Touch
-from ledger_fortress.stores import postgres, postgres_pool
+from ledger_fortress.stores import base, postgres, postgres_pool
 from ledger_fortress.stores.postgres import PostgresStore
 from tests.ledger_fortress.postgres.test_sessions import wait_until_waiting
 from tests.services import PostgresServer
@@ -216,4 +216,42 @@ def test_the_clock_is_the_servers(server: PostgresServer, url: str) -> None:
         entries = ledger.statement("a").entries
         assert [entry.at for entry in entries] == sorted(entry.at for entry in entries)
         assert entries[-1].at > now() + 3_000_000_000
+        assert ledger.verify().ok
+
+
+def test_a_picture_that_is_left_half_read(url: str) -> None:
+    """Two readings at once, neither finished: the connection is clean for the next who gets it."""
+    store = PostgresStore(url, pool_size=1)
+    ledger = Ledger(store)
+    ledger.grant("a", 1, key="in", create=True)
+    with store.scan() as scan:
+        one, two = iter(scan.entries()), iter(scan.entries())
+        assert next(one) == next(two)
+        assert [account.account for account in scan.accounts()] == ["a"]
+    assert ledger.verify().ok
+    assert not ledger.reserve("a", 1, key="h").replayed
+    del one, two
+    assert ledger.balance("a").held.micros == 1_000_000
+    ledger.close()
+
+
+def test_a_clock_that_jumps_forward(
+    server: PostgresServer, url: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Two hours in no time: holds do not run out by that until somebody has looked and says so."""
+    count = 10_000.0
+    monkeypatch.setattr(base.SteadyClock.__init__, "__defaults__", (time.time, lambda: count))
+    with Ledger.open(url) as ledger:
+        ledger.grant("a", 10, key="in", create=True)
+        ledger.reserve("a", 3, key="h", timeout=900)
+        before = ledger._store.read(Touch(())).now
+        count -= 7_200  # seen from here, the server is now two hours ahead
+        assert ledger._store.read(Touch(())).now < before - 7_100_000_000
+        assert "jumped forward by 7200 seconds" in caplog.text
+        ledger.reserve("a", 3, key="h2", timeout=900)
+        assert ledger.sweep() == 0
+        assert ledger.balance("a").held.micros == 6_000_000
+        assert ledger.trust_clock()
+        assert not ledger.trust_clock()
+        assert ledger._store.read(Touch(())).now > before
         assert ledger.verify().ok
