@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -16,13 +17,21 @@ from tests.ledger_fortress.postgres.test_sessions import wait_until_waiting
 from tests.services import PostgresServer
 
 
+def wait_for(condition: Callable[[], bool]) -> None:
+    for _ in range(3_000):
+        if condition():
+            return
+        time.sleep(0.01)
+    raise AssertionError("waited in vain for half a minute")
+
+
 def test_a_crash_of_the_server_loses_nothing_acknowledged(server: PostgresServer, url: str) -> None:
     """`pg_ctl stop -m immediate` in full traffic: every answer that was given still stands afterwards."""
     stop = threading.Event()
     told: list[StoreUnavailable] = []
+    acknowledged: list[str] = []
 
-    def write(worker: int) -> list[str]:
-        acknowledged = []
+    def write(worker: int) -> None:
         with Ledger.open(url) as ledger:
             number = 0
             while not stop.is_set():
@@ -33,25 +42,25 @@ def test_a_crash_of_the_server_loses_nothing_acknowledged(server: PostgresServer
                     acknowledged.append(key)
                 except StoreUnavailable as error:
                     told.append(error)
-        return acknowledged
 
     with Ledger.open(url) as ledger, ThreadPoolExecutor(3) as pool:
         ledger.grant("a", 10_000, key="in", create=True)
         jobs = [pool.submit(write, worker) for worker in range(3)]
         try:
-            time.sleep(0.3)
+            wait_for(lambda: len(acknowledged) > 60)
             server.stop("immediate")
+            wait_for(lambda: bool(told))
             with pytest.raises(StoreUnavailable, match="cannot be reached") as down:
                 ledger.reserve("a", 1, key="while it is down")
             assert not down.value.maybe_applied
             server.start()
             assert not ledger.reserve("a", 1, key="at once").replayed
-            time.sleep(0.2)
+            enough = len(acknowledged) + 20
+            wait_for(lambda: len(acknowledged) > enough)
         finally:
             stop.set()
-        acknowledged = [key for job in jobs for key in job.result(30)]
-        assert told
-        assert len(acknowledged) > 50
+        for job in jobs:
+            job.result(30)
         held = {hold.key for hold in ledger.open_holds("a")}
         assert held >= {*acknowledged, "at once"}
         assert "while it is down" not in held
