@@ -8,6 +8,7 @@ from typing import Final
 from .credits import LIMIT
 
 MAX_NAME: Final = 200
+SETTLE: Final = "/settle"
 MAX_NOTE: Final = 2_000
 MAX_INTERVAL: Final = 10 * 366 * 86_400 * 1_000_000
 MAX_PRIORITY: Final = 1_000_000
@@ -29,6 +30,11 @@ def check_name(what: str, value: str) -> None:
 def check_key_given(verb: str, key: str) -> None:
     if not key:
         raise ValueError(f"{verb} needs a key of its own: there may be several for one hold")
+
+
+def check_room_to_settle(key: str) -> None:
+    if len(key) + len(SETTLE) > MAX_NAME:
+        raise ValueError(f"a hold's key has at most {MAX_NAME - len(SETTLE)} characters")
 
 
 def check_amount(amount: int, *, zero: bool = False) -> None:

@@ -1,8 +1,9 @@
-"""The published documents `ledger-entry.v1` and `credit-event.v1`: the one source of their JSON Schemas.
+"""The published documents of the ledger: the one source of their JSON Schemas.
 
 `ledger-entry.v1` is an entry with everything that its hash is made of, for archives and auditors.
-`credit-event.v1` is what other systems are told about it: what moved and what stands there now. Amounts are
-texts with six decimals, because a JSON number is a float to most readers. Times are RFC 3339.
+`credit-event.v1` is what other systems are told about it: what moved and what stands there now.
+`credit-alert.v1` is what somebody should hear of: a low balance, a charge that came late or was cut short.
+Amounts are texts with six decimals, because a JSON number is a float to most readers. Times are RFC 3339.
 
 This is the only module of the package that loads pydantic; it is imported when the first document is made.
 """
@@ -14,9 +15,10 @@ from typing import Annotated, Literal, TypeVar
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
 from .checks import MAX_NAME
-from .credits import LIMIT
+from .credits import LIMIT, Credits
 from .entries import Entry
 from .errors import LedgerError
+from .outbox import AlertView
 from .wire import entry_fields, entry_of
 
 T = TypeVar("T", bound=BaseModel)
@@ -126,7 +128,47 @@ class CreditEventV1(_Document):
         return cls.model_validate({"id": told["hash"], "type": f"credit.{entry.kind}", **same, **more})
 
 
-PUBLISHED: dict[str, type[BaseModel]] = {"ledger-entry.v1": LedgerEntryV1, "credit-event.v1": CreditEventV1}
+class CreditAlertV1(_Document):
+    """Something that somebody should hear of. Delivered at least once: (account, version, place) names it."""
+
+    schema_version: Literal["credit-alert.v1"] = "credit-alert.v1"
+    account: Name
+    version: Version
+    """Of the entry that caused it."""
+    place: Annotated[int, Field(ge=0, le=LIMIT)]
+    """Among the alerts of that entry."""
+    type: Annotated[str, Field(pattern=r"^credit\.[a-z_]{1,40}$")]
+    """`credit.low_balance`, `credit.late_charge`, `credit.late_refused`, `credit.short_charge`; readers pass
+    over types that they do not know."""
+    at: AwareDatetime
+    name: Name | None = None
+    """Of the threshold that was crossed."""
+    below: Amount | None = None
+    available: Amount | None = None
+    hold: Name | None = None
+    """The hold whose charge came late, or asked for more than it was given."""
+    amount: Amount | None = None
+    owed: Amount | None = None
+    asked: Amount | None = None
+    charged: Amount | None = None
+    reason: Kind | None = None
+
+    @classmethod
+    def of(cls, alert: AlertView) -> CreditAlertV1:
+        """The document of an alert."""
+        account, version, place = alert.mark
+        told = {
+            name: str(said) if isinstance(said, Credits) else said for name, said in alert.details.items()
+        }
+        head = {"account": account, "version": version, "place": place, "type": f"credit.{alert.kind}"}
+        return cls.model_validate({**head, "at": alert.at, **told})
+
+
+PUBLISHED: dict[str, type[BaseModel]] = {
+    "ledger-entry.v1": LedgerEntryV1,
+    "credit-event.v1": CreditEventV1,
+    "credit-alert.v1": CreditAlertV1,
+}
 
 
 def parse_entry(document: str | bytes) -> Entry:
@@ -137,6 +179,11 @@ def parse_entry(document: str | bytes) -> Entry:
 def parse_event(document: str | bytes) -> CreditEventV1:
     """An event from its JSON text; raises `BadDocument` naming every place that is wrong."""
     return _parsed(CreditEventV1, "credit-event.v1", document)
+
+
+def parse_alert(document: str | bytes) -> CreditAlertV1:
+    """An alert from its JSON text; raises `BadDocument` naming every place that is wrong."""
+    return _parsed(CreditAlertV1, "credit-alert.v1", document)
 
 
 def _parsed(model: type[T], name: str, document: str | bytes) -> T:

@@ -18,20 +18,17 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Iterator
 from hashlib import sha256
-from typing import Any, Final, NamedTuple, TypeAlias
+from typing import Any, Final, NamedTuple
 
 from .entries import Note, Notice
 from .errors import LedgerError
+from .progress import STEP, Progress
 from .protocol import LedgerStore, Scan
 from .sealing import every_checkpoint
 from .state import Account, Alert, Bucket, Checkpoint, Hold, Member, Roll, Slice, Terms
 from .wire import entry_fields, entry_of
 
 FORMAT: Final = "ledger-export.v1"
-STEP: Final = 1_000
-
-Progress: TypeAlias = Callable[[int], None]
-"""Told how many rows are done, every thousand and at the end."""
 
 
 class BadExport(LedgerError, ValueError):

@@ -9,7 +9,8 @@ from typing import Any, Final
 
 from . import audit
 from .entries import Entry, Note, Notice
-from .exporting import FORMAT, STEP, BadExport, Digest, Progress, Row, read_line
+from .exporting import FORMAT, BadExport, Digest, Row, read_line
+from .progress import STEP, Progress
 from .protocol import Changes, LedgerStore, Touch
 from .state import Account, Checkpoint, Hold, Member
 

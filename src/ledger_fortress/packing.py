@@ -8,11 +8,11 @@ from json.encoder import encode_basestring as quoted
 from typing import ClassVar, Final, TypeVar
 
 from .answers import Receipt
+from .checks import SETTLE as SETTLE
 from .checks import check_name, check_note
 from .entries import note_digest
 
 PACKED_VERSION: Final = 1
-SETTLE: Final = "/settle"
 LATE: Final = "/late"
 EXPIRE: Final = "/expire"
 OWN_KEYS: Final = (SETTLE, LATE, EXPIRE)

@@ -215,6 +215,7 @@ WRONG: list[tuple[type[Any], dict[str, Any], type[Exception], str]] = [
     (Clawback, {"grant": ""}, ValueError, "grant"),
     (Clawback, {"amount": 1.0}, TypeError, "int of micro-credits"),
     (Dispute, {"amount": 0}, ValueError, "from 1"),
+    (Dispute, {"key": "x" * 194}, ValueError, "193"),
     (DisputeWon, {"hold": ""}, ValueError, "hold"),
     (SetMember, {"cap": -1}, ValueError, "from 0"),
     (SetMember, {"cap": 1.0}, TypeError, "int of micro-credits"),

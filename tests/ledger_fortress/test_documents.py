@@ -10,17 +10,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ledger_fortress import Ledger
+from ledger_fortress import Ledger, Refused
 from ledger_fortress.audit import replay
 from ledger_fortress.credits import LIMIT
 from ledger_fortress.documents import (
     BadDocument,
+    CreditAlertV1,
     CreditEventV1,
     LedgerEntryV1,
+    parse_alert,
     parse_entry,
     parse_event,
 )
 from ledger_fortress.entries import Entry
+from ledger_fortress.rules import Policy
 from ledger_fortress.testing.scenario import FakeClock
 from ledger_fortress.wire import amount_of, amount_text, entry_fields, entry_of, time_of, time_text
 
@@ -58,6 +61,29 @@ def test_an_event_says_what_moved(entries: list[Entry]) -> None:
     assert parse_event(event.model_dump_json()) == event
     timed_out = next(CreditEventV1.of(entry) for entry in entries if entry.kind == "timeout")
     assert (timed_out.key, timed_out.hold, timed_out.change.held) == (None, "h", "-0.000001")
+
+
+def test_every_kind_of_alert() -> None:
+    """A low balance, a late charge that was booked or refused, one that the policy cut short."""
+    clock = FakeClock()
+    ledger = Ledger.open("memory:", clock=clock, policy=Policy(over_charge="cap"))
+    ledger.grant("a", 10, key="in", create=True)
+    ledger.set_alert("a", "low", 5, key="al")
+    ledger.reserve("a", 6, key="h1", timeout=1)
+    ledger.reserve("a", 1, key="h2")
+    clock.tick(2)
+    with pytest.raises(Refused):
+        ledger.charge("a", "h1")
+    ledger.charge("a", "h1", on_missing="debt", key="again")
+    ledger.charge("a", "h2", 3)
+    told = [CreditAlertV1.of(alert) for alert in ledger.alerts()]
+    kinds = {alert.type.removeprefix("credit.") for alert in told}
+    assert kinds == {"low_balance", "late_refused", "late_charge", "short_charge"}
+    assert [parse_alert(alert.model_dump_json()) for alert in told] == told
+    short = next(alert for alert in told if alert.type == "credit.short_charge")
+    assert (short.hold, short.asked, short.charged, short.below) == ("h2", "3.000000", "1.000000", None)
+    with pytest.raises(BadDocument, match=r"credit-alert\.v1.*\$\.version"):
+        parse_alert(short.model_copy(update={"version": 0}).model_dump_json())
 
 
 def test_a_wrong_document_is_told_where(entries: list[Entry]) -> None:

@@ -14,7 +14,7 @@ import pytest
 
 from ledger_fortress import Ledger, LedgerError, Refused, StoreBusy, StoreUnavailable
 from ledger_fortress.commands import SetAlert
-from ledger_fortress.errors import MissingExtra, SchemaOutdated, WriterElsewhere
+from ledger_fortress.errors import SchemaOutdated, WriterElsewhere
 from ledger_fortress.stores import sqlite_file
 from ledger_fortress.stores.sqlite import SEVERAL_WRITERS, SQLiteStore
 from ledger_fortress.stores.sqlite_file import several_writers_are_safe
@@ -305,7 +305,6 @@ def test_writes_are_synced(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("url", "error", "words"),
     [
-        ("redis://localhost/0", MissingExtra, r"babysea-primitives\[redis\]"),
         ("mysql://localhost", ValueError, "sqlite:///path"),
         ("credits.db", ValueError, "sqlite:///path"),
         ("memory:mine", ValueError, "has no name"),

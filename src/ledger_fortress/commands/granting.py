@@ -12,6 +12,7 @@ from ledger_fortress.checks import (
     check_instants,
     check_interval,
     check_name,
+    check_room_to_settle,
     or_null,
 )
 from ledger_fortress.packing import EXPIRE, BaseCommand, OnGrant, OnHold
@@ -130,6 +131,15 @@ class Dispute(Clawback):
     """Take `amount` back, as `Clawback` does, until the dispute is won or lost. The key names the dispute."""
 
     verb = "dispute"
+
+    @property
+    def about(self) -> str | None:
+        """A dispute looks at its own key: a hold that was charged late may have that name."""
+        return self.key
+
+    def _check(self) -> None:
+        check_room_to_settle(self.key)
+        Clawback._check(self)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,15 +7,16 @@ from json.encoder import encode_basestring as quoted
 from typing import Literal, TypeAlias
 
 from ledger_fortress.checks import (
-    MAX_NAME,
+    SETTLE,
     check_amount,
     check_interval,
     check_key_given,
     check_name,
     check_note,
+    check_room_to_settle,
     or_null,
 )
-from ledger_fortress.packing import LATE, SETTLE, BaseCommand, OnHold
+from ledger_fortress.packing import LATE, BaseCommand, OnHold
 
 OnTimeout: TypeAlias = Literal["release", "report"]
 OnMissing: TypeAlias = Literal["refuse", "debt"]
@@ -47,8 +48,7 @@ class Reserve(BaseCommand):
             raise ValueError(f"on_timeout is 'release' or 'report', got {self.on_timeout!r}")
         if self.member is not None:
             check_name("member", self.member)
-        if len(self.key) + len(SETTLE) > MAX_NAME:
-            raise ValueError(f"a hold's key has at most {MAX_NAME - len(SETTLE)} characters")
+        check_room_to_settle(self.key)
         if self.note is not None:
             check_note(self.note, self.salt)
 

@@ -20,6 +20,7 @@ from typing import Any, ParamSpec, Self, TypeVar
 from ledger_fortress.answers import Answer, Receipt
 from ledger_fortress.commands import Close, Command, Freeze, Item, OnMissing, OnTimeout, OpenAccount, Unfreeze
 from ledger_fortress.credits import CreditsLike
+from ledger_fortress.progress import Progress
 from ledger_fortress.protocol import Failure, LedgerStore
 from ledger_fortress.recovery import Finding
 from ledger_fortress.rules import Policy
@@ -216,9 +217,9 @@ class AsyncLedger(AsyncVerbs):
         """See `Ledger.accounts`."""
         return await self._call(self._ledger.accounts, after, limit)
 
-    async def verify(self, account: str | None = None) -> Verification:
-        """See `Ledger.verify`."""
-        return await self._call(self._ledger.verify, account)
+    async def verify(self, account: str | None = None, *, progress: Progress | None = None) -> Verification:
+        """See `Ledger.verify`; `progress` is told in another thread."""
+        return await self._call(self._ledger.verify, account, progress=progress)
 
     async def reconcile(
         self,

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TypeVar
 
-from ledger_fortress.exporting import Progress, digest_of, export_lines
+from ledger_fortress.exporting import digest_of, export_lines
 from ledger_fortress.importing import Imported, import_lines
+from ledger_fortress.progress import Progress
 from ledger_fortress.protocol import LedgerStore
 
 _P = ParamSpec("_P")

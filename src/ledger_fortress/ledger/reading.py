@@ -14,6 +14,7 @@ from ledger_fortress import audit, history, recovery
 from ledger_fortress.answers import Reason, Refusal
 from ledger_fortress.entries import Entry, micros_since_epoch
 from ledger_fortress.errors import Refused
+from ledger_fortress.progress import CountedScan, Progress
 from ledger_fortress.protocol import LedgerStore, Loaded, Touch, chunks
 from ledger_fortress.recovery import Finding
 from ledger_fortress.rules import matured
@@ -99,15 +100,16 @@ class Reader(Exchange):
         self._guard()
         return self._store.accounts(after, limit)
 
-    def verify(self, account: str | None = None) -> Verification:
+    def verify(self, account: str | None = None, *, progress: Progress | None = None) -> Verification:
         """Recompute every hash and replay every entry, of one account or all, against what is stored.
 
-        Shares no rule with the code that wrote the entries. Reads one consistent picture.
+        Shares no rule with the code that wrote the entries. Reads one consistent picture. `progress` is told
+        how many entries are done.
         """
         self._guard()
         checkpoints = list(every_checkpoint(self._store))  # before the picture is taken, so that it has them
         with self._store.scan(account) as scan:
-            return audit.verify(scan, checkpoints)
+            return audit.verify(CountedScan(scan, progress), checkpoints)
 
     def reconcile(
         self,
@@ -118,8 +120,8 @@ class Reader(Exchange):
     ) -> list[Finding]:
         """What a person should look at, of one account or all: overdue and stuck holds, late charges, debts.
 
-        Late charges are listed from `since` on, everything else while it lasts. Reads one consistent picture
-        and every entry in it.
+        Late and short charges are listed from `since` on, everything else while it lasts. Reads one
+        consistent picture of all accounts, holds and notices.
         """
         self._guard()
         now = self._store.read(Touch(())).now

@@ -28,9 +28,9 @@ from ledger_fortress.answers import (
     Replayed,
     first_answer,
 )
+from ledger_fortress.checks import SETTLE
 from ledger_fortress.commands import NEVER, Charge, Command, Grant, OpenAccount
 from ledger_fortress.entries import GENESIS, Entry, canonical, notices_of
-from ledger_fortress.packing import SETTLE
 from ledger_fortress.state import CLOSED, OPEN, REWOUND, Account, Hold, Member
 
 from .cases import Case, Denial, Policy, Ruling, View

@@ -145,13 +145,20 @@ def refundable(slices: tuple[Slice, ...], spent: int, amount: int) -> list[Slice
 
 
 def put_back(
-    buckets: list[Bucket], parts: list[Slice], version: int, now: int, life: int, legs: list[Leg]
+    buckets: list[Bucket],
+    parts: list[Slice],
+    version: int,
+    now: int,
+    life: int,
+    legs: list[Leg],
+    waiting: tuple[int, int] = (OWED, 0),
 ) -> tuple[list[Bucket], int]:
     """Return spent slices to their buckets, making again those that are gone.
 
     A slice of an expired bucket gets a new one of the same priority and source that lives for `life`, and so
-    does one that was owed, unless it says how long it lives; slices alike share one. Returns the new buckets
-    and how much of it all became available: what goes back to a bucket that still waits does not.
+    does one that was owed, unless it says how long it lives; slices alike share one. `waiting` is a bucket
+    that had not begun when it was emptied, and when it does. Returns the new buckets and how much of it all
+    became available: what goes back to a bucket that still waits does not.
     """
     fresh: dict[tuple[int, int, str | None], Bucket] = {}
     came = 0
@@ -167,11 +174,12 @@ def put_back(
             came += amount
             continue
         place = _find(buckets, number)
-        waits = place is not None and buckets[place].effective
+        begins = waiting[1] if number == waiting[0] and waiting[1] > now else 0
+        waits = begins if place is None else buckets[place].effective
         legs.append(("plan" if waits else "add", number, amount))
         came += 0 if waits else amount
         if place is None:
-            insort(buckets, Bucket(priority, expires, number, source, 0, amount, 0))
+            insort(buckets, Bucket(priority, expires, number, source, begins, amount, 0))
         else:
             bucket = buckets[place]
             buckets[place] = bucket._replace(available=bucket.available + amount)

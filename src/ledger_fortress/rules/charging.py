@@ -61,14 +61,21 @@ def refund(case: Case, command: Refund) -> Ruling | Denial:
     return ruling._replace(hold=refunded, member=counted(case, hold, 0, -amount))
 
 
-def returned(case: Case, kind: str, hold: Hold, parts: list[Slice], amount: int) -> Ruling | Denial:
+def returned(
+    case: Case,
+    kind: str,
+    hold: Hold,
+    parts: list[Slice],
+    amount: int,
+    waiting: tuple[int, int] = (OWED, 0),
+) -> Ruling | Denial:
     """Put slices that were taken back where they came from, debt first."""
     account, now = case.account, case.now
     buckets = list(account.buckets)
     if outstanding(buckets) + amount > LIMIT:
         return Denial(Reason.BALANCE_LIMIT, amount)
     legs: list[Leg] = []
-    fresh, came = put_back(buckets, parts, account.version + 1, now, case.policy.refund_life, legs)
+    fresh, came = put_back(buckets, parts, account.version + 1, now, case.policy.refund_life, legs, waiting)
     if len(buckets) > MAX_BUCKETS:
         return Denial(Reason.TOO_MANY_BUCKETS, amount)
     paid = repay(buckets, account.debt, legs)
@@ -78,6 +85,8 @@ def returned(case: Case, kind: str, hold: Hold, parts: list[Slice], amount: int)
     due = min(
         [account.due, *(part.expires for part in parts if part.expires > now), *(b.expires for b in fresh)]
     )
+    if waiting[1] > now:
+        due = min(due, waiting[1])
     deltas = (came - paid, 0, -paid)
     after, entry = post(
         account, case.origin, kind, hold.key, now, amount, deltas, canonical(body), tuple(buckets), due

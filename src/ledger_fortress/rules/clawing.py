@@ -53,8 +53,9 @@ def dispute(case: Case, command: Dispute) -> Ruling | Denial:
         return taken
     ruling, slices = taken
     account, now, amount = ruling.account, case.now, command.amount
+    begins = json.loads(ruling.entry.body).get("effective", now)
     row = Hold(
-        account.account, command.key, DISPUTED, now, "report", account.version, now, amount, amount, 0,
+        account.account, command.key, DISPUTED, begins, "report", account.version, now, amount, amount, 0,
         None, 0, slices,
     )  # fmt: skip
     return ruling._replace(hold=row)
@@ -64,7 +65,9 @@ def dispute_won(case: Case, command: DisputeWon) -> Ruling | Denial:
     row = case.hold
     if row is None or row.state != DISPUTED:
         return _undecidable(row)
-    ruling = returned(case, "dispute_won", row, refundable(row.slices, row.charged, row.charged), row.charged)
+    parts = refundable(row.slices, row.charged, row.charged)
+    waiting = row.slices[0].bucket, row.deadline  # only the disputed grant's own bucket may not have begun
+    ruling = returned(case, "dispute_won", row, parts, row.charged, waiting)
     if isinstance(ruling, Denial):
         return ruling
     return ruling._replace(hold=row._replace(state=WON, refunded=row.charged))
@@ -107,6 +110,9 @@ def _take(
     body: dict[str, Any] = {"legs": legs}
     if command.grant is not None:
         body["grant"] = command.grant
+    begins = [bucket.effective for bucket in account.buckets if slices and bucket.id == slices[0].bucket]
+    if begins and begins[0]:
+        body["effective"] = begins[0]
     after, entry = post(
         account, case.origin, kind, name, case.now, amount, (-taken, 0, owed), canonical(body), tuple(buckets)
     )

@@ -8,9 +8,9 @@ cached between transactions.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any, Final, NoReturn, Self, TypeVar
+from typing import Any, Final, NoReturn, TypeVar
 
 import psycopg
 from psycopg import errors
@@ -21,6 +21,7 @@ from ledger_fortress.protocol import Changes, Decide, Loaded, Touch
 from ledger_fortress.state import Account, Hold, Member
 
 from .base import Clock
+from .postgres_clock import ServerClock
 from .postgres_joined import JoinedStore
 from .postgres_pool import BUSY_SECONDS, Connection, Pool, brief, without_password
 from .postgres_reads import Questions
@@ -37,11 +38,11 @@ _HERE_NO_LONGER: Final = (errors.ReadOnlySqlTransaction,)  # after a failover: t
 
 
 class PostgresStore(Questions):
-    """The ledger in the database at `url`, a libpq URL.
+    """The ledger in the database at `url`: `postgresql://user@host/database?…`, with any of libpq's options.
 
     To keep the tables in a schema of their own, put it on the search path:
     `?options=-csearch_path%3Dcredits`. The pool opens up to `pool_size` connections per process, lazily.
-    `clock` replaces the server's clock, and `factory` the connection class, both for tests.
+    `clock` replaces the server's clock, for tests.
     """
 
     def __init__(
@@ -51,10 +52,9 @@ class PostgresStore(Questions):
         clock: Clock | None = None,
         migrate: bool = False,
         pool_size: int = 8,
-        factory: type[Connection] = psycopg.Connection,
     ) -> None:
-        self._clock = clock
-        self._pool = Pool(url, pool_size, factory)
+        self._clock = ServerClock(clock)
+        self._pool = Pool(url, pool_size)
         self._where = self._pool.where
         try:
             with self._pool.connection() as connection:
@@ -65,11 +65,6 @@ class PostgresStore(Questions):
         except BaseException:
             self.close()
             raise
-
-    @classmethod
-    def from_url(cls, url: str, *, clock: Clock | None = None, migrate: bool = False) -> Self:
-        """`postgresql://user@host/database`, with any of libpq's options after a question mark."""
-        return cls(url, clock=clock, migrate=migrate)
 
     def within(self, connection: Any) -> JoinedStore:
         """The same ledger inside the caller's transaction. See `Ledger.within`."""
@@ -130,7 +125,9 @@ class PostgresStore(Questions):
             session = Session(connection)
             try:
                 session.run("begin_reading")
-                yield _Picture(session, account)
+                picture = _Picture(session, account)
+                yield picture
+                picture.close()
                 session.run("rollback")
             except BaseException as error:
                 _clean_up(connection, error)
@@ -192,7 +189,7 @@ class PostgresStore(Questions):
 
 def _lost(connection: Connection, error: psycopg.Error) -> bool:
     """Whether the error ended the connection, so that an answer may be on its way for ever."""
-    unsaid = isinstance(error, psycopg.OperationalError) and error.sqlstate is None
+    unsaid = isinstance(error, psycopg.OperationalError | psycopg.InterfaceError) and error.sqlstate is None
     return connection.closed or unsaid or isinstance(error, _ENDED)
 
 
@@ -215,6 +212,12 @@ class _Picture:
         self._session = session
         self._suffix = "" if account is None else "_of"
         self._values = () if account is None else (account,)
+        self._streams: list[Generator[Row, None, None]] = []
+
+    def close(self) -> None:
+        """End what was not read to its end: the connection is somebody else's from now on."""
+        for stream in self._streams:
+            stream.close()
 
     def entries(self) -> Iterable[Entry]:
         return map(Entry._make, self._rows("scan_entries"))
@@ -235,4 +238,5 @@ class _Picture:
         return map(Notice._make, self._rows("scan_notices"))
 
     def _rows(self, name: str) -> Iterable[Row]:
-        return self._session.stream(name + self._suffix, *self._values)
+        self._streams.append(self._session.stream(name + self._suffix, *self._values))
+        return self._streams[-1]

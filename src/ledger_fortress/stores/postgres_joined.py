@@ -20,7 +20,7 @@ from psycopg.pq import TransactionStatus
 from ledger_fortress.errors import LedgerError, StoreBusy, StoreUnavailable
 from ledger_fortress.protocol import Changes, Decide, Loaded, Scan, Touch
 
-from .base import Clock
+from .postgres_clock import ServerClock
 from .postgres_pool import Connection, brief
 from .postgres_reads import Questions
 from .postgres_rows import Loading, Row, Session, save
@@ -31,34 +31,31 @@ _LOOKS: Final = 20
 class JoinedStore(Questions):
     """A ledger store on the caller's connection, for one transaction or several after each other."""
 
-    def __init__(self, connection: Any, clock: Clock | None) -> None:
+    def __init__(self, connection: Any, clock: ServerClock) -> None:
         self._given = connection
         self._clock = clock
         _psycopg_connection(connection)
 
     def transact(self, touch: Touch, decide: Decide) -> Changes:
-        with self._step() as session:
-            settings = session.run("settings").fetchall()[0]
-            if settings[0] != "read committed":
+        with self._step() as (session, level):
+            if level != "read committed":
                 raise LedgerError(
-                    f"the transaction runs at {settings[0]}: a ledger joins READ COMMITTED transactions "
+                    f"the transaction runs at {level}: a ledger joins READ COMMITTED transactions "
                     "only, because it must see what was committed while it waited for a lock"
                 )
             loading = Loading(session, touch, self._clock)
             with session.pipeline():
-                session.run("pin")
                 loading.lock()
                 loading.ask()
             changes = decide(loading.answer())
             with session.pipeline():
                 save(session, changes, loading.unmade)
-                session.run("unpin", *settings[1:])
             return changes
 
     def read(self, touch: Touch) -> Loaded:
         """Under READ COMMITTED each statement has a picture of its own: read until nothing came between."""
         for _ in range(_LOOKS):
-            with self._step() as session:
+            with self._step() as (session, _):
                 loading = Loading(session, touch, self._clock)
                 with session.pipeline():
                     loading.look()
@@ -77,27 +74,33 @@ class JoinedStore(Questions):
         """The connection is the caller's."""
 
     def _ask(self, name: str, *values: Any) -> list[Row]:
-        with self._step() as session:
+        with self._step() as (session, _):
             return session.run(name, *values).fetchall()
 
     _change = _ask
 
     @contextmanager
-    def _step(self) -> Iterator[Session]:
-        """A savepoint in the caller's transaction, undone if anything is raised."""
+    def _step(self) -> Iterator[tuple[Session, str]]:
+        """A savepoint in the caller's transaction, undone if anything is raised; and its isolation level."""
         connection = _psycopg_connection(self._given)
         _check_in_transaction(connection)
         session = Session(connection)
         try:
-            session.run("savepoint")
+            with session.pipeline():
+                asked = session.run("settings")
+                session.run("savepoint")
+                session.run("pin")
+            level, *settings = asked.fetchall()[0]
             try:
-                yield session
+                yield session, level
             except BaseException:
                 if not connection.closed:
                     session.run("undo")
                     session.run("release")
                 raise
-            session.run("release")
+            with session.pipeline():
+                session.run("unpin", *settings)
+                session.run("release")
         except psycopg.Error as error:
             raise StoreUnavailable(
                 f"a step in the caller's transaction failed ({brief(error)}); the transaction is as it was "

@@ -45,14 +45,13 @@ _abandoned: list[object] = []  # the parent's connections, in a child: kept, so 
 class Pool:
     """At most `size` connections, used last in, first out."""
 
-    def __init__(self, url: str, size: int, factory: type[Connection] = psycopg.Connection) -> None:
+    def __init__(self, url: str, size: int) -> None:
         try:
             given = conninfo_to_dict(url)
         except psycopg.ProgrammingError as error:
             raise ValueError(f"this is not a PostgreSQL URL ({error}): {without_password(url)}") from error
         self._conninfo = make_conninfo(url, **{k: v for k, v in _DEFAULTS.items() if k not in given})
         self._size = size
-        self._factory = factory
         self.where = f"PostgreSQL database {without_password(url)}"
         self._start()
         _pools.add(self)
@@ -112,7 +111,7 @@ class Pool:
 
     def _connect(self) -> Connection:
         try:
-            return self._factory.connect(self._conninfo, autocommit=True)
+            return psycopg.connect(self._conninfo, autocommit=True)
         except psycopg.OperationalError as error:
             raise StoreUnavailable(f"{self.where} cannot be reached ({brief(error)})") from error
 

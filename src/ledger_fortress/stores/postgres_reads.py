@@ -8,14 +8,14 @@ from typing import Any
 from ledger_fortress.entries import Entry, Notice
 from ledger_fortress.state import Checkpoint, Hold
 
-from .base import Clock, now_micros
+from .postgres_clock import ServerClock
 from .postgres_rows import Row, columns, hold_of, notices_name, texts
 
 
 class Questions:
     """Reads and small writes of one statement; `_ask` and `_change` run it."""
 
-    _clock: Clock | None
+    _clock: ServerClock
 
     def _ask(self, name: str, *values: Any) -> list[Row]:
         """Run a statement that reads."""
@@ -24,6 +24,12 @@ class Questions:
     def _change(self, name: str, *values: Any) -> list[Row]:
         """Run a statement that writes, and commit it where that is ours to do."""
         raise NotImplementedError
+
+    def _said(self) -> int:
+        return int(self._ask("now")[0][0]) if self._clock.asks else 0
+
+    def trust_clock(self) -> bool:
+        return self._clock.trust(self._said())
 
     def entries(self, account: str, after: int, limit: int) -> list[Entry]:
         return list(map(Entry._make, self._ask("entries_after", account, after, limit)))
@@ -36,7 +42,7 @@ class Questions:
         return [row[0] for row in self._ask("accounts_after", after, limit)]
 
     def due(self, limit: int) -> list[str]:
-        now = now_micros(self._clock) if self._clock else None
+        now = self._clock.now(self._said())
         return [row[0] for row in self._ask("due_accounts", now, limit)]
 
     def notices(self, account: str | None, kinds: tuple[str, ...], pending: bool, limit: int) -> list[Notice]:

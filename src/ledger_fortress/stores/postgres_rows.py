@@ -8,9 +8,9 @@ while the tables were new must not become a scan of all of them a million entrie
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from itertools import product
+from itertools import count, product
 from typing import Any, Final
 
 import psycopg
@@ -32,7 +32,7 @@ from ledger_fortress.state import (
     unpack_terms,
 )
 
-from .base import Clock, now_micros
+from .postgres_clock import ServerClock
 from .postgres_pool import Connection
 from .sql import queries
 
@@ -61,6 +61,9 @@ for _some in product(*(("", name) for name in _CONDITIONS)):
     )
 
 
+_serial: Final = count(1)
+
+
 class Session:
     """A connection, with the named statements."""
 
@@ -76,9 +79,10 @@ class Session:
         """Statements in it share one round trip. An error in one skips those after it."""
         return self.connection.pipeline() if psycopg.Pipeline.is_supported() else nullcontext()
 
-    def stream(self, name: str, *values: Any) -> Iterable[Row]:
-        """The rows of a long answer, fetched in parts."""
-        with psycopg.ServerCursor(self.connection, "ledger_fortress", row_factory=tuple_row) as cursor:
+    def stream(self, name: str, *values: Any) -> Generator[Row, None, None]:
+        """The rows of a long answer, fetched in parts; close it before the transaction ends."""
+        own = f"ledger_fortress_{next(_serial)}"
+        with psycopg.ServerCursor(self.connection, own, row_factory=tuple_row) as cursor:
             cursor.itersize = 2_000
             cursor.execute(_SQL[name], values or None, binary=True)
             yield from cursor
@@ -92,7 +96,7 @@ class Loading:
     began, and one that began before the wait was over would see what was there before the wait.
     """
 
-    def __init__(self, session: Session, touch: Touch, clock: Clock | None) -> None:
+    def __init__(self, session: Session, touch: Touch, clock: ServerClock) -> None:
         self.unmade: list[str] = []
         self._session = session
         self._touch = touch
@@ -112,7 +116,7 @@ class Loading:
     def ask(self) -> None:
         """Everything else that can be named before the first answers are there."""
         run, touch = self._session.run, self._touch
-        self._now = None if self._clock else run("now")
+        self._now = run("now") if self._clock.asks else None
         self._entries = run("load_keys", *pairs(touch.keys)) if touch.keys else None
         self._holds = run("load_holds", *pairs(touch.holds)) if touch.holds else None
         self._found_members = run("load_members", *pairs(touch.members)) if touch.members else None
@@ -120,8 +124,7 @@ class Loading:
 
     def answer(self) -> Loaded:
         """What was found, after asking for what only the first answers could name."""
-        now = now_micros(self._clock) if self._now is None else self._now.fetchall()[0][0]
-        loaded = Loaded(now)
+        loaded = Loaded(self._clock.now(self._now.fetchall()[0][0] if self._now else 0))
         for row in self._accounts:
             account = account_of(row)
             if account.version:

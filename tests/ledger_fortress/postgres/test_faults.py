@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -10,19 +11,27 @@ import pytest
 
 from ledger_fortress import Ledger, StoreBusy, StoreUnavailable
 from ledger_fortress.protocol import Changes, Loaded, Touch
-from ledger_fortress.stores import postgres, postgres_pool
+from ledger_fortress.stores import base, postgres, postgres_pool
 from ledger_fortress.stores.postgres import PostgresStore
 from tests.ledger_fortress.postgres.test_sessions import wait_until_waiting
 from tests.services import PostgresServer
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    for _ in range(3_000):
+        if condition():
+            return
+        time.sleep(0.01)
+    raise AssertionError("waited in vain for half a minute")
 
 
 def test_a_crash_of_the_server_loses_nothing_acknowledged(server: PostgresServer, url: str) -> None:
     """`pg_ctl stop -m immediate` in full traffic: every answer that was given still stands afterwards."""
     stop = threading.Event()
     told: list[StoreUnavailable] = []
+    acknowledged: list[str] = []
 
-    def write(worker: int) -> list[str]:
-        acknowledged = []
+    def write(worker: int) -> None:
         with Ledger.open(url) as ledger:
             number = 0
             while not stop.is_set():
@@ -33,25 +42,25 @@ def test_a_crash_of_the_server_loses_nothing_acknowledged(server: PostgresServer
                     acknowledged.append(key)
                 except StoreUnavailable as error:
                     told.append(error)
-        return acknowledged
 
     with Ledger.open(url) as ledger, ThreadPoolExecutor(3) as pool:
         ledger.grant("a", 10_000, key="in", create=True)
         jobs = [pool.submit(write, worker) for worker in range(3)]
         try:
-            time.sleep(0.3)
+            wait_for(lambda: len(acknowledged) > 60)
             server.stop("immediate")
+            wait_for(lambda: bool(told))
             with pytest.raises(StoreUnavailable, match="cannot be reached") as down:
                 ledger.reserve("a", 1, key="while it is down")
             assert not down.value.maybe_applied
             server.start()
             assert not ledger.reserve("a", 1, key="at once").replayed
-            time.sleep(0.2)
+            enough = len(acknowledged) + 20
+            wait_for(lambda: len(acknowledged) > enough)
         finally:
             stop.set()
-        acknowledged = [key for job in jobs for key in job.result(30)]
-        assert told
-        assert len(acknowledged) > 50
+        for job in jobs:
+            job.result(30)
         held = {hold.key for hold in ledger.open_holds("a")}
         assert held >= {*acknowledged, "at once"}
         assert "while it is down" not in held
@@ -216,4 +225,42 @@ def test_the_clock_is_the_servers(server: PostgresServer, url: str) -> None:
         entries = ledger.statement("a").entries
         assert [entry.at for entry in entries] == sorted(entry.at for entry in entries)
         assert entries[-1].at > now() + 3_000_000_000
+        assert ledger.verify().ok
+
+
+def test_a_picture_that_is_left_half_read(url: str) -> None:
+    """Two readings at once, neither finished: the connection is clean for the next who gets it."""
+    store = PostgresStore(url, pool_size=1)
+    ledger = Ledger(store)
+    ledger.grant("a", 1, key="in", create=True)
+    with store.scan() as scan:
+        one, two = iter(scan.entries()), iter(scan.entries())
+        assert next(one) == next(two)
+        assert [account.account for account in scan.accounts()] == ["a"]
+    assert ledger.verify().ok
+    assert not ledger.reserve("a", 1, key="h").replayed
+    del one, two
+    assert ledger.balance("a").held.micros == 1_000_000
+    ledger.close()
+
+
+def test_a_clock_that_jumps_forward(
+    server: PostgresServer, url: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Two hours in no time: holds do not run out by that until somebody has looked and says so."""
+    count = 10_000.0
+    monkeypatch.setattr(base.SteadyClock.__init__, "__defaults__", (time.time, lambda: count))
+    with Ledger.open(url) as ledger:
+        ledger.grant("a", 10, key="in", create=True)
+        ledger.reserve("a", 3, key="h", timeout=900)
+        before = ledger._store.read(Touch(())).now
+        count -= 7_200  # seen from here, the server is now two hours ahead
+        assert ledger._store.read(Touch(())).now < before - 7_100_000_000
+        assert "jumped forward by 7200 seconds" in caplog.text
+        ledger.reserve("a", 3, key="h2", timeout=900)
+        assert ledger.sweep() == 0
+        assert ledger.balance("a").held.micros == 6_000_000
+        assert ledger.trust_clock()
+        assert not ledger.trust_clock()
+        assert ledger._store.read(Touch(())).now > before
         assert ledger.verify().ok

@@ -165,11 +165,12 @@ def test_every_verb_leaves_the_same_rows(
     )
     assert len(kinds) > 18
     assert ours[4], "no member was ever set"
-    compare_notices(stores, clock)
+    compare_notices(stores)
+    compare_seals(stores)
     stores[1].close()
 
 
-def compare_notices(stores: list[LedgerStore], clock: FakeClock) -> None:
+def compare_notices(stores: list[LedgerStore]) -> None:
     """Every filter, and what acknowledging changes."""
     every = stores[0].notices(None, (), False, 10_000)
     assert len(every) > 5
@@ -183,3 +184,18 @@ def compare_notices(stores: list[LedgerStore], clock: FakeClock) -> None:
                 for limit in (3, 10_000):
                     found = [store.notices(account, kinds, pending, limit) for store in stores]
                     assert found[0] == found[1]
+
+
+def compare_seals(stores: list[LedgerStore]) -> None:
+    ledgers = [Ledger(store) for store in stores]
+    for turn in range(3):
+        assert ledgers[0].seal() == ledgers[1].seal()
+        for ledger in ledgers:
+            ledger.grant("a", 1, key=f"after seal {turn}")
+    for after, limit in ((0, 10), (1, 1), (3, 10)):
+        assert stores[0].checkpoints(after, limit) == stores[1].checkpoints(after, limit)
+    last = stores[1].last_checkpoint()
+    assert last is not None
+    assert last == stores[0].last_checkpoint()
+    assert not stores[1].add_checkpoint(last._replace(hash=b"x" * 32))
+    assert stores[1].last_checkpoint() == last

@@ -13,7 +13,7 @@ from tests.services import PostgresServer
 
 C = 1_000_000
 ACCOUNTS = 100
-TABLES = ("ledger_account", "ledger_entry", "ledger_hold", "ledger_note")
+TABLES = ("ledger_account", "ledger_entry", "ledger_hold", "ledger_note", "ledger_member", "ledger_notice")
 
 
 def grow(ledger: AnyLedger, pairs: int) -> None:
@@ -41,6 +41,13 @@ def use(ledger: AnyLedger) -> None:
     ledger.hold("acct_001", "h")
     ledger.open_holds("acct_001")
     ledger.statement("acct_003", after=5, limit=20)
+    ledger.set_member("acct_004", "ann", 5, key="ann")
+    ledger.reserve("acct_004", 1, key="hers", member="ann")
+    ledger.charge("acct_004", "hers")
+    for kinds in ((), ("alert",)):
+        for notice in ledger._store.notices(None, kinds, True, 10):
+            assert ledger._store.acknowledge([notice[:3]]) == 1
+    ledger._store.notices("acct_005", (), False, 10)
     ledger.accounts("acct_050", 10)
 
 

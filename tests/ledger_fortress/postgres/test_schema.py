@@ -130,6 +130,8 @@ def test_the_schema_repeats_the_laws(server: PostgresServer, url: str) -> None:
             "UPDATE ledger_account SET status = 'odd'",
             "UPDATE ledger_notice SET body = ''",
             "DELETE FROM ledger_notice",
+            "DELETE FROM ledger_checkpoint",
+            "UPDATE ledger_checkpoint SET at = 1",
         ):
             with pytest.raises(refused):
                 raw.execute(statement.encode())

@@ -171,8 +171,7 @@ SELECT account FROM ledger_account WHERE account > %s AND version > 0 ORDER BY a
 
 -- name: due_accounts
 SELECT account FROM ledger_account
-WHERE due <= coalesce(%s::bigint, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint)
-      AND due < 9007199254740991
+WHERE due <= %s AND due < 9007199254740991
 ORDER BY due, account LIMIT %s;
 
 -- name: scan_entries
@@ -254,11 +253,13 @@ WHERE ledger_notice.account = wanted.account AND ledger_notice.version = wanted.
 RETURNING 1;
 
 -- name: checkpoints_after
-SELECT number, at, accounts, prev_hash, hash FROM ledger_checkpoint WHERE number > %s ORDER BY number LIMIT %s;
+SELECT number, at, accounts, prev_hash, hash, heads
+FROM ledger_checkpoint WHERE number > %s ORDER BY number LIMIT %s;
 
 -- name: last_checkpoint
-SELECT number, at, accounts, prev_hash, hash FROM ledger_checkpoint ORDER BY number DESC LIMIT 1;
+SELECT number, at, accounts, prev_hash, hash, heads
+FROM ledger_checkpoint ORDER BY number DESC LIMIT 1;
 
 -- name: add_checkpoint
-INSERT INTO ledger_checkpoint (number, at, accounts, prev_hash, hash) VALUES (%s, %s, %s, %s, %s)
+INSERT INTO ledger_checkpoint (number, at, accounts, prev_hash, hash, heads) VALUES (%s, %s, %s, %s, %s, %s)
 ON CONFLICT (number) DO NOTHING RETURNING 1;

@@ -146,7 +146,11 @@ CREATE TABLE ledger_checkpoint (
     at bigint NOT NULL,
     accounts bigint NOT NULL,
     prev_hash bytea NOT NULL CHECK (octet_length(prev_hash) = 32),
-    hash bytea NOT NULL CHECK (octet_length(hash) = 32)
+    hash bytea NOT NULL CHECK (octet_length(hash) = 32),
+    heads text COLLATE "C" NOT NULL
 );
+
+CREATE TRIGGER ledger_checkpoint_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON ledger_checkpoint
+FOR EACH STATEMENT EXECUTE FUNCTION ledger_append_only();
 
 INSERT INTO ledger_meta (name, value) VALUES ('schema', '1');
