@@ -18,7 +18,7 @@ WRITES = ("INSERT", "UPDATE", "DELETE")
 SETTINGS = (
     "journal_mode = WAL",
     "synchronous = FULL",
-    "wal_autocheckpoint = 4000",
+    "wal_autocheckpoint = 10000",
     "cache_size = -16384",
 )
 

@@ -10,7 +10,7 @@ Nothing is remembered between two calls: a ledger that trusts its memory over it
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from itertools import accumulate
+from itertools import chain, islice
 from typing import Final
 
 from .answers import Answer, Applied, Reason, Refusal, Replayed
@@ -109,7 +109,14 @@ class Work:
             tuple(self._notes),
             tuple(answers),
             tuple(self._members.values()),
-            tuple([notice for entry in self._entries for notice in notices_of(entry)]),
+            tuple(
+                [
+                    notice
+                    for entry in self._entries
+                    if '"notices":' in entry.body
+                    for notice in notices_of(entry)
+                ]
+            ),
         )
 
 
@@ -124,13 +131,15 @@ def touch_of(commands: Iterable[Command]) -> Touch:
         account = command.account
         accounts[account] = None
         keys.append((account, command.key))
-        keys.extend([(account, key) for key in command.also])
+        for key in command.also:
+            keys.append((account, key))
         if command.to is not None:
             accounts[command.to] = None
         if command.member is not None:
             members[account, command.member] = None
-        if command.about is not None:
-            holds[account, command.about] = None
+        about = command.about
+        if about is not None:
+            holds[account, about] = None
         if command.seen is not None:
             marks.append((command.seen.account, command.seen.version))
     return Touch(tuple(accounts), tuple(keys), tuple(holds), tuple(marks), tuple(members))
@@ -158,25 +167,20 @@ def run_group(
     store: LedgerStore, jobs: Sequence[tuple[Sequence[Item], Policy]]
 ) -> list[list[Answer | Failure]]:
     """Apply the items of several callers in one commit; each caller's answers, in order."""
-    commands = flatten([item for items, _ in jobs for item in items])
-    if not commands:
+    flat = [flatten(items) for items, _ in jobs]
+    if not any(flat):
         return [[] for _ in jobs]
-    sizes: list[int] = []
 
     def decide_all(loaded: Loaded) -> Changes:
         work = Work(loaded)
         answers: list[Answer | Failure] = []
-        sizes.clear()
         for items, policy in jobs:
-            before = len(answers)
             for item in items:
                 work = _decide_one(work, item, policy, answers)
-            sizes.append(len(answers) - before)
         return work.changes(answers)
 
-    answers = store.transact(touch_of(commands), decide_all).answers
-    ends = list(accumulate(sizes))
-    return [list(answers[end - size : end]) for end, size in zip(ends, sizes, strict=True)]
+    given = iter(store.transact(touch_of(chain.from_iterable(flat)), decide_all).answers)
+    return [list(islice(given, len(commands))) for commands in flat]
 
 
 def _decide_one(work: Work, item: Item, policy: Policy, answers: list[Answer | Failure]) -> Work:

@@ -46,7 +46,9 @@ class People:
         if kind == "reserve":
             self._reserve(entry, body, parts)
         elif kind == "dispute":
-            self._begin(entry, Hold(entry.amount, body.get("effective", entry.at), "disputed", parts)).charged = entry.amount
+            self._begin(
+                entry, Hold(entry.amount, body.get("effective", entry.at), "disputed", parts)
+            ).charged = entry.amount
         elif kind in ENDS:
             self._end(entry, body, parts)
         elif kind == "extend":

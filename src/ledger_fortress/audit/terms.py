@@ -9,7 +9,6 @@ from ledger_fortress.state import Alert, Roll, Terms
 
 from .moves import Wrong
 
-
 _SILENT: Final = frozenset({"reserve", "charge", "release"})
 _ODD: Final = frozenset({"notices", "late", "asked"})
 """The usual entry promises nothing and tells nobody: none of these fields, and no alert that watches."""

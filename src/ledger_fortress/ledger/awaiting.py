@@ -7,7 +7,7 @@ commit. A coroutine that is cancelled abandons its answer; its command goes on.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -24,18 +24,42 @@ async def commit(writer: Writer, items: Sequence[Item], policy: Policy) -> list[
     job = _Awaited(items, policy, asyncio.get_running_loop())
     if not job.size:
         return []
-    room = asyncio.Event()
-    if not writer.offer(job, lambda: _call(job.loop, room.set)):
-        try:
-            async with asyncio.timeout(ROOM_SECONDS):
-                await room.wait()
-                while not writer.offer(job, lambda: _call(job.loop, room.set)):
-                    room.clear()
-                    await room.wait()
-        except TimeoutError:
-            raise no_room() from None
+    room = _Room(job.loop)
+    if not writer.offer(job, room.appear):
+        await room.wait(lambda: writer.offer(job, room.appear))
     await job.future
     return job.result()
+
+
+class _Room:
+    """Waits for room in the writer's queue."""
+
+    __slots__ = ("_event", "_loop")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._event: asyncio.Event | None = None
+
+    def appear(self) -> None:
+        """There is room. Called from the writer's thread."""
+        _call(self._loop, self._tell)
+
+    def _tell(self) -> None:
+        if self._event is not None:
+            self._event.set()
+
+    async def wait(self, offer: Callable[[], bool]) -> None:
+        """Offer again whenever there is room, until it is taken or the time is over."""
+        self._event = asyncio.Event()
+        try:
+            async with asyncio.timeout(ROOM_SECONDS):
+                while True:
+                    await self._event.wait()
+                    self._event.clear()
+                    if offer():
+                        return
+        except TimeoutError:
+            raise no_room() from None
 
 
 class _Awaited(Job):
