@@ -200,6 +200,8 @@ def save(session: Session, changes: Changes, unmade: Iterable[str]) -> None:
     if changes.entries:
         run("insert_entries", *columns("tntttnnnnnnnntbtbbb", changes.entries))
     if changes.notes:
+        if any("\0" in note.text for note in changes.notes):
+            raise ValueError("PostgreSQL keeps no NUL character (U+0000): leave it out of the note")
         run("insert_notes", *columns("tnbt", changes.notes))
     if changes.members:
         run("save_members", *columns("ttnnnnnn", changes.members))

@@ -107,6 +107,8 @@ class Question(Script):
         names = dict.fromkeys((*touch.accounts, *(pair[0] for part in pairs for pair in part)))
         if len(names) > MAX_ACCOUNTS:
             raise ValueError(_too_many(len(names), MAX_ACCOUNTS, "accounts"))
+        if len(touch.keys) > 2 * MAX_COMMANDS:  # a command looks at two keys at most
+            raise ValueError(_too_many(len(touch.keys), 2 * MAX_COMMANDS, "keys"))
         layout.one_shard(names)
         places = {name: place for place, name in enumerate(names, 1)}
         accounts = [{kind: self.key(layout.of(name, kind)) for kind in _LOADED} for name in names]

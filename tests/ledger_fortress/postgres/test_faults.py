@@ -10,7 +10,12 @@ import psycopg
 import pytest
 
 from ledger_fortress import Ledger, StoreBusy, StoreUnavailable
+from ledger_fortress.answers import Applied
+from ledger_fortress.commands import Reserve
+from ledger_fortress.engine import run
 from ledger_fortress.protocol import Changes, Loaded, Touch
+from ledger_fortress.rules import Policy
+from ledger_fortress.state import Account
 from ledger_fortress.stores import base, postgres, postgres_pool
 from ledger_fortress.stores.postgres import PostgresStore
 from tests.ledger_fortress.postgres.test_sessions import wait_until_waiting
@@ -182,16 +187,14 @@ def test_errors_leave_no_connection_behind(url: str) -> None:
         with pytest.raises(KeyError):
             store.transact(Touch(("a",)), fail)
         with pytest.raises(StoreUnavailable, match="an account was changed"):
-            store.transact(Touch(("a",)), lambda loaded: stale(url))
+            store.transact(Touch(("a",)), lambda loaded: stale())
         with pytest.raises(KeyError), store.scan():
             raise KeyError
     assert len(store._pool._idle) == 1
     store.close()
 
 
-def stale(url: str) -> Changes:
-    from ledger_fortress.state import Account
-
+def stale() -> Changes:
     account = Account("a", 9, b"h" * 32, 0, "open", 0, 0, 0, 0, ())
     return Changes(accounts=((account, 8),))
 
@@ -264,3 +267,31 @@ def test_a_clock_that_jumps_forward(
         assert not ledger.trust_clock()
         assert ledger._store.read(Touch(())).now > before
         assert ledger.verify().ok
+
+
+def test_more_callers_than_connections(url: str) -> None:
+    """Thirty-two threads and two connections: they wait for each other, and each is served."""
+    store = PostgresStore(url, pool_size=2)
+    ledger = Ledger(store)
+    ledger.grant("a", 100, key="in", create=True)
+
+    def work(worker: int) -> int:
+        for turn in range(3):
+            command = Reserve(account="a", key=f"w{worker}t{turn}", amount=1_000_000, timeout=1_000_000)
+            assert isinstance(run(store, [command], Policy())[0], Applied)
+        return store.read(Touch(("a",))).accounts["a"].version
+
+    with ThreadPoolExecutor(32) as pool:
+        assert max(pool.map(work, range(32))) == 2 + 96
+    assert len(store._pool._idle) <= 2
+    assert ledger.verify().ok
+    ledger.close()
+
+
+def test_a_note_that_cannot_be_kept(url: str) -> None:
+    """It fails alone and for good: repeating it would help nobody."""
+    with Ledger.open(url) as ledger:
+        with pytest.raises(ValueError, match=r"no NUL character \(U\+0000\)"):
+            ledger.grant("a", 1, key="in", note="a\0b", create=True)
+        assert ledger.accounts() == []
+        ledger.grant("a", 1, key="in", note="a b", create=True)

@@ -228,7 +228,7 @@ MUTANTS = (
         "audit/books.py",
         "if e.prev_hash != books.head:",
         "if False:",
-        AUDIT,
+        ("proof/test_spliced.py",),
     ),
     Mutant(
         "the auditor does not look for missing entries",
@@ -250,7 +250,7 @@ MUTANTS = (
         "stores/memory.py",
         "        with self._lock:\n            changes = decide(self._load(touch))",
         "        if True:\n            changes = decide(self._load(touch))",
-        STORES + ("proof/test_linear.py",) * 4,
+        ("test_stores.py::TestMemory", "proof/test_linear.py"),
     ),
     Mutant(
         "SQLite: a changed account is overwritten",
@@ -260,11 +260,11 @@ MUTANTS = (
         (*STORES, "test_sqlite.py"),
     ),
     Mutant(
-        "SQLite: the key of a hold forgets the account",
+        "SQLite: a hold of another account is settled",
         "stores/sql/sqlite/queries.sql",
-        "FROM ledger_hold WHERE account = ? AND key = ?;",
-        "FROM ledger_hold WHERE ? <> '' AND key = ?;",
-        AGREE + MODEL,
+        "charged = ?, refunded = ? WHERE key = ? AND account = ?;",
+        "charged = ?, refunded = ? WHERE key = ? AND ? <> '';",
+        AGREE,
     ),
     Mutant(
         "SQLite: a refund is not kept",
@@ -299,7 +299,7 @@ MUTANTS = (
         "stores/sqlite.py",
         'connection.execute("BEGIN")\n                patiently',
         'connection.execute("SELECT 1")\n                patiently',
-        ("test_sqlite.py",),
+        ("proof/test_snapshots.py",),
     ),
     Mutant(
         "PostgreSQL: accounts are read without their lock",

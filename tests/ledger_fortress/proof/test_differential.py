@@ -70,6 +70,10 @@ class Words:
         owner = account if self.dice.random() < 0.95 else "b"
         return self.dice.choice(self.names[kind, owner][-6:])
 
+    def own(self, kind: str, account: str) -> str:
+        """A new name that other accounts have too: names belong to accounts."""
+        return f"{kind}{len(self.names[kind, account])}"
+
     def item(self) -> Item:
         choice = self.dice.random()
         if choice < 0.08 and self.past:
@@ -94,7 +98,7 @@ class Words:
 
     def grant(self, account: str, amount: int, now: int) -> Any:
         dice = self.dice
-        key = self.fresh("g")
+        key = self.own("grant", account)
         self.names["grant", account].append(key)
         effective = now + dice.randint(1, 30) * C if dice.random() < 0.2 else 0
         expires = (effective or now) + dice.randint(1, 60) * C if dice.random() < 0.6 else NEVER
@@ -116,7 +120,7 @@ class Words:
 
     def reserve(self, account: str, amount: int, now: int) -> Any:
         dice = self.dice
-        key = self.fresh("h") if dice.random() < 0.9 else self.name("hold", account)
+        key = self.own("hold", account) if dice.random() < 0.9 else self.name("hold", account)
         self.names["hold", account].append(key)
         how: Any = dice.choice(["release", "report"])
         member = dice.choice([None, None, "ann", "bob"])
@@ -131,7 +135,7 @@ class Words:
         return Charge(account=account, hold=self.name("hold", account), amount=some, on_missing=how)
 
     def dispute(self, account: str, amount: int, now: int) -> Any:
-        key = self.fresh("d")
+        key = self.own("dispute", account)
         self.names["dispute", account].append(key)
         grant = self.dice.choice([None, self.name("grant", account)])
         return Dispute(account=account, key=key, amount=amount, grant=grant)

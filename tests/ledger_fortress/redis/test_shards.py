@@ -126,6 +126,8 @@ def test_one_commit_is_bounded(url: str, server: RedisServer) -> None:
         store.read(Touch(tuple(many)))
     with pytest.raises(ValueError, match="at most 256 commands"):
         run(store, [grant("a", f"k{n}") for n in range(257)], Policy())
+    with pytest.raises(ValueError, match="at most 512 keys"):
+        run(store, [grant("a", f"k{n}") for n in range(513)], Policy())
     with pytest.raises(ValueError, match="at most 262144 bytes"):
         run(store, [grant("a", f"k{n}", note="x" * 2_000, salt=bytes(16)) for n in range(140)], Policy())
     assert store.accounts("", 9) == []
