@@ -72,7 +72,7 @@ Parts: TypeAlias = tuple[tuple[int, int], ...]
 
 def move(buckets: dict[int, Bucket], entry: Entry, body: dict[str, Any]) -> Parts:
     """Apply the legs of an entry to the buckets; returns what a hold or a dispute took, bucket by bucket."""
-    kind = entry.kind
+    kind, at = entry.kind, entry.at
     allowed, counted = KINDS[kind]
     available = held = debt = total = 0
     parts: list[tuple[int, int]] = []
