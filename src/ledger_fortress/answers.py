@@ -25,6 +25,7 @@ class Reason(StrEnum):
     UNKNOWN_ACCOUNT = "unknown_account"
     ACCOUNT_EXISTS = "account_exists"
     KEY_CONFLICT = "key_conflict"
+    KEY_TOO_OLD = "key_too_old"
     UNKNOWN_HOLD = "unknown_hold"
     HOLD_OPEN = "hold_open"
     HOLD_CHARGED = "hold_charged"
@@ -32,7 +33,17 @@ class Reason(StrEnum):
     HOLD_TIMED_OUT = "hold_timed_out"
     EXCEEDS_HOLD = "exceeds_hold"
     EXCEEDS_CHARGE = "exceeds_charge"
+    DISPUTE_OPEN = "dispute_open"
+    DISPUTE_WON = "dispute_won"
+    DISPUTE_LOST = "dispute_lost"
+    UNKNOWN_DISPUTE = "unknown_dispute"
+    UNKNOWN_GRANT = "unknown_grant"
+    UNKNOWN_TARGET = "unknown_target"
+    TARGET_CLOSED = "target_closed"
+    MEMBER_LIMIT = "member_limit"
+    EXCEEDS_GRANT = "exceeds_grant"
     GRANT_EXPIRED = "grant_expired"
+    TOO_MANY_ALERTS = "too_many_alerts"
     TOO_MANY_BUCKETS = "too_many_buckets"
     BALANCE_LIMIT = "balance_limit"
     STILL_HELD = "still_held"
@@ -41,14 +52,20 @@ class Reason(StrEnum):
 
 # Verdicts about balance, freeze or state are written down and final for their key. These are not: they say
 # that the command could not be judged at all, and the same command may be sent again with the same key.
-# EXCEEDS_HOLD belongs here because it names a mistake of the caller, and writing it under the hold's default
-# key would stand in the way of the right charge.
+# EXCEEDS_HOLD, EXCEEDS_GRANT and DISPUTE_OPEN belong here because they name a mistake of the caller, and
+# writing it down under a default key would stand in the way of the right command.
 UNRECORDED = frozenset(
     {
         Reason.UNKNOWN_ACCOUNT,
         Reason.UNKNOWN_HOLD,
+        Reason.UNKNOWN_DISPUTE,
+        Reason.UNKNOWN_GRANT,
+        Reason.UNKNOWN_TARGET,
         Reason.KEY_CONFLICT,
+        Reason.KEY_TOO_OLD,
         Reason.EXCEEDS_HOLD,
+        Reason.EXCEEDS_GRANT,
+        Reason.DISPUTE_OPEN,
         Reason.REWOUND,
         Reason.LINK_REFUSED,
     }

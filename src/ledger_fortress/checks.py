@@ -8,8 +8,12 @@ from typing import Final
 from .credits import LIMIT
 
 MAX_NAME: Final = 200
+SETTLE: Final = "/settle"
 MAX_NOTE: Final = 2_000
 MAX_INTERVAL: Final = 10 * 366 * 86_400 * 1_000_000
+MAX_PRIORITY: Final = 1_000_000
+NEVER: Final = LIMIT
+"""The instant that no clock reaches (in the year 2255): an expiry of `NEVER` means that there is none."""
 
 
 def or_null(text: str | None) -> str:
@@ -28,6 +32,11 @@ def check_key_given(verb: str, key: str) -> None:
         raise ValueError(f"{verb} needs a key of its own: there may be several for one hold")
 
 
+def check_room_to_settle(key: str) -> None:
+    if len(key) + len(SETTLE) > MAX_NAME:
+        raise ValueError(f"a hold's key has at most {MAX_NAME - len(SETTLE)} characters")
+
+
 def check_amount(amount: int, *, zero: bool = False) -> None:
     if type(amount) is not int:
         raise TypeError(f"a command's amount is an int of micro-credits, not {type(amount).__name__}")
@@ -36,11 +45,19 @@ def check_amount(amount: int, *, zero: bool = False) -> None:
         raise ValueError(f"amount must be from {least} to {LIMIT} micro-credits (2^53 - 1), got {amount}")
 
 
-def check_interval(timeout: int) -> None:
+def check_interval(timeout: int, what: str = "timeout", *, zero: bool = False) -> None:
     if type(timeout) is not int:
-        raise TypeError(f"a command's timeout is an int of microseconds, not {type(timeout).__name__}")
-    if not 0 < timeout <= MAX_INTERVAL:
-        raise ValueError(f"timeout must be more than 0 and at most ten years, got {timeout} microseconds")
+        raise TypeError(f"a command's {what} is an int of microseconds, not {type(timeout).__name__}")
+    if not (0 < timeout <= MAX_INTERVAL or (zero and timeout == 0)):
+        raise ValueError(f"{what} must be more than 0 and at most ten years, got {timeout} microseconds")
+
+
+def check_instants(effective: int, expires: int) -> None:
+    for what, instant in (("effective", effective), ("expires", expires)):
+        if type(instant) is not int or not 0 <= instant <= NEVER:
+            raise ValueError(f"{what} must be an instant from 1970 to 2255, got {instant!r}")
+    if effective >= expires:
+        raise ValueError("a grant must become effective before it expires")
 
 
 def check_note(note: str, salt: bytes | None) -> None:

@@ -10,15 +10,15 @@ Nothing is remembered between two calls: a ledger that trusts its memory over it
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import chain, islice
 from typing import Final
 
 from .answers import Answer, Applied, Reason, Refusal, Replayed
 from .commands import Command, Item, Linked
-from .entries import Entry, Note
+from .entries import Entry, Note, notices_of
 from .protocol import Changes, Failure, LedgerStore, Loaded, Touch
 from .rules import Decision, Policy, decide, refuse, sweep
-from .rules.cases import Denial
-from .state import Account, Due, Hold
+from .state import Account, Due, Hold, Member
 
 MAX_BATCH: Final = 4_096
 """More commands than this in one commit would keep every other writer waiting for tens of milliseconds."""
@@ -27,13 +27,15 @@ MAX_BATCH: Final = 4_096
 class Work:
     """What a batch has changed so far, over what was loaded: the view that `decide` sees."""
 
-    __slots__ = ("_accounts", "_entries", "_holds", "_loaded", "_notes", "_rows")
+    __slots__ = ("_accounts", "_entries", "_holds", "_loaded", "_members", "_notes", "_rows", "now")
 
     def __init__(self, loaded: Loaded) -> None:
         self._loaded = loaded
+        self.now = loaded.now
         self._accounts: dict[str, Account] = {}
         self._rows: dict[tuple[str, str], Entry] = {}
         self._holds: dict[tuple[str, str], Hold] = {}
+        self._members: dict[tuple[str, str], Member] = {}
         self._entries: list[Entry] = []
         self._notes: list[Note] = []
 
@@ -48,6 +50,10 @@ class Work:
         pair = account, key
         return self._holds.get(pair) or self._loaded.holds.get(pair)
 
+    def member(self, account: str, member: str) -> Member | None:
+        pair = account, member
+        return self._members.get(pair) or self._loaded.members.get(pair)
+
     def due(self, account: str) -> Due:
         return self._loaded.due[account]
 
@@ -61,15 +67,19 @@ class Work:
 
     def fold(self, decision: Decision, command: Command | None) -> None:
         """Add what was decided."""
-        _, account, entries, holds, keyed = decision
+        _, account, entries, holds, keyed, members, other = decision
         if account is not None:
             self._accounts[account.account] = account
+        if other is not None:
+            self._accounts[other.account] = other
         if entries:
             self._entries.extend(entries)
         for hold in holds:
             self._holds[hold.account, hold.key] = hold
-        if keyed is not None and command is not None:
-            self._rows[command.account, command.key] = keyed
+        for member in members:
+            self._members[member.account, member.member] = member
+        if keyed is not None and keyed.key is not None and command is not None:
+            self._rows[keyed.account, keyed.key] = keyed
             if command.note is not None and command.salt is not None:
                 self._notes.append(Note(command.account, keyed.version, command.salt, command.note))
 
@@ -79,6 +89,7 @@ class Work:
         other._accounts = dict(self._accounts)
         other._rows = dict(self._rows)
         other._holds = dict(self._holds)
+        other._members = dict(self._members)
         other._entries = list(self._entries)
         other._notes = list(self._notes)
         return other
@@ -97,6 +108,15 @@ class Work:
             tuple(self._entries),
             tuple(self._notes),
             tuple(answers),
+            tuple(self._members.values()),
+            tuple(
+                [
+                    notice
+                    for entry in self._entries
+                    if '"notices":' in entry.body
+                    for notice in notices_of(entry)
+                ]
+            ),
         )
 
 
@@ -106,15 +126,23 @@ def touch_of(commands: Iterable[Command]) -> Touch:
     keys: list[tuple[str, str]] = []
     holds: dict[tuple[str, str], None] = {}
     marks: list[tuple[str, int]] = []
+    members: dict[tuple[str, str], None] = {}
     for command in commands:
         account = command.account
         accounts[account] = None
         keys.append((account, command.key))
-        if command.about is not None:
-            holds[account, command.about] = None
+        for key in command.also:
+            keys.append((account, key))
+        if command.to is not None:
+            accounts[command.to] = None
+        if command.member is not None:
+            members[account, command.member] = None
+        about = command.about
+        if about is not None:
+            holds[account, about] = None
         if command.seen is not None:
             marks.append((command.seen.account, command.seen.version))
-    return Touch(tuple(accounts), tuple(keys), tuple(holds), tuple(marks))
+    return Touch(tuple(accounts), tuple(keys), tuple(holds), tuple(marks), tuple(members))
 
 
 def flatten(items: Sequence[Item]) -> list[Command]:
@@ -132,29 +160,44 @@ def flatten(items: Sequence[Item]) -> list[Command]:
 
 def run(store: LedgerStore, items: Sequence[Item], policy: Policy) -> list[Answer | Failure]:
     """Apply the items in one commit and answer each command, in order."""
-    commands = flatten(items)
-    if not commands:
-        return []
+    return run_group(store, [(items, policy)])[0]
+
+
+def run_group(
+    store: LedgerStore, jobs: Sequence[tuple[Sequence[Item], Policy]]
+) -> list[list[Answer | Failure]]:
+    """Apply the items of several callers in one commit; each caller's answers, in order."""
+    flat = [flatten(items) for items, _ in jobs]
+    if not any(flat):
+        return [[] for _ in jobs]
 
     def decide_all(loaded: Loaded) -> Changes:
         work = Work(loaded)
         answers: list[Answer | Failure] = []
-        for item in items:
-            if isinstance(item, Linked):
-                work, linked = _try_linked(work, item, loaded.now, policy)
-                answers.extend(linked)
-                continue
-            try:
-                decision = decide(work, item, loaded.now, None, policy)
-            except Exception as error:  # noqa: BLE001  (a bug in one command must not take the others with it)
-                answers.append(Failure(error))
-                continue
-            work.fold(decision, item)
-            assert decision.answer is not None
-            answers.append(decision.answer)
+        for items, policy in jobs:
+            for item in items:
+                work = _decide_one(work, item, policy, answers)
         return work.changes(answers)
 
-    return list(store.transact(touch_of(commands), decide_all).answers)
+    given = iter(store.transact(touch_of(chain.from_iterable(flat)), decide_all).answers)
+    return [list(islice(given, len(commands))) for commands in flat]
+
+
+def _decide_one(work: Work, item: Item, policy: Policy, answers: list[Answer | Failure]) -> Work:
+    now = work.now
+    if isinstance(item, Linked):
+        work, linked = _try_linked(work, item, now, policy)
+        answers.extend(linked)
+        return work
+    try:
+        decision = decide(work, item, now, None, policy)
+    except Exception as error:  # noqa: BLE001  (a bug in one command must not take the others with it)
+        answers.append(Failure(error))
+        return work
+    work.fold(decision, item)
+    assert decision.answer is not None
+    answers.append(decision.answer)
+    return work
 
 
 def run_sweep(store: LedgerStore, accounts: Sequence[str]) -> int:
@@ -202,7 +245,7 @@ def _refuse_linked(
     if refusal.reason is Reason.REWOUND:
         work.fold(decide(work, command, now, link), None)  # what stops the account must not be undone
     elif isinstance(answer, Refusal) and answer.entry is not None:
-        decision = refuse(work, command, link, Denial(refusal.reason, refusal.needed), now)
+        decision = refuse(work, command, link, refusal, now)
         work.fold(decision, command)
         assert decision.answer is not None
         answer = decision.answer

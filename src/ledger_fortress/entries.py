@@ -19,9 +19,10 @@ for good without touching the chain. The body is canonical JSON: sorted keys, no
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from .credits import Credits
 
@@ -71,6 +72,36 @@ class Note(NamedTuple):
     version: int
     salt: bytes
     text: str
+
+
+class Notice(NamedTuple):
+    """Something that somebody should hear of: a row of the outbox, written with the entry that caused it.
+
+    `place` counts the notices of one entry from 0. `body` is canonical JSON.
+    """
+
+    account: str
+    version: int
+    place: int
+    kind: str
+    at: int
+    body: str
+
+
+def canonical(body: dict[str, Any]) -> str:
+    """The body of an entry or of a notice as canonical JSON."""
+    return json.dumps(body, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+def notices_of(entry: Entry) -> tuple[Notice, ...]:
+    """The notices that an entry carries: they are a part of its body, and so of the chain."""
+    if '"notices":' not in entry.body:  # quotes inside a JSON text are escaped: this is the name of a field
+        return ()
+    told = json.loads(entry.body)["notices"]
+    return tuple(
+        Notice(entry.account, entry.version, place, kind, entry.at, canonical(body))
+        for place, (kind, body) in enumerate(told)
+    )
 
 
 def moment(at: int) -> datetime:

@@ -8,17 +8,23 @@ from json.encoder import encode_basestring as quoted
 from typing import ClassVar, Final, TypeVar
 
 from .answers import Receipt
+from .checks import SETTLE as SETTLE
 from .checks import check_name, check_note
 from .entries import note_digest
 
 PACKED_VERSION: Final = 1
-SETTLE: Final = "/settle"
+LATE: Final = "/late"
+EXPIRE: Final = "/expire"
+OWN_KEYS: Final = (SETTLE, LATE, EXPIRE)
+"""Endings of keys that the ledger makes itself, from the key of the hold or grant that they are about."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BaseCommand:
     verb: ClassVar[str] = ""
     hold: ClassVar[str | None] = None
+    to: ClassVar[str | None] = None
+    member: ClassVar[str | None] = None
 
     account: str
     key: str
@@ -29,9 +35,10 @@ class BaseCommand:
     def __post_init__(self) -> None:
         check_name("account", self.account)
         check_name("key", self.key)
-        if self.key.endswith(SETTLE):
+        if self.key.endswith(OWN_KEYS):
             raise ValueError(
-                f"key {self.key!r}: keys that end with {SETTLE!r} belong to the settlement of a hold"
+                f"key {self.key!r}: keys that end with /settle, /late or /expire belong to the settlement "
+                "of a hold or the end of a grant"
             )
         self._check()
 
@@ -43,6 +50,11 @@ class BaseCommand:
     def about(self) -> str | None:
         """The key of the hold that must be looked at."""
         return self.hold
+
+    @property
+    def also(self) -> tuple[str, ...]:
+        """Further keys of the account whose entries must be looked at."""
+        return ()
 
     def packed(self) -> str:
         """The canonical JSON array that is fingerprinted."""
@@ -83,6 +95,22 @@ class OnHold(BaseCommand):
             BaseCommand.__post_init__(self)
             return
         self._check()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OnGrant(BaseCommand):
+    """A command about one grant, named by its key."""
+
+    grant: str | None = None
+
+    @property
+    def also(self) -> tuple[str, ...]:
+        return () if self.grant is None else (self.grant,)
+
+    def _check(self) -> None:
+        if self.grant is not None:
+            check_name("grant", self.grant)
+        BaseCommand._check(self)
 
 
 _C = TypeVar("_C", bound=BaseCommand)

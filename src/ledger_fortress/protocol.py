@@ -10,24 +10,25 @@ over it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol, TypeAlias
 
 from .answers import Answer
 from .commands import NEVER
-from .entries import Entry, Note
-from .state import Account, Due, Hold
+from .entries import Entry, Note, Notice
+from .state import Account, Checkpoint, Due, Hold, Member
 
 
 class Touch(NamedTuple):
-    """What a transaction is about. Every pair is (account, key); `marks` are (account, version)."""
+    """What a transaction is about. Pairs are (account, key); `marks` (account, version); members by name."""
 
     accounts: tuple[str, ...]
     keys: tuple[tuple[str, str], ...] = ()
     holds: tuple[tuple[str, str], ...] = ()
     marks: tuple[tuple[str, int], ...] = ()
+    members: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(slots=True)
@@ -36,7 +37,8 @@ class Loaded:
 
     `entries` are the rows of the named keys. For each of them that belongs to a hold, that hold is in `holds`
     too. `due` has an item for every account whose `due` is not later than `now` or than its last entry: its
-    open holds with `on_timeout="release"` up to then, and the deadline of the next such hold.
+    open holds with `on_timeout="release"` up to then, and the deadline of the next such hold. `members` has
+    those that were named, and the member of every hold in `holds` and `due`.
     """
 
     now: int
@@ -45,6 +47,7 @@ class Loaded:
     holds: dict[tuple[str, str], Hold] = field(default_factory=dict)
     due: dict[str, Due] = field(default_factory=dict)
     hashes: dict[tuple[str, int], bytes] = field(default_factory=dict)
+    members: dict[tuple[str, str], Member] = field(default_factory=dict)
 
 
 class Failure(NamedTuple):
@@ -61,6 +64,8 @@ class Changes(NamedTuple):
     entries: tuple[Entry, ...] = ()
     notes: tuple[Note, ...] = ()
     answers: tuple[Answer | Failure, ...] = ()
+    members: tuple[Member, ...] = ()
+    notices: tuple[Notice, ...] = ()
 
 
 Decide: TypeAlias = Callable[[Loaded], Changes]
@@ -73,6 +78,8 @@ class Scan(Protocol):
     def accounts(self) -> Iterable[Account]: ...
     def holds(self) -> Iterable[Hold]: ...
     def notes(self) -> Iterable[Note]: ...
+    def members(self) -> Iterable[Member]: ...
+    def notices(self) -> Iterable[Notice]: ...
 
 
 class LedgerStore(Protocol):
@@ -105,6 +112,34 @@ class LedgerStore(Protocol):
         """Accounts that time alone changes by now, the longest due first."""
         ...
 
+    def notices(self, account: str | None, kinds: tuple[str, ...], pending: bool, limit: int) -> list[Notice]:
+        """Up to `limit` notices, oldest first by (at, account, version, place).
+
+        Of one account or of all, of the named kinds (none named: of all), and with `pending` only those that
+        nobody has acknowledged.
+        """
+        ...
+
+    def acknowledge(self, marks: Sequence[tuple[str, int, int]]) -> int:
+        """Mark notices by (account, version, place) as delivered; returns how many were not yet."""
+        ...
+
+    def checkpoints(self, after: int, limit: int) -> list[Checkpoint]:
+        """Up to `limit` checkpoints with a number above `after`, in order."""
+        ...
+
+    def last_checkpoint(self) -> Checkpoint | None:
+        """The newest checkpoint."""
+        ...
+
+    def add_checkpoint(self, checkpoint: Checkpoint) -> bool:
+        """Keep a checkpoint durably; False, and nothing kept, if its number is taken."""
+        ...
+
+    def trust_clock(self) -> bool:
+        """Believe a clock again that jumped forward; returns whether it was not believed."""
+        ...
+
     def scan(self, account: str | None = None) -> AbstractContextManager[Scan]:
         """A consistent picture of one account or of everything, for `verify`."""
         ...
@@ -117,6 +152,16 @@ class LedgerStore(Protocol):
 def is_due(account: Account, now: int) -> bool:
     """Whether `Loaded.due` must have an item for this account."""
     return account.due <= now or account.due <= account.at
+
+
+def members_of(loaded: Loaded, touch: Touch) -> Iterable[tuple[str, str]]:
+    """The (account, member) pairs that belong into `Loaded.members`, once holds and due are loaded."""
+    wanted = dict.fromkeys(touch.members)
+    for holds in (loaded.holds.values(), *(due.holds for due in loaded.due.values())):
+        for hold in holds:
+            if hold.member is not None:
+                wanted[hold.account, hold.member] = None
+    return wanted
 
 
 def due_of(holds: Iterable[Hold], until: int) -> Due:

@@ -16,6 +16,8 @@ from typing import Final, NamedTuple
 
 from .commands import NEVER
 
+_read = json.JSONDecoder().raw_decode  # json.loads without its search for space around a text that has none
+
 OPEN: Final = "open"
 FROZEN: Final = "frozen"
 CLOSED: Final = "closed"
@@ -24,6 +26,11 @@ REWOUND: Final = "rewound"
 CHARGED: Final = "charged"
 RELEASED: Final = "released"
 TIMED_OUT: Final = "timed_out"
+
+# A dispute is kept like a hold: credits set aside in slices until it is decided.
+DISPUTED: Final = "disputed"
+WON: Final = "won"
+LOST: Final = "lost"
 
 OWED: Final = 0
 """The bucket number of a slice that was charged while no bucket could pay for it."""
@@ -51,6 +58,34 @@ class Slice(NamedTuple):
     source: str | None
 
 
+class Alert(NamedTuple):
+    """A threshold: fires when `available` falls below `below`, once, until it is back at `rearm` or more."""
+
+    name: str
+    below: int
+    rearm: int
+    fired: int
+
+
+class Roll(NamedTuple):
+    """Of what bucket `bucket` has left when it expires, up to `cap` lives on for `life` microseconds."""
+
+    bucket: int
+    expires: int
+    cap: int
+    life: int
+
+
+class Terms(NamedTuple):
+    """What an account has agreed to beside its buckets; most have nothing here."""
+
+    alerts: tuple[Alert, ...] = ()
+    rolls: tuple[Roll, ...] = ()
+
+
+NO_TERMS: Final = Terms()
+
+
 class Account(NamedTuple):
     """One account after its entry number `version`.
 
@@ -68,10 +103,14 @@ class Account(NamedTuple):
     debt: int
     due: int
     buckets: tuple[Bucket, ...]
+    terms: Terms = NO_TERMS
 
 
 class Hold(NamedTuple):
-    """Reserved credits and what became of them. `version` is the entry that made it."""
+    """Reserved credits and what became of them. `version` is the entry that made it.
+
+    `window` is the number of the member's window that it counts in, 0 where no limit was watched.
+    """
 
     account: str
     key: str
@@ -84,11 +123,44 @@ class Hold(NamedTuple):
     charged: int
     refunded: int
     member: str | None
+    window: int
     slices: tuple[Slice, ...]
 
     def is_open(self, now: int) -> bool:
         """Whether it can be settled at `now`, with its own timeout taken into account."""
         return self.state == OPEN and (self.on_timeout == "report" or self.deadline > now)
+
+
+class Member(NamedTuple):
+    """What one member of a pool may spend (`cap`, None: anything) in windows of `window` microseconds.
+
+    The current window began at `start` and is numbered by the entry that opened it; `spent` and `held` count
+    what was reserved in it. A `window` of 0 never ends.
+    """
+
+    account: str
+    member: str
+    cap: int | None
+    window: int
+    start: int
+    number: int
+    spent: int
+    held: int
+
+
+class Checkpoint(NamedTuple):
+    """A seal over the heads of all accounts, chained to the seal before it; see `sealing`.
+
+    `heads` is canonical JSON: [account, version, head in hex] of every account that has changed since the
+    seal before, in the order of their names. `accounts` counts all of them.
+    """
+
+    number: int
+    at: int
+    accounts: int
+    prev_hash: bytes
+    hash: bytes
+    heads: str
 
 
 class Due(NamedTuple):
@@ -113,7 +185,7 @@ def pack_buckets(buckets: tuple[Bucket, ...]) -> str:
 
 def unpack_buckets(packed: str) -> tuple[Bucket, ...]:
     """The inverse of `pack_buckets`."""
-    return tuple(map(Bucket._make, json.loads(packed)))
+    return tuple(map(Bucket._make, _read(packed)[0]))
 
 
 def pack_slices(slices: tuple[Slice, ...]) -> str:
@@ -124,4 +196,17 @@ def pack_slices(slices: tuple[Slice, ...]) -> str:
 
 def unpack_slices(packed: str) -> tuple[Slice, ...]:
     """The inverse of `pack_slices`."""
-    return tuple(map(Slice._make, json.loads(packed)))
+    return tuple(map(Slice._make, _read(packed)[0]))
+
+
+def pack_terms(terms: Terms) -> str:
+    """Terms as canonical JSON, or nothing where there are none."""
+    return "" if terms == NO_TERMS else json.dumps(terms, separators=(",", ":"), ensure_ascii=False)
+
+
+def unpack_terms(packed: str) -> Terms:
+    """The inverse of `pack_terms`."""
+    if not packed:
+        return NO_TERMS
+    alerts, rolls = json.loads(packed)
+    return Terms(tuple(map(Alert._make, alerts)), tuple(map(Roll._make, rolls)))

@@ -4,64 +4,23 @@ It shares nothing with the product but the commands it is given. It keeps every 
 brute force, and lets time pass one event after another. Slow and obvious is the point.
 """
 
-from dataclasses import dataclass, field
 from typing import Any
 
-FOREVER = 2**53 - 1
+from tests.ledger_fortress.model_parts import Account, Bucket, Hold, Parts
+from tests.ledger_fortress.model_pools import Pools
+
+NOT_KEPT = {
+    *("unknown_account", "unknown_hold", "unknown_grant", "unknown_dispute", "unknown_target"),
+    *("exceeds_hold", "exceeds_grant", "key_conflict", "dispute_open"),
+}
 
 
-@dataclass
-class Bucket:
-    source: str | None
-    priority: int
-    expires: int
-    age: int
-    starts: int = 0
-    free: int = 0
-    held: int = 0
-
-    def order(self) -> tuple[int, int, int]:
-        return self.priority, self.expires, self.age
-
-
-@dataclass
-class Hold:
-    amount: int
-    deadline: int
-    on_timeout: str
-    parts: list[tuple[Bucket | None, int]]
-    state: str = "open"
-    charged: int = 0
-    refunded: int = 0
-    born: int = 0
-
-
-@dataclass
-class Account:
-    status: str = "open"
-    debt: int = 0
-    buckets: list[Bucket] = field(default_factory=list)
-    holds: dict[str, Hold] = field(default_factory=dict)
-    answers: dict[str, tuple[Any, str]] = field(default_factory=dict)
-
-    @property
-    def available(self) -> int:
-        return sum(bucket.free for bucket in self.buckets if not bucket.starts)
-
-    @property
-    def held(self) -> int:
-        return sum(bucket.held for bucket in self.buckets)
-
-
-NOT_KEPT = {"unknown_account", "unknown_hold", "exceeds_hold", "key_conflict"}
-
-
-class Model:
+class Model(Pools):
     """`do(command, now)` gives the expected answer: "applied", "replayed:…" or the name of a refusal."""
 
-    def __init__(self, refund_life: int) -> None:
+    def __init__(self, refund_life: int, over: str = "refuse", late: str = "refuse") -> None:
         self.accounts: dict[str, Account] = {}
-        self.refund_life = refund_life
+        self.refund_life, self.over, self.late = refund_life, over, late
         self.clock = 0
 
     def tick(self) -> int:
@@ -70,23 +29,29 @@ class Model:
 
     def do(self, command: Any, now: int) -> str:
         account = self.accounts.get(command.account)
+        key = command.key
         if account is not None:
             self.pass_time(account, now)
-            if command.key in account.answers:
-                content, answer = account.answers[command.key]
+            own = command.verb == "charge" and key == f"{command.hold}/settle"
+            settled = account.answers.get(key) if own else None
+            if settled and settled[0].verb == "release" and settled[1] == "applied":
+                key = f"{command.hold}/late"  # a late charge, no second settlement
+            if key in account.answers:
+                content, answer = account.answers[key]
                 return f"replayed:{answer}" if content == command else "key_conflict"
         elif command.verb == "open_account" or (command.verb == "grant" and command.create):
             account = Account()
         else:
             return "unknown_account"
         answer = getattr(self, command.verb)(account, command, now)
+        self.watch(account)
         if command.account in self.accounts or answer == "applied":
             self.accounts[command.account] = account
             if answer not in NOT_KEPT:
-                account.answers[command.key] = command, answer
+                account.answers[key] = command, answer
         elif command.verb == "grant":  # a refused grant has still opened the account
             self.accounts[command.account] = account
-            account.answers[command.key] = command, answer
+            account.answers[key] = command, answer
         return str(answer)
 
     def open_account(self, account: Account, command: Any, now: int) -> str:
@@ -98,26 +63,26 @@ class Model:
         if command.expires <= now:
             return "grant_expired"
         starts = command.effective if command.effective > now else 0
-        wanted = command.source, command.priority, command.expires, starts
-        for bucket in account.buckets:
-            alike = (bucket.source, bucket.priority, bucket.expires, bucket.starts) == wanted
-            if alike and (bucket.free or bucket.held):
-                bucket.free += command.amount
-                break
-        else:
-            account.buckets.append(
-                Bucket(command.source, command.priority, command.expires, self.tick(), starts, command.amount)
-            )
+        roll = (command.rollover, command.rollover_life) if command.rollover else None
+        bucket = self.alike(account, command.source, command.priority, command.expires, starts, roll)
+        bucket.free += command.amount
+        account.grants[command.key] = bucket, command.amount
         self.repay(account)
         return "applied"
 
     def reserve(self, account: Account, command: Any, now: int) -> str:
         if command.key in account.holds:
-            return f"hold_{account.holds[command.key].state}"
+            return gone(account.holds[command.key])
         if account.status != "open":
             return account.status
         if account.available < command.amount:
             return "insufficient"
+        member = account.members.get(command.member)
+        if member is not None:
+            self.roll_window(member, now)
+            if member.cap is not None and member.spent + member.held + command.amount > member.cap:
+                return "member_limit"
+            member.held += command.amount
         parts = self.spend(account, command.amount)
         for bucket, amount in parts:
             assert bucket is not None
@@ -126,6 +91,8 @@ class Model:
         account.holds[command.key] = Hold(
             command.amount, deadline, command.on_timeout, parts, born=self.tick()
         )
+        if member is not None:
+            account.holds[command.key].counted = member, member.token
         return "applied"
 
     def charge(self, account: Account, command: Any, now: int) -> str:
@@ -133,55 +100,77 @@ class Model:
         if hold is not None and hold.state == "open":
             amount = hold.amount if command.amount is None else command.amount
             if amount > hold.amount:
-                return "exceeds_hold"
+                return self.overcharge(account, command.hold, hold, amount, now)
             self.end(account, hold, "charged", amount, now)
             return "applied"
-        if hold is not None and hold.state == "charged":
-            return "hold_charged"
+        if hold is not None and hold.state not in ("released", "timed_out"):
+            return gone(hold)
         amount = command.amount if command.amount is not None else hold.amount if hold else None
-        if command.on_missing == "refuse" or amount is None:
-            return f"hold_{hold.state}" if hold else "unknown_hold"
+        choice = command.on_missing or (self.late if hold else "refuse")
+        if choice != "debt" or amount is None:
+            if hold and amount:
+                account.told.append(("late_refused", command.hold))
+            return gone(hold) if hold else "unknown_hold"
+        if amount:
+            account.told.append(("late_charge", command.hold))
+        parts = self.collect(account, amount)
+        hold = hold or Hold(amount, now, "report", [])
+        self.count(hold, 0, amount)
+        hold.state, hold.charged, hold.parts = "charged", amount, parts
+        account.holds[command.hold] = hold
+        return "applied"
+
+    def overcharge(self, account: Account, key: str, hold: Hold, asked: int, now: int) -> str:
+        if self.over == "refuse":
+            return "exceeds_hold"
+        extra = asked - hold.amount
+        if self.over == "cap":
+            extra = 0
+        elif self.over == "available":
+            extra = min(extra, account.available)
+        self.end(account, hold, "charged", hold.amount, now)
+        hold.parts = hold.parts + self.collect(account, extra)
+        self.count(hold, 0, extra)
+        hold.charged += extra
+        if hold.charged < asked:
+            account.told.append(("short_charge", key))
+        return "applied"
+
+    def collect(self, account: Account, amount: int) -> Parts:
+        """What is available, and debt for the rest."""
         taken = min(amount, account.available)
         parts = self.spend(account, taken)
         if amount > taken:
             parts.append((None, amount - taken))
             account.debt += amount - taken
-        hold = hold or Hold(amount, now, "report", [])
-        hold.state, hold.charged, hold.parts = "charged", amount, parts
-        account.holds[command.hold] = hold
-        return "applied"
+        return parts
 
     def release(self, account: Account, command: Any, now: int) -> str:
         hold = account.holds.get(command.hold)
         if hold is None or hold.state != "open":
-            return f"hold_{hold.state}" if hold else "unknown_hold"
+            return gone(hold) if hold else "unknown_hold"
         self.end(account, hold, "released", 0, now)
         return "applied"
 
     def refund(self, account: Account, command: Any, now: int) -> str:
         hold = account.holds.get(command.hold)
         if hold is None or hold.state != "charged":
-            return f"hold_{hold.state}" if hold else "unknown_hold"
+            return gone(hold) if hold else "unknown_hold"
         left = hold.charged - hold.refunded
         amount = left if command.amount is None else command.amount
         if not 0 < amount <= left:
             return "exceeds_charge"
         # What is still spent is the beginning of the charge; its end comes back first.
-        fresh: dict[tuple[str | None, int], Bucket] = {}
         still_spent = self.cut(hold.parts, left)
-        for bucket, size in reversed(still_spent):
-            back = min(size, amount)
-            amount -= back
-            hold.refunded += back
-            if back:
-                self.give_back(account, bucket, back, now, fresh)
-        self.repay(account)
+        self.count(hold, 0, -amount)
+        hold.refunded += amount
+        self.give_back(account, still_spent, amount, now, ("refund", 0, 0))
         return "applied"
 
     def extend(self, account: Account, command: Any, now: int) -> str:
         hold = account.holds.get(command.hold)
         if hold is None or hold.state != "open":
-            return f"hold_{hold.state}" if hold else "unknown_hold"
+            return gone(hold) if hold else "unknown_hold"
         hold.deadline = max(hold.deadline, now + command.timeout)
         return "applied"
 
@@ -203,8 +192,8 @@ class Model:
         account.status = status
         return "applied"
 
-    def spend(self, account: Account, amount: int) -> list[tuple[Bucket | None, int]]:
-        parts: list[tuple[Bucket | None, int]] = []
+    def spend(self, account: Account, amount: int) -> Parts:
+        parts: Parts = []
         for bucket in sorted(account.buckets, key=Bucket.order):
             take = min(amount, 0 if bucket.starts else bucket.free)
             if take:
@@ -215,6 +204,7 @@ class Model:
         return parts
 
     def end(self, account: Account, hold: Hold, state: str, charged: int, now: int) -> None:
+        self.count(hold, -hold.amount, charged)
         hold.state, hold.charged = state, charged
         for bucket, size in hold.parts:
             assert bucket is not None
@@ -225,7 +215,7 @@ class Model:
                 bucket.free += size - used
         self.repay(account)
 
-    def cut(self, parts: list[tuple[Bucket | None, int]], length: int) -> list[tuple[Bucket | None, int]]:
+    def cut(self, parts: Parts, length: int) -> Parts:
         kept = []
         for bucket, size in parts:
             size = min(size, length)
@@ -234,21 +224,25 @@ class Model:
         return kept
 
     def give_back(
-        self,
-        account: Account,
-        bucket: Bucket | None,
-        amount: int,
-        now: int,
-        fresh: dict[tuple[str | None, int], Bucket],
+        self, account: Account, parts: Parts, amount: int, now: int, owed_as: tuple[str | None, int, int]
     ) -> None:
-        if bucket is not None and bucket.expires > now:
-            bucket.free += amount
-            return
-        kind = (bucket.source, bucket.priority) if bucket is not None else ("refund", 0)
-        if kind not in fresh:
-            fresh[kind] = Bucket(*kind, now + self.refund_life, self.tick())
-            account.buckets.append(fresh[kind])
-        fresh[kind].free += amount
+        """The end of `parts` comes back first; what has expired or was owed gets a bucket of its own."""
+        fresh: dict[tuple[str | None, int, int], Bucket] = {}
+        for bucket, size in reversed(parts):
+            back = min(size, amount)
+            amount -= back
+            if back == 0:
+                continue
+            if bucket is not None and bucket.expires > now:
+                bucket.free += back
+                continue
+            source, priority, ends = (bucket.source, bucket.priority, 0) if bucket is not None else owed_as
+            kind = source, priority, ends if ends > now else now + self.refund_life
+            if kind not in fresh:
+                fresh[kind] = Bucket(*kind, self.tick())
+                account.buckets.append(fresh[kind])
+            fresh[kind].free += back
+        self.repay(account)
 
     def repay(self, account: Account) -> None:
         for bucket in sorted(account.buckets, key=Bucket.order):
@@ -278,7 +272,8 @@ class Model:
                 what.starts = 0
                 self.repay(account)
             else:
-                what.free = 0
+                self.expire_bucket(account, what)
+            self.watch(account)
 
     def picture(self, name: str, now: int) -> Any:
         """What a reader should see: balances, buckets in burn order, holds by key."""
@@ -290,4 +285,10 @@ class Model:
             if b.free or b.held
         ]
         holds = {k: (h.state, h.amount, h.charged, h.refunded, h.deadline) for k, h in account.holds.items()}
-        return (account.available, account.held, account.debt, account.status), buckets, holds
+        sums = account.available, account.held, account.debt, account.status
+        return sums, buckets, holds, self.members_seen(account, now), sorted(account.alerts.values())
+
+
+def gone(hold: Hold) -> str:
+    disputes = {"disputed": "dispute_open", "won": "dispute_won", "lost": "dispute_lost"}
+    return disputes.get(hold.state, f"hold_{hold.state}")

@@ -14,7 +14,7 @@ import ledger_fortress
 from ledger_fortress import Ledger
 from ledger_fortress.audit import replay
 from ledger_fortress.commands import Freeze
-from ledger_fortress.entries import Entry, chain_hash
+from ledger_fortress.entries import Entry, chain_hash, moment
 from ledger_fortress.testing import FakeClock
 from tests.ledger_fortress.places import quick_folder
 
@@ -31,6 +31,23 @@ def history(ledger: Ledger, clock: FakeClock) -> None:
         ledger.grant(name, 20, key="in2")
 
 
+def longer_history(ledger: Ledger, clock: FakeClock) -> None:
+    """With everything that the short one has not."""
+    history(ledger, clock)
+    ledger.set_alert("a", "low", 15, key="low")
+    ledger.set_member("a", "ann", 5, key="ann", window=60)
+    ledger.reserve("a", 2, key="m1", member="ann")
+    ledger.charge("a", "m1", 1)
+    ledger.transfer("a", "b", 3, key="t1")
+    ledger.dispute("a", 4, key="d1", grant="in2")
+    later = clock.seconds + 50
+    ledger.grant("b", 4, key="in3", expires=moment(round(later * 1e6)), rollover=1, rollover_life=100)
+    ledger.expire("b", "in2")
+    clock.tick(60)
+    ledger.dispute_won("a", "d1")
+    ledger.sweep()
+
+
 @pytest.fixture
 def file() -> Iterator[Path]:
     with quick_folder() as folder:
@@ -42,6 +59,83 @@ def file() -> Iterator[Path]:
             assert proof.ok, proof.problems
             assert (proof.accounts, proof.entries) == (2, 18)
         yield path
+
+
+@pytest.fixture
+def long_file(tmp_path: Path) -> Path:
+    clock = FakeClock()
+    with Ledger.open(f"sqlite:///{tmp_path}/credits.db", clock=clock) as ledger:
+        longer_history(ledger, clock)
+        proof = ledger.verify()
+        assert proof.ok, proof.problems
+    return tmp_path / "credits.db"
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ("UPDATE ledger_member SET spent = spent + 1", "stored member 'ann' differs"),
+        ("UPDATE ledger_member SET cap = NULL", "stored member 'ann' differs"),
+        ("DELETE FROM ledger_member", "member 'ann' of the entries is not stored"),
+        ("UPDATE ledger_notice SET body = '{}'", "a stored notice differs"),
+        (
+            "UPDATE ledger_notice SET kind = 'late_charge' WHERE kind = 'low_balance'",
+            "a stored notice differs",
+        ),
+        ("DELETE FROM ledger_notice WHERE kind = 'low_balance'", "its notice is not stored"),
+        ("UPDATE ledger_account SET terms = '' WHERE account = 'a'", "stored terms differs"),
+        ("UPDATE ledger_hold SET state = 'lost' WHERE key = 'd1'", "stored hold 'd1' differs"),
+        ("UPDATE ledger_hold SET window = 0 WHERE key = 'm1'", "stored hold 'm1' differs"),
+        ("UPDATE ledger_hold SET member = 'bob' WHERE key = 'm1'", "stored hold 'm1' differs"),
+    ],
+)
+def test_tampering_beside_the_entries_is_found(long_file: Path, change: str, said: str) -> None:
+    raw = sqlite3.connect(long_file, isolation_level=None)
+    raw.execute("DROP TRIGGER ledger_notice_no_delete")
+    assert raw.execute(change).rowcount > 0
+    raw.close()
+    with Ledger.open(f"sqlite:///{long_file}") as ledger:
+        assert said in " | ".join(ledger.verify().problems)
+
+
+def forged(path: Path, kind: str, change: Callable[[dict[str, Any]], Any]) -> str:
+    """What the replay says after a clever thief has changed the body of account a's entries of this kind."""
+
+    def forge(entry: Entry) -> Entry:
+        if entry.kind != kind:
+            return entry
+        body = json.loads(entry.body)
+        change(body)
+        return entry._replace(body=json.dumps(body, sort_keys=True, separators=(",", ":")))
+
+    rehash(path, forge)
+    with Ledger.open(f"sqlite:///{path}") as ledger:
+        return " | ".join(ledger.verify().problems)
+
+
+@pytest.mark.parametrize(
+    ("kind", "change", "said"),
+    [
+        ("transfer_out", lambda body: body.update(to="c"), "account 'c' has no such transfer"),
+        ("transfer_out", lambda body: body.update(version=1), "account 'b' has no such transfer"),
+        ("member", lambda body: body.update(cap=1), "goes beyond the limit of member 'ann'"),
+        ("member", lambda body: body.update(start=1), "into a window that is not his"),
+        ("reserve", lambda body: body.pop("window", None), "counts in window 0 of member 'ann'"),
+        ("alert", lambda body: body.update(below=1), "does not carry the notices"),
+        ("charge", lambda body: body.pop("notices", None), "does not carry the notices"),
+        ("charge", lambda body: body.pop("late", None), "settles hold 'h4', which is unknown"),
+        ("dispute", lambda body: body["legs"].pop(), "its legs do not add up"),
+        (
+            "dispute_won",
+            lambda body: body.update(buckets=[[3, 0, 0, None]] * 2),
+            "makes bucket 3 a second time",
+        ),
+    ],
+)
+def test_a_forged_body_does_not_replay(
+    long_file: Path, kind: str, change: Callable[[dict[str, Any]], Any], said: str
+) -> None:
+    assert said in forged(long_file, kind, change)
 
 
 def problems(path: Path, *statements: str) -> tuple[str, ...]:
@@ -183,7 +277,7 @@ def test_hash_is_what_the_description_says(file: Path) -> None:
         "in",
         "",
         f"2,{entry.at},10000000,10000000,0,0,10000000,0,0",
-        '{"effective":null,"expires":null,"legs":[["add",256,10000000]],"priority":0,"source":"plan"}',
+        '{"effective":null,"expires":null,"legs":[["add",2048,10000000]],"priority":0,"source":"plan"}',
         entry.fingerprint.hex() if entry.fingerprint else "",
         "",
         entry.note_hash.hex() if entry.note_hash else "",

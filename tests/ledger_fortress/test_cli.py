@@ -73,7 +73,7 @@ def test_refusals_and_mistakes(url: str, tmp_path: Path, capsys: pytest.CaptureF
     for code, words, *arguments in (
         (1, "unknown_account", "balance", url, "nobody"),
         (2, "does not exist", "verify", f"sqlite:///{tmp_path}/typo.db"),
-        (2, "extra", "verify", "postgresql://localhost/x"),
+        (2, "cannot be reached", "verify", "postgresql://127.0.0.1:1/x"),
         (2, "names no ledger", "verify", "credits.db"),
         (2, "limit is from 1", "statement", url, "a", "--limit", "0"),
     ):

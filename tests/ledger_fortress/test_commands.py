@@ -3,7 +3,7 @@
 import dataclasses
 import json
 from hashlib import blake2b
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from hypothesis import given, settings
@@ -13,8 +13,13 @@ from ledger_fortress import Receipt
 from ledger_fortress.commands import (
     NEVER,
     Charge,
+    Clawback,
     Close,
     Command,
+    Dispute,
+    DisputeLost,
+    DisputeWon,
+    Expire,
     Extend,
     Freeze,
     Grant,
@@ -23,6 +28,9 @@ from ledger_fortress.commands import (
     Refund,
     Release,
     Reserve,
+    SetAlert,
+    SetMember,
+    Transfer,
     Unfreeze,
 )
 from ledger_fortress.packing import salted
@@ -60,8 +68,25 @@ COMMANDS: list[st.SearchStrategy[Any]] = [
         **base,
         hold=texts,
         amount=st.none() | st.integers(0, 10),
-        on_missing=st.sampled_from(["refuse", "debt"]),
+        on_missing=st.sampled_from([None, "refuse", "debt"]),
     ),
+    st.builds(
+        Grant,
+        **base,
+        amount=amounts,
+        expires=st.integers(1, 99),
+        rollover=amounts,
+        rollover_life=st.integers(1, 10**12),
+    ),
+    st.builds(Expire, account=texts, grant=texts, note=base["note"]),
+    st.builds(Transfer, **base, to=texts.map("to {}".format), amount=amounts),
+    *(st.builds(kind, **base, amount=amounts, grant=st.none() | texts) for kind in (Clawback, Dispute)),
+    *(st.builds(kind, **base, hold=texts) for kind in (DisputeWon, DisputeLost)),
+    st.builds(
+        SetMember, **base, member=texts, cap=st.none() | st.integers(0, 9), window=st.integers(0, 10**12)
+    ),
+    st.builds(SetAlert, **base, name=texts, below=amounts, rearm=st.none() | st.just(NEVER)),
+    st.builds(SetAlert, **base, name=texts, below=st.none()),
     st.builds(Release, **base, hold=texts),
     st.builds(Refund, **base, hold=texts, amount=st.none() | amounts),
     st.builds(Extend, **base, hold=texts, timeout=st.integers(1, 10**12)),
@@ -70,12 +95,20 @@ COMMANDS: list[st.SearchStrategy[Any]] = [
 # What is packed, in order; a new field goes in here and into a new PACKED_VERSION.
 FIELDS = {
     "open_account": (),
-    "grant": ("amount", "source", "priority", "effective", "expires", "create"),
+    "grant": ("amount", "source", "priority", "effective", "expires", "create", "rollover", "rollover_life"),
     "reserve": ("amount", "timeout", "on_timeout", "member"),
     "charge": ("hold", "amount", "on_missing"),
     "release": ("hold",),
     "refund": ("hold", "amount"),
     "extend": ("hold", "timeout"),
+    "expire": ("grant",),
+    "transfer": ("to", "amount"),
+    "clawback": ("amount", "grant"),
+    "dispute": ("amount", "grant"),
+    "dispute_won": ("hold",),
+    "dispute_lost": ("hold",),
+    "set_member": ("member", "cap", "window"),
+    "set_alert": ("name", "below", "rearm"),
     "freeze": (),
     "unfreeze": (),
     "close": (),
@@ -102,7 +135,7 @@ def test_fingerprints_differ_with_the_content(one: Command, two: Command) -> Non
 
 
 def test_every_field_is_packed_or_left_out_on_purpose() -> None:
-    for kind in (OpenAccount, Grant, Reserve, Charge, Release, Refund, Extend, Freeze, Unfreeze, Close):
+    for kind in get_args(Command):
         names = {field.name for field in dataclasses.fields(kind)} - {"account", "key"} - UNPACKED
         assert names == set(FIELDS[kind.verb])
 
@@ -125,6 +158,13 @@ GOOD: dict[type[Any], dict[str, Any]] = {
     Refund: {"account": "a", "hold": "h", "key": "k"},
     Extend: {"account": "a", "hold": "h", "key": "k", "timeout": 1},
     OpenAccount: {"account": "a", "key": "k"},
+    Expire: {"account": "a", "grant": "g"},
+    Transfer: {"account": "a", "key": "k", "to": "b", "amount": 1},
+    Clawback: {"account": "a", "key": "k", "amount": 1},
+    Dispute: {"account": "a", "key": "k", "amount": 1},
+    DisputeWon: {"account": "a", "hold": "d"},
+    SetMember: {"account": "a", "key": "k", "member": "ann"},
+    SetAlert: {"account": "a", "key": "k", "name": "low", "below": 5},
 }
 NAMES = ("", "a\x00", "x" * 201, "\ud800")
 WITH_AMOUNT = (Grant, Reserve, Charge, Refund)
@@ -163,6 +203,28 @@ WRONG: list[tuple[type[Any], dict[str, Any], type[Exception], str]] = [
     (Grant, {"expires": -1}, ValueError, "1970"),
     (Grant, {"create": 1}, TypeError, "create"),
     (Grant, {"source": ""}, ValueError, "source"),
+    (Grant, {"rollover": 1, "expires": 5}, ValueError, "both"),
+    (Grant, {"rollover": 1, "rollover_life": 1}, ValueError, "never expires"),
+    (Grant, {"key": "g/expire"}, ValueError, "/expire"),
+    (Reserve, {"key": "h/late"}, ValueError, "/late"),
+    (Expire, {"key": "mine"}, ValueError, "leave the key out"),
+    (Expire, {"grant": ""}, ValueError, "grant"),
+    (Expire, {"grant": "x" * 194}, ValueError, "key"),
+    (Transfer, {"to": "a"}, ValueError, "another account"),
+    (Transfer, {"amount": 0}, ValueError, "from 1"),
+    (Clawback, {"grant": ""}, ValueError, "grant"),
+    (Clawback, {"amount": 1.0}, TypeError, "int of micro-credits"),
+    (Dispute, {"amount": 0}, ValueError, "from 1"),
+    (Dispute, {"key": "x" * 194}, ValueError, "193"),
+    (DisputeWon, {"hold": ""}, ValueError, "hold"),
+    (SetMember, {"cap": -1}, ValueError, "from 0"),
+    (SetMember, {"cap": 1.0}, TypeError, "int of micro-credits"),
+    (SetMember, {"window": -1}, ValueError, "window"),
+    (SetMember, {"member": ""}, ValueError, "member"),
+    (SetAlert, {"name": ""}, ValueError, "alert"),
+    (SetAlert, {"below": 0}, ValueError, "from 1"),
+    (SetAlert, {"rearm": 4}, ValueError, "threshold or above"),
+    (SetAlert, {"below": None, "rearm": 4}, ValueError, "no rearm"),
 ]
 
 

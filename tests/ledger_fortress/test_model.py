@@ -21,10 +21,16 @@ from hypothesis.stateful import (
 
 from ledger_fortress import Ledger
 from ledger_fortress.answers import Applied, Replayed
+from ledger_fortress.audit.moves import KINDS, MOVES
 from ledger_fortress.commands import (
     NEVER,
     Charge,
+    Clawback,
     Close,
+    Dispute,
+    DisputeLost,
+    DisputeWon,
+    Expire,
     Extend,
     Freeze,
     Grant,
@@ -32,8 +38,12 @@ from ledger_fortress.commands import (
     Refund,
     Release,
     Reserve,
+    SetAlert,
+    SetMember,
+    Transfer,
     Unfreeze,
 )
+from ledger_fortress.entries import micros_since_epoch
 from ledger_fortress.protocol import Touch
 from ledger_fortress.rules import Policy, matured
 from ledger_fortress.state import NOTHING_DUE
@@ -42,12 +52,11 @@ from tests.ledger_fortress.model import Model
 SECOND = 1_000_000
 START = 1_700_000_000
 LIFE = 40 * SECOND
-MOVEMENTS = {"add", "plan", "wake", "hold", "use", "back", "take", "repay", "lapse", "owe", "late"}
-ENTRIES = {
-    *("open", "grant", "reserve", "charge", "release", "timeout", "refund", "expire", "activate", "extend"),
-    *("freeze", "unfreeze", "close", "refused"),
-}
+MOVEMENTS = set(MOVES)
+ENTRIES = set(KINDS)
+NOTICES = {"low_balance", "late_charge", "late_refused", "short_charge"}
 
+MEMBERS = ("ann", "bob")
 names = st.sampled_from(["a", "a", "a", "b", "nobody"])
 amounts = st.integers(1, 12)
 later = st.integers(1, 60)
@@ -74,7 +83,18 @@ def seen(ledger: Ledger, account: str) -> Any:
         n: (h.state, h.amount, h.charged, h.refunded, h.deadline) for n, h in rows.items() if h is not None
     }
     buckets = [(b.source, b.priority, b.effective, b.expires, b.available, b.held) for b in state.buckets]
-    return (state.available, state.held, state.debt, state.status), buckets, kept
+    views = [view for name in MEMBERS if (view := ledger.member(account, name)) is not None]
+    members = {
+        view.member: (
+            None if view.limit is None else view.limit.micros,
+            view.spent.micros,
+            view.held.micros,
+            micros_since_epoch(view.since),
+        )
+        for view in views
+    }
+    alerts = sorted((a.name, a.below, a.rearm, bool(a.fired)) for a in state.terms.alerts)
+    return (state.available, state.held, state.debt, state.status), buckets, kept, members, alerts
 
 
 class LedgersAgree(RuleBasedStateMachine):
@@ -82,17 +102,20 @@ class LedgersAgree(RuleBasedStateMachine):
 
     legs: ClassVar[Counter[str]] = Counter()
     kinds: ClassVar[Counter[str]] = Counter()
+    notices: ClassVar[Counter[str]] = Counter()
     sent = 0
 
-    @initialize()
-    def start(self) -> None:
+    @initialize(
+        over=st.sampled_from(["refuse", "cap", "available", "debt"]), late=st.sampled_from(["refuse", "debt"])
+    )
+    def start(self, over: Any = "refuse", late: Any = "refuse") -> None:
         self.now = START
         # In memory where that is possible: rules are tried here, and syncs say nothing about them.
         memory = Path("/dev/shm")
         self.folder = tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else None)
         file = Path(self.folder.name) / "credits.db"
-        policy = Policy(refund_life=LIFE)
-        self.model = Model(LIFE)
+        policy = Policy(refund_life=LIFE, over_charge=over, late_charge=late)
+        self.model = Model(LIFE, over, late)
         self.ledgers = [
             Ledger.open("memory:", clock=lambda: self.now, policy=policy),
             Ledger.open(f"sqlite:///{file}", clock=lambda: self.now, policy=policy),
@@ -150,6 +173,23 @@ class LedgersAgree(RuleBasedStateMachine):
         expires = NEVER if lasts is None else at + lasts * SECOND
         self.give(Grant(account=name, key=self.key(kind), amount=amount, effective=at, expires=expires))
 
+    @rule(name=names, amount=st.integers(1, 25), ends=later, cap=amounts, life=later, effective=st.booleans())
+    def grant_that_rolls_over(
+        self, name: str, amount: int, ends: int, cap: int, life: int, effective: bool
+    ) -> None:
+        expires = (self.now + ends + 1) * SECOND
+        self.give(
+            Grant(
+                account=name,
+                key=self.key(9),
+                amount=amount,
+                effective=(self.now + ends) * SECOND if effective else 0,
+                expires=expires,
+                rollover=cap,
+                rollover_life=life * SECOND,
+            )
+        )
+
     @rule(name=names, amount=st.integers(1, 25), kind=key_kinds, source=st.sampled_from([None, "plan"]))
     def grant(self, name: str, amount: int, kind: int, source: str | None) -> None:
         create = name != "nobody"
@@ -161,10 +201,15 @@ class LedgersAgree(RuleBasedStateMachine):
         kind=key_kinds,
         lasts=later | st.just(500),
         how=st.sampled_from(["release", "report"]),
+        who=st.sampled_from([None, "ann", "ann", "bob"]),
     )
-    def reserve(self, name: str, amount: int, kind: int, lasts: int, how: Any) -> None:
+    def reserve(
+        self, name: str, amount: int, kind: int, lasts: int, how: Any, who: str | None = None
+    ) -> None:
         key = self.key(kind)
-        self.give(Reserve(account=name, key=key, amount=amount, timeout=lasts * SECOND, on_timeout=how))
+        self.give(
+            Reserve(account=name, key=key, amount=amount, timeout=lasts * SECOND, on_timeout=how, member=who)
+        )
 
     @rule(name=names, amount=amounts, number=which)
     def reserve_again(self, name: str, amount: int, number: int) -> None:
@@ -199,6 +244,56 @@ class LedgersAgree(RuleBasedStateMachine):
     def extend(self, name: str, number: int, lasts: int, kind: int) -> None:
         hold = self.hold(name, number)
         self.give(Extend(account=name, hold=hold, timeout=lasts * SECOND, key=self.key(kind)))
+
+    def granted(self, account: str, number: int) -> str:
+        """The key of one of the last grants of the account, or one that is not there."""
+        known = self.model.accounts.get(account)
+        found = list(known.grants)[-6:] if known else []
+        return found[number % len(found)] if found and number % 10 else "unknown"
+
+    @rule(name=names, number=which)
+    def end_a_grant(self, name: str, number: int) -> None:
+        self.give(Expire(account=name, grant=self.granted(name, number)))
+
+    @rule(name=names, amount=amounts, kind=key_kinds)
+    def transfer(self, name: str, amount: int, kind: int) -> None:
+        to = {"a": "b", "b": "a", "nobody": "a"}[name] if kind else "nowhere"
+        self.give(Transfer(account=name, to=to, amount=amount, key=self.key(kind)))
+
+    @rule(
+        name=names,
+        amount=amounts,
+        number=which,
+        kind=key_kinds,
+        verb=st.sampled_from([Clawback, Dispute, Dispute]),
+    )
+    def take_back(self, name: str, amount: int, number: int, kind: int, verb: Any) -> None:
+        grant = self.granted(name, number) if number % 4 else None
+        key = self.key(kind) if number % 9 else self.hold(name, number)
+        self.give(verb(account=name, key=key, amount=amount, grant=grant))
+
+    @rule(name=names, number=which, verb=st.sampled_from([DisputeWon, DisputeLost]), own=key_kinds)
+    def decide_dispute(self, name: str, number: int, verb: Any, own: int) -> None:
+        known = self.model.accounts.get(name)
+        open_ones = [k for k, h in known.holds.items() if h.state == "disputed"] if known else []
+        row = open_ones[number % len(open_ones)] if open_ones and number % 5 else self.hold(name, number)
+        self.give(verb(account=name, hold=row, key=self.key(own) if own < 3 else ""))
+
+    @rule(
+        name=names,
+        who=st.sampled_from(MEMBERS),
+        cap=st.none() | st.integers(0, 20),
+        window=st.sampled_from([0, 30, 30, 60]),
+    )
+    def limit(self, name: str, who: str, cap: int | None, window: int) -> None:
+        self.give(SetMember(account=name, key=self.key(9), member=who, cap=cap, window=window * SECOND))
+
+    @rule(
+        name=names, alert=st.sampled_from(["low", "lower"]), below=st.none() | amounts, more=st.integers(0, 9)
+    )
+    def alert(self, name: str, alert: str, below: int | None, more: int) -> None:
+        rearm = None if below is None or more == 0 else below + more
+        self.give(SetAlert(account=name, key=self.key(9), name=alert, below=below, rearm=rearm))
 
     @rule(name=names, verb=st.sampled_from([OpenAccount, Freeze]), kind=key_kinds)
     def mark(self, name: str, verb: Any, kind: int) -> None:
@@ -239,6 +334,16 @@ class LedgersAgree(RuleBasedStateMachine):
         if not hasattr(self, "ledgers"):
             return
         heads = []
+        for name, account in self.model.accounts.items():
+            self.model.pass_time(account, self.now * SECOND)
+            for ledger in self.ledgers:
+                ledger.sweep()
+                told = [
+                    (notice.kind, json.loads(notice.body)["name" if notice.kind == "low_balance" else "hold"])
+                    for notice in sorted(ledger._store.notices(name, (), False, 10_000))
+                ]
+                assert told == account.told
+            LedgersAgree.notices.update(kind for kind, _ in account.told)
         for entry in (
             entry for name in self.ledgers[0].accounts() for entry in self.ledgers[0].entries(name)
         ):
@@ -265,7 +370,7 @@ def wander(machine: LedgersAgree, dice: random.Random) -> None:
     kind, number, amount = dice.randrange(1, 30), dice.randrange(1_000), dice.randrange(1, 13)
     lasts = dice.choice([3, 10, 30, 60, 500])
     maybe = dice.choice([None, amount, amount])
-    step = dice.randrange(32)
+    step = dice.randrange(36)
     if step < 3:
         machine.grant_that_expires(name, amount * 2, kind, dice.randrange(4, 40), dice.randrange(2))
     elif step < 4:
@@ -275,7 +380,8 @@ def wander(machine: LedgersAgree, dice: random.Random) -> None:
     elif step < 5:
         machine.grant(name, amount * 2, kind, dice.choice([None, "plan"]))
     elif step < 12:
-        machine.reserve(name, amount, kind, lasts, dice.choice(["release", "report"]))
+        who = dice.choice([None, "ann", "bob"])
+        machine.reserve(name, amount, kind, lasts, dice.choice(["release", "report"]), who)
     elif step < 16:
         machine.charge(name, number, dice.choice([None, amount, 0, 3]), dice.randrange(10))
     elif step < 18:
@@ -289,6 +395,16 @@ def wander(machine: LedgersAgree, dice: random.Random) -> None:
     else:
         rare: Any = (
             lambda: machine.charge_for_nothing_held(name, amount * 6),
+            lambda: machine.grant_that_rolls_over(name, amount * 2, lasts, amount, lasts, number % 5 == 0),
+            lambda: machine.end_a_grant(name, number),
+            lambda: machine.transfer(name, amount, kind % 10),
+            lambda: machine.take_back(name, amount, number, kind, dice.choice([Clawback, Dispute, Dispute])),
+            lambda: machine.decide_dispute(name, number, dice.choice([DisputeWon, DisputeLost]), kind),
+            lambda: machine.decide_dispute(name, number, dice.choice([DisputeWon, DisputeLost]), kind),
+            lambda: machine.limit(
+                name, dice.choice(MEMBERS), dice.choice([None, 8, 15]), dice.choice([0, 30])
+            ),
+            lambda: machine.alert(name, dice.choice(["low", "lower"]), maybe, number % 4),
             lambda: machine.extend(name, number, lasts, kind),
             lambda: machine.mark(name, dice.choice([OpenAccount, Freeze]), kind),
             lambda: machine.reserve_again(name, amount, number),
@@ -303,10 +419,12 @@ def wander(machine: LedgersAgree, dice: random.Random) -> None:
 def test_long_histories(figure: Callable[[str], None]) -> None:
     """Random steps by the thousand; the run counts only if every movement and kind of entry occurred."""
     LedgersAgree.legs, LedgersAgree.kinds, LedgersAgree.sent = Counter(), Counter(), 0
+    LedgersAgree.notices = Counter()
     for seed in range(int(os.environ.get("N", "20"))):
         dice = random.Random(seed)
         machine = LedgersAgree()
-        machine.start()
+        policies = ("refuse", "cap", "available", "debt")
+        machine.start(policies[seed % 4], ("refuse", "debt")[seed // 4 % 2])
         for _ in range(250):
             wander(machine, dice)
             if dice.random() < 0.2:
@@ -316,3 +434,4 @@ def test_long_histories(figure: Callable[[str], None]) -> None:
     figure(f"ledger against the model: {LedgersAgree.sent} commands on two stores, {dict(LedgersAgree.legs)}")
     assert set(LedgersAgree.legs) == MOVEMENTS
     assert set(LedgersAgree.kinds) == ENTRIES
+    assert set(LedgersAgree.notices) == NOTICES

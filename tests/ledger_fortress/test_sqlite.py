@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 from ledger_fortress import Ledger, LedgerError, Refused, StoreBusy, StoreUnavailable
-from ledger_fortress.errors import MissingExtra, SchemaOutdated, WriterElsewhere
+from ledger_fortress.commands import SetAlert
+from ledger_fortress.errors import SchemaOutdated, WriterElsewhere
 from ledger_fortress.stores import sqlite_file
 from ledger_fortress.stores.sqlite import SEVERAL_WRITERS, SQLiteStore
 from ledger_fortress.stores.sqlite_file import several_writers_are_safe
@@ -263,7 +264,7 @@ def test_an_outdated_file_is_left_alone(tmp_path: Path) -> None:
         Ledger.open(url_of(tmp_path))
     with pytest.raises(SchemaOutdated, match="update the package"):
         Ledger.open(url_of(tmp_path), migrate=True)
-    raw.execute("UPDATE ledger_meta SET value = '1' WHERE name = 'schema'")
+    raw.execute("UPDATE ledger_meta SET value = '2' WHERE name = 'schema'")
     raw.close()
     with Ledger.open(url_of(tmp_path)) as ledger:
         assert ledger.verify().entries == 2
@@ -273,6 +274,7 @@ def test_the_schema_repeats_the_laws(tmp_path: Path) -> None:
     """Another program on the same file meets them too."""
     with Ledger.open(url_of(tmp_path)) as ledger:
         ledger.grant("a", 1, key="in", create=True)
+        ledger.apply([SetAlert(account="a", key="low", name="low", below=2_000_000)])
     raw = sqlite3.connect(tmp_path / "credits.db", isolation_level=None)
     for statement in (
         "UPDATE ledger_entry SET amount = 2",
@@ -282,7 +284,8 @@ def test_the_schema_repeats_the_laws(tmp_path: Path) -> None:
         "UPDATE ledger_account SET available = 'much'",
         "UPDATE ledger_account SET debt = 1",
         "UPDATE ledger_account SET version = 0",
-        "INSERT INTO ledger_hold VALUES ('a', 'h', 'open', 0, 'report', 1, 0, 5, 5, 6, NULL, '[]')",
+        "INSERT INTO ledger_hold VALUES ('a', 'h', 'open', 0, 'report', 1, 0, 5, 5, 6, NULL, 0, '[]')",
+        "DELETE FROM ledger_notice",
     ):
         with pytest.raises(sqlite3.IntegrityError):
             raw.execute(statement)
@@ -302,8 +305,6 @@ def test_writes_are_synced(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("url", "error", "words"),
     [
-        ("postgresql://localhost/credits", MissingExtra, r"babysea-primitives\[postgres\]"),
-        ("redis://localhost/0", MissingExtra, r"babysea-primitives\[redis\]"),
         ("mysql://localhost", ValueError, "sqlite:///path"),
         ("credits.db", ValueError, "sqlite:///path"),
         ("memory:mine", ValueError, "has no name"),

@@ -13,12 +13,13 @@ from collections.abc import Iterable
 from hashlib import sha256
 from typing import NamedTuple
 
-from ledger_fortress.entries import Entry
+from ledger_fortress.entries import Entry, Notice
 from ledger_fortress.protocol import Scan
-from ledger_fortress.state import Account, Hold
+from ledger_fortress.state import Account, Checkpoint, Hold, Member
 from ledger_fortress.views import Verification
 
 from .books import Replay
+from .seals import Seals
 
 __all__ = ["Replay", "Replayed", "replay", "verify"]
 
@@ -35,14 +36,23 @@ def replay(entries: Iterable[Entry]) -> Replayed:
     books = Replay()
     for entry in entries:
         books.feed(entry)
+    books.finish()
     return Replayed({name: books.account(name) for name in books.names()}, tuple(books.problems))
 
 
-def verify(scan: Scan) -> Verification:
-    """Check every entry and compare what they add up to with the stored accounts, holds and notes."""
+def verify(scan: Scan, checkpoints: Iterable[Checkpoint] = ()) -> Verification:
+    """Check every entry and compare what they add up to with everything that is stored beside them.
+
+    Heads that were sealed in `checkpoints` must be found again; those of accounts that are not part of the
+    scan are not looked for when the scan is of one account.
+    """
     books = Replay()
+    seals = Seals(checkpoints, books)
     for entry in scan.entries():
         books.feed(entry)
+        if seals.heads:
+            seals.see(entry)
+    books.finish()
     stored = 0
     missing = set(books.names())
     for state in scan.accounts():
@@ -55,6 +65,9 @@ def verify(scan: Scan) -> Verification:
     for name in sorted(missing):
         books.report(f"account {name!r}: has entries but is not stored")
     _compare_holds(books, scan.holds())
+    _compare_members(books, scan.members())
+    _compare_notices(books, scan.notices())
+    seals.finish()
     for note in scan.notes():
         if books.notes.get((note.account, note.version)) != sha256(note.salt + note.text.encode()).digest():
             books.report(
@@ -70,9 +83,8 @@ def _compare(books: Replay, stored: Account) -> None:
         return
     for field, expected, found in zip(Account._fields, told, stored, strict=True):
         if expected != found:
-            shown = (
-                "differs" if field in ("head", "buckets") else f"is {found!r}, its entries say {expected!r}"
-            )
+            plain = field not in ("head", "buckets", "terms")
+            shown = f"is {found!r}, its entries say {expected!r}" if plain else "differs"
             books.report(f"account {stored.account!r} version {stored.version}: stored {field} {shown}")
 
 
@@ -80,8 +92,27 @@ def _compare_holds(books: Replay, holds: Iterable[Hold]) -> None:
     for hold in holds:
         told = books.hold(hold.account, hold.key)
         parts = tuple((piece.bucket, piece.amount) for piece in hold.slices)
-        found = hold.state, hold.amount, hold.charged, hold.refunded, hold.deadline, parts
+        terms = hold.deadline, hold.member, hold.window, parts
+        found = hold.state, hold.amount, hold.charged, hold.refunded, *terms
         if told != found:
             books.report(f"account {hold.account!r} version {hold.version}: stored hold {hold.key!r} differs")
     for account, key in books.unread_holds():
         books.report(f"account {account!r}: hold {key!r} of the entries is not stored")
+
+
+def _compare_members(books: Replay, members: Iterable[Member]) -> None:
+    told = books.members()
+    for row in members:
+        if told.pop((row.account, row.member), None) != row:
+            books.report(f"account {row.account!r}: stored member {row.member!r} differs")
+    for account, member in told:
+        books.report(f"account {account!r}: member {member!r} of the entries is not stored")
+
+
+def _compare_notices(books: Replay, notices: Iterable[Notice]) -> None:
+    told = dict(books.notices)
+    for notice in notices:
+        if told.pop(notice[:3], None) != notice[3:]:
+            books.report(f"account {notice.account!r} version {notice.version}: a stored notice differs")
+    for account, version, _ in told:
+        books.report(f"account {account!r} version {version}: its notice is not stored")

@@ -9,45 +9,27 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from math import isfinite
-from secrets import token_bytes
 from types import TracebackType
 from typing import Self
 
-from ledger_fortress.answers import Answer, Applied, Receipt, Refusal, Replayed
-from ledger_fortress.commands import (
-    NEVER,
-    Charge,
-    Close,
-    Command,
-    Extend,
-    Freeze,
-    Grant,
-    Item,
-    Linked,
-    OnMissing,
-    OnTimeout,
-    OpenAccount,
-    Refund,
-    Release,
-    Reserve,
-    Unfreeze,
-)
-from ledger_fortress.credits import CreditsLike, micros_of
-from ledger_fortress.engine import run, run_sweep
-from ledger_fortress.entries import micros_since_epoch
-from ledger_fortress.errors import Refused
-from ledger_fortress.packing import salted
+from ledger_fortress.answers import Answer, Receipt
+from ledger_fortress.commands import Close, Command, Freeze, Item, OnMissing, OnTimeout, OpenAccount, Unfreeze
+from ledger_fortress.credits import CreditsLike
+from ledger_fortress.engine import run_sweep
 from ledger_fortress.protocol import Failure, LedgerStore
 from ledger_fortress.rules import Policy
 from ledger_fortress.stores import open_store
 from ledger_fortress.stores.base import Clock
+from ledger_fortress.writer import writer_of
 
-from .reading import Reader
+from . import making
+from .verbs import Verbs
 
 
-class Ledger(Reader):
+class Ledger(Verbs):
     """Holds, charges, releases and refunds credits, at most once each. Safe to share between threads.
+
+    A caller who is alone commits in its own thread; what several threads ask for at once shares commits.
 
     `Ledger.open("memory:")` keeps everything in this process; `Ledger.open("sqlite:///credits.db")` in a
     file, durable when a verb returns. Use it as a context manager, or call `close()`.
@@ -57,6 +39,7 @@ class Ledger(Reader):
         """Over a store of one's own; `Ledger.open` is the usual way."""
         super().__init__(store)
         self._policy = policy or Policy()
+        self._writer = writer_of(store)
 
     @classmethod
     def open(
@@ -70,8 +53,23 @@ class Ledger(Reader):
         """
         return cls(open_store(url, clock=clock, migrate=migrate), policy=policy)
 
+    def within(self, connection: object) -> Ledger:
+        """The same ledger inside your own transaction: nothing has happened until you commit it.
+
+        For a ledger in PostgreSQL. `connection` is psycopg's (version 3), or Django's inside `atomic()`, to
+        the same database and in a READ COMMITTED transaction; accounts stay locked until it ends. Nothing is
+        grouped or retried: after `StoreUnavailable` roll back and do your whole transaction again.
+        """
+        from .joined import JoinedLedger
+
+        join = getattr(self._store, "within", None)
+        if join is None:
+            raise TypeError("only a ledger in PostgreSQL can join a transaction of yours")
+        return JoinedLedger(join(connection), policy=self._policy)
+
     def close(self) -> None:
-        """Release the store. Closing twice is harmless."""
+        """Finish what was begun and release the store. Closing twice is harmless."""
+        self._writer.drain()
         self._store.close()
 
     def __enter__(self) -> Self:
@@ -98,23 +96,28 @@ class Ledger(Reader):
         expires: datetime | None = None,
         note: str | None = None,
         create: bool = False,
+        rollover: CreditsLike | None = None,
+        rollover_life: float = 0,
     ) -> Receipt:
         """Give credits to an account; debt is paid from them first.
 
         They are spent by `priority` (smallest first), then by earliest `expires`, then by age, and only from
-        `effective` until just before `expires`. `create` opens the account where it does not exist.
+        `effective` until just before `expires`. `create` opens the account where it does not exist. Of what
+        is left then, up to `rollover` lives on for `rollover_life` seconds, once.
         """
         return self._one(
-            Grant(
-                account=account,
-                key=key,
-                amount=micros_of(amount),
-                source=source,
-                priority=priority,
-                effective=0 if effective is None else micros_since_epoch(effective),
-                expires=NEVER if expires is None else micros_since_epoch(expires),
-                note=note,
-                create=create,
+            making.grant(
+                account,
+                amount,
+                key,
+                source,
+                priority,
+                effective,
+                expires,
+                note,
+                create,
+                rollover,
+                rollover_life,
             )
         )
 
@@ -136,18 +139,7 @@ class Ledger(Reader):
         overdue until its owner settles it ("report"). `seen` presents an earlier receipt: if the ledger has
         lost that entry, it refuses with `rewound` and takes no new holds on the account.
         """
-        return self._one(
-            Reserve(
-                account=account,
-                key=key,
-                amount=micros_of(amount),
-                timeout=_micros(timeout),
-                on_timeout=on_timeout,
-                member=member,
-                note=note,
-                seen=seen,
-            )
-        )
+        return self._one(making.reserve(account, amount, key, timeout, on_timeout, member, note, seen))
 
     def charge(
         self,
@@ -155,27 +147,23 @@ class Ledger(Reader):
         hold_key: str,
         amount: CreditsLike | None = None,
         *,
-        on_missing: OnMissing = "refuse",
+        on_missing: OnMissing | None = None,
         key: str | None = None,
         note: str | None = None,
     ) -> Receipt:
         """Take `amount` of the hold for good (all of it by default) and give the rest back; 0 takes nothing.
 
-        An open hold is never refused a charge of at most its amount. Where the hold is gone (released, timed
-        out, unknown), `on_missing="debt"` charges what is available and books the rest as debt.
+        An open hold is never refused a charge of at most its amount; beyond that the ledger's policy says who
+        pays. Where the hold is gone (released, timed out, unknown), `on_missing="debt"` charges what is
+        available and books the rest as debt, "refuse" refuses, and None leaves it to the policy.
         """
-        micros = None if amount is None else micros_of(amount, zero=True)
-        return self._one(
-            Charge(
-                account=account, hold=hold_key, key=key or "", amount=micros, on_missing=on_missing, note=note
-            )
-        )
+        return self._one(making.charge(account, hold_key, amount, on_missing, key, note))
 
     def release(
         self, account: str, hold_key: str, *, key: str | None = None, note: str | None = None
     ) -> Receipt:
         """Give all of the hold back. What has expired meanwhile expires."""
-        return self._one(Release(account=account, hold=hold_key, key=key or "", note=note))
+        return self._one(making.release(account, hold_key, key, note))
 
     def refund(
         self,
@@ -190,12 +178,11 @@ class Ledger(Reader):
 
         A bucket that has expired meanwhile is replaced by one that lives for the policy's `refund_life`.
         """
-        micros = None if amount is None else micros_of(amount)
-        return self._one(Refund(account=account, hold=hold_key, key=key, amount=micros, note=note))
+        return self._one(making.refund(account, hold_key, amount, key, note))
 
     def extend(self, account: str, hold_key: str, timeout: float, *, key: str) -> Receipt:
         """Let an open hold stand for `timeout` seconds from now, if that is later than its deadline."""
-        return self._one(Extend(account=account, hold=hold_key, timeout=_micros(timeout), key=key))
+        return self._one(making.extend(account, hold_key, timeout, key))
 
     def freeze(self, account: str, *, key: str, note: str | None = None) -> Receipt:
         """Take no new holds; settling, refunds, grants and expiry go on."""
@@ -216,14 +203,7 @@ class Ledger(Reader):
         its members are answered one by one. Refusals are values here and have no truth value. A command that
         fails by a programming error raises after the others have been committed.
         """
-        answers = self._run(commands)
-        for answer in answers:
-            if isinstance(answer, Failure):
-                answer.error.add_note(
-                    "the other commands were applied; applying all again repeats none of them"
-                )
-                raise answer.error
-        return [answer for answer in answers if not isinstance(answer, Failure)]
+        return making.answers_of(self._run(commands))
 
     def sweep(self, limit: int = 100) -> int:
         """Write down what time has done to up to `limit` due accounts. Returns the number of entries.
@@ -235,30 +215,8 @@ class Ledger(Reader):
         return run_sweep(self._store, self._store.due(limit))
 
     def _one(self, command: Command) -> Receipt:
-        answer = self._run([command])[0]
-        if isinstance(answer, Failure):
-            raise answer.error
-        if isinstance(answer, Refusal):
-            raise Refused(answer)
-        if isinstance(answer, Replayed) and isinstance(answer.first, Refusal):
-            raise Refused(answer.first, replayed=True)
-        assert isinstance(answer, Applied | Replayed)
-        return answer.receipt
+        return making.receipt_of(self._run((command,))[0])
 
     def _run(self, items: Sequence[Item]) -> list[Answer | Failure]:
         self._guard()
-        return run(self._store, [_with_salt(item) for item in items], self._policy)
-
-
-def _micros(seconds: float) -> int:
-    if isinstance(seconds, bool) or not isinstance(seconds, int | float):
-        raise TypeError(f"timeout is a number of seconds, not {type(seconds).__name__}")
-    if not isfinite(seconds):
-        raise ValueError(f"timeout must be a finite number of seconds, got {seconds}")
-    return round(seconds * 1_000_000)
-
-
-def _with_salt(item: Item) -> Item:
-    if not isinstance(item, Linked):
-        return salted(item, token_bytes(16)) if item.note is not None else item
-    return Linked(item.id, tuple(salted(command, token_bytes(16)) for command in item.commands))
+        return self._writer.call([making.with_salt(item) for item in items], self._policy)

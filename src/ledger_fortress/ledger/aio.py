@@ -1,41 +1,49 @@
 """The ledger for asyncio: every verb and read of `Ledger`, awaited.
 
-Calls run on a small thread pool of the ledger's own, so nothing here belongs to the loop of the first caller:
-one `AsyncLedger` may serve several loops, one after the other or at once. Cancelling an await stops the
-waiting, never the command; repeat it with the same key to learn what came of it.
+Verbs are handed to the store's writer, which commits together what many tasks ask for at once and answers all
+of a loop in one call. Reads run on a small thread pool of the ledger's own. So nothing here belongs to the
+loop of the first caller: one `AsyncLedger` may serve several loops, one after the other or at once.
+Cancelling an await stops the waiting, never the command; repeat it with the same key to learn what came of
+it.
 """
 
 from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime
+from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Any, ParamSpec, Self, TypeVar
 
 from ledger_fortress.answers import Answer, Receipt
-from ledger_fortress.commands import Item, OnMissing, OnTimeout
+from ledger_fortress.commands import Close, Command, Freeze, Item, OnMissing, OnTimeout, OpenAccount, Unfreeze
 from ledger_fortress.credits import CreditsLike
-from ledger_fortress.protocol import LedgerStore
+from ledger_fortress.progress import Progress
+from ledger_fortress.protocol import Failure, LedgerStore
+from ledger_fortress.recovery import Finding
 from ledger_fortress.rules import Policy
 from ledger_fortress.stores.base import Clock
 from ledger_fortress.views import Balance, HoldView, Statement, Verification
+from ledger_fortress.writer import writer_of
 
-from . import Ledger
+from . import Ledger, making
+from .aio_verbs import AsyncVerbs
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
 _THREADS = 4
 
 
-class AsyncLedger:
+class AsyncLedger(AsyncVerbs):
     """Like `Ledger`, for coroutines. Arguments, answers and errors are the same."""
 
     def __init__(self, store: LedgerStore, *, policy: Policy | None = None) -> None:
         """Over a store of one's own; `AsyncLedger.open` is the usual way."""
         self._ledger = Ledger(store, policy=policy)
+        self._policy = policy or Policy()
+        self._writer = writer_of(store)
         self._lock = threading.Lock()
         self._pool: ThreadPoolExecutor | None = None
         self._pid = 0
@@ -67,7 +75,7 @@ class AsyncLedger:
 
     async def open_account(self, account: str, *, key: str, note: str | None = None) -> Receipt:
         """See `Ledger.open_account`."""
-        return await self._call(self._ledger.open_account, account, key=key, note=note)
+        return await self._one(OpenAccount(account=account, key=key, note=note))
 
     async def grant(
         self,
@@ -81,19 +89,24 @@ class AsyncLedger:
         expires: datetime | None = None,
         note: str | None = None,
         create: bool = False,
+        rollover: CreditsLike | None = None,
+        rollover_life: float = 0,
     ) -> Receipt:
         """See `Ledger.grant`."""
-        return await self._call(
-            self._ledger.grant,
-            account,
-            amount,
-            key=key,
-            source=source,
-            priority=priority,
-            effective=effective,
-            expires=expires,
-            note=note,
-            create=create,
+        return await self._one(
+            making.grant(
+                account,
+                amount,
+                key,
+                source,
+                priority,
+                effective,
+                expires,
+                note,
+                create,
+                rollover,
+                rollover_life,
+            )
         )
 
     async def reserve(
@@ -109,17 +122,7 @@ class AsyncLedger:
         seen: Receipt | None = None,
     ) -> Receipt:
         """See `Ledger.reserve`."""
-        return await self._call(
-            self._ledger.reserve,
-            account,
-            amount,
-            key=key,
-            timeout=timeout,
-            on_timeout=on_timeout,
-            member=member,
-            note=note,
-            seen=seen,
-        )
+        return await self._one(making.reserve(account, amount, key, timeout, on_timeout, member, note, seen))
 
     async def charge(
         self,
@@ -127,20 +130,18 @@ class AsyncLedger:
         hold_key: str,
         amount: CreditsLike | None = None,
         *,
-        on_missing: OnMissing = "refuse",
+        on_missing: OnMissing | None = None,
         key: str | None = None,
         note: str | None = None,
     ) -> Receipt:
         """See `Ledger.charge`."""
-        return await self._call(
-            self._ledger.charge, account, hold_key, amount, on_missing=on_missing, key=key, note=note
-        )
+        return await self._one(making.charge(account, hold_key, amount, on_missing, key, note))
 
     async def release(
         self, account: str, hold_key: str, *, key: str | None = None, note: str | None = None
     ) -> Receipt:
         """See `Ledger.release`."""
-        return await self._call(self._ledger.release, account, hold_key, key=key, note=note)
+        return await self._one(making.release(account, hold_key, key, note))
 
     async def refund(
         self,
@@ -152,27 +153,27 @@ class AsyncLedger:
         note: str | None = None,
     ) -> Receipt:
         """See `Ledger.refund`."""
-        return await self._call(self._ledger.refund, account, hold_key, amount, key=key, note=note)
+        return await self._one(making.refund(account, hold_key, amount, key, note))
 
     async def extend(self, account: str, hold_key: str, timeout: float, *, key: str) -> Receipt:
         """See `Ledger.extend`."""
-        return await self._call(self._ledger.extend, account, hold_key, timeout, key=key)
+        return await self._one(making.extend(account, hold_key, timeout, key))
 
     async def freeze(self, account: str, *, key: str, note: str | None = None) -> Receipt:
         """See `Ledger.freeze`."""
-        return await self._call(self._ledger.freeze, account, key=key, note=note)
+        return await self._one(Freeze(account=account, key=key, note=note))
 
     async def unfreeze(self, account: str, *, key: str, note: str | None = None) -> Receipt:
         """See `Ledger.unfreeze`."""
-        return await self._call(self._ledger.unfreeze, account, key=key, note=note)
+        return await self._one(Unfreeze(account=account, key=key, note=note))
 
     async def close_account(self, account: str, *, key: str, note: str | None = None) -> Receipt:
         """See `Ledger.close_account`."""
-        return await self._call(self._ledger.close_account, account, key=key, note=note)
+        return await self._one(Close(account=account, key=key, note=note))
 
     async def apply(self, commands: Sequence[Item]) -> list[Answer]:
         """See `Ledger.apply`."""
-        return await self._call(self._ledger.apply, commands)
+        return making.answers_of(await self._run(commands))
 
     async def sweep(self, limit: int = 100) -> int:
         """See `Ledger.sweep`."""
@@ -182,13 +183,27 @@ class AsyncLedger:
         """See `Ledger.balance`."""
         return await self._call(self._ledger.balance, account)
 
-    async def balance_at(self, account: str, version: int) -> Balance:
+    async def balance_at(self, account: str, at: int | datetime) -> Balance:
         """See `Ledger.balance_at`."""
-        return await self._call(self._ledger.balance_at, account, version)
+        return await self._call(self._ledger.balance_at, account, at)
 
-    async def statement(self, account: str, after: int | None = None, limit: int = 100) -> Statement:
+    async def statement(
+        self,
+        account: str,
+        after: int | None = None,
+        limit: int = 100,
+        *,
+        kind: str | Iterable[str] | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        key: str | None = None,
+        hold: str | None = None,
+    ) -> Statement:
         """See `Ledger.statement`."""
-        return await self._call(self._ledger.statement, account, after, limit)
+        read = self._ledger.statement
+        return await self._call(
+            read, account, after, limit, kind=kind, since=since, until=until, key=key, hold=hold
+        )
 
     async def hold(self, account: str, key: str) -> HoldView | None:
         """See `Ledger.hold`."""
@@ -202,9 +217,27 @@ class AsyncLedger:
         """See `Ledger.accounts`."""
         return await self._call(self._ledger.accounts, after, limit)
 
-    async def verify(self, account: str | None = None) -> Verification:
-        """See `Ledger.verify`."""
-        return await self._call(self._ledger.verify, account)
+    async def verify(self, account: str | None = None, *, progress: Progress | None = None) -> Verification:
+        """See `Ledger.verify`; `progress` is told in another thread."""
+        return await self._call(self._ledger.verify, account, progress=progress)
+
+    async def reconcile(
+        self,
+        account: str | None = None,
+        *,
+        since: datetime | None = None,
+        stuck_after: timedelta = timedelta(days=1),
+    ) -> list[Finding]:
+        """See `Ledger.reconcile`."""
+        return await self._call(self._ledger.reconcile, account, since=since, stuck_after=stuck_after)
+
+    async def _one(self, command: Command) -> Receipt:
+        return making.receipt_of((await self._run((command,)))[0])
+
+    async def _run(self, items: Sequence[Item]) -> list[Answer | Failure]:
+        from .awaiting import commit  # asyncio, for those who use it
+
+        return await commit(self._writer, [making.with_salt(item) for item in items], self._policy)
 
     async def _call(self, verb: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
         import asyncio

@@ -7,19 +7,25 @@ written since a grant expired. A statement shows what is written.
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from datetime import datetime, timedelta
 
-from ledger_fortress import audit
+from ledger_fortress import audit, history, recovery
 from ledger_fortress.answers import Reason, Refusal
-from ledger_fortress.entries import Entry
+from ledger_fortress.entries import Entry, micros_since_epoch
 from ledger_fortress.errors import Refused
+from ledger_fortress.progress import CountedScan, Progress
 from ledger_fortress.protocol import LedgerStore, Loaded, Touch, chunks
+from ledger_fortress.recovery import Finding
 from ledger_fortress.rules import matured
+from ledger_fortress.sealing import every_checkpoint
 from ledger_fortress.state import NOTHING_DUE, Account, Hold
 from ledger_fortress.views import Balance, HoldView, Statement, Verification, balance_of, view_of
 
+from .exchange import Exchange
 
-class Reader:
+
+class Reader(Exchange):
     """The reading half of `Ledger`."""
 
     def __init__(self, store: LedgerStore) -> None:
@@ -30,26 +36,42 @@ class Reader:
         loaded = self._read(account)
         return balance_of(_matured(loaded, account)[0])
 
-    def balance_at(self, account: str, version: int) -> Balance:
-        """What the account had right after its entry number `version`, by replaying its entries."""
-        if type(version) is not int or version < 1:
-            raise ValueError(f"version is a whole number from 1, got {version!r}")
-        self._read(account)
-        books = audit.Replay()
-        for entry in chunks(self._store, account):
-            if entry.version > version:
-                break
-            books.feed(entry)
-        return balance_of(books.account(account))
+    def balance_at(self, account: str, at: int | datetime) -> Balance:
+        """What the account had right after its entry number `at`, or at the moment `at`; replays its entries.
 
-    def statement(self, account: str, after: int | None = None, limit: int = 100) -> Statement:
-        """Up to `limit` entries of the account, oldest first, beginning after version `after`."""
+        A moment counts everything that time had done by then, written or not; it may not lie in the future.
+        Before its first entry an account had nothing.
+        """
+        if isinstance(at, datetime):
+            moment = micros_since_epoch(at)
+            return balance_of(history.state_at_time(self._store, self._read(account), account, moment))
+        if type(at) is not int or at < 1:
+            raise ValueError(f"at is a version, a whole number from 1, or an aware datetime, got {at!r}")
+        self._read(account)
+        return balance_of(history.state_at_version(self._store, account, at))
+
+    def statement(
+        self,
+        account: str,
+        after: int | None = None,
+        limit: int = 100,
+        *,
+        kind: str | Iterable[str] | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        key: str | None = None,
+        hold: str | None = None,
+    ) -> Statement:
+        """Up to `limit` entries of the account, oldest first, beginning after version `after`.
+
+        `kind` (one or several), the times [`since`, `until`), `key` and `hold` select entries. A page of a
+        rare selection may be short, even empty, although there is more: `next` alone says whether to go on.
+        """
         if not 1 <= limit <= 10_000:
             raise ValueError(f"limit is from 1 to 10000, got {limit}")
+        wanted = history.filter_of(kind, since, until, key, hold)
         self._read(account)
-        entries = self._store.entries(account, after or 0, limit + 1)
-        more = len(entries) > limit
-        return Statement(tuple(entries[:limit]), entries[limit - 1].version if more else None)
+        return history.page(self._store, account, after or 0, limit, wanted)
 
     def entries(self, account: str) -> Iterator[Entry]:
         """Every entry of the account, oldest first, read page by page."""
@@ -78,18 +100,41 @@ class Reader:
         self._guard()
         return self._store.accounts(after, limit)
 
-    def verify(self, account: str | None = None) -> Verification:
+    def verify(self, account: str | None = None, *, progress: Progress | None = None) -> Verification:
         """Recompute every hash and replay every entry, of one account or all, against what is stored.
 
-        Shares no rule with the code that wrote the entries. Reads one consistent picture.
+        Shares no rule with the code that wrote the entries. Reads one consistent picture. `progress` is told
+        how many entries are done.
         """
         self._guard()
+        checkpoints = list(every_checkpoint(self._store))  # before the picture is taken, so that it has them
         with self._store.scan(account) as scan:
-            return audit.verify(scan)
+            return audit.verify(CountedScan(scan, progress), checkpoints)
 
-    def _read(self, account: str) -> Loaded:
+    def reconcile(
+        self,
+        account: str | None = None,
+        *,
+        since: datetime | None = None,
+        stuck_after: timedelta = timedelta(days=1),
+    ) -> list[Finding]:
+        """What a person should look at, of one account or all: overdue and stuck holds, late charges, debts.
+
+        Late and short charges are listed from `since` on, everything else while it lasts. Reads one
+        consistent picture of all accounts, holds and notices.
+        """
         self._guard()
-        loaded = self._store.read(Touch((account,)))
+        now = self._store.read(Touch(())).now
+        begin = 0 if since is None else micros_since_epoch(since)
+        with self._store.scan(account) as scan:
+            return recovery.reconcile(
+                scan, now, since=begin, stuck_after=stuck_after // timedelta(microseconds=1)
+            )
+
+    def _read(self, account: str, members: tuple[str, ...] = ()) -> Loaded:
+        self._guard()
+        touch = Touch((account,), members=tuple((account, member) for member in members))
+        loaded = self._store.read(touch)
         if account not in loaded.accounts:
             raise Refused(Refusal(Reason.UNKNOWN_ACCOUNT, account, ""))
         return loaded

@@ -6,7 +6,8 @@ auditor replays.
     add    outside → available      hold   available → held       take    available → spent
     plan   outside → waiting        use    held → spent           repay   available → debt
     wake   waiting → available      back   held → available       lapse   available → expired
-    owe    outside → debt                                         late    held → expired
+    owe    outside → debt         late   held → expired           void   available → ended early
+                                                                  drop   waiting → ended early
 
 Spending goes through the buckets in burn order. Giving back unwinds the slices that were taken, from the last
 to the first, so that reserving and releasing leaves every bucket exactly as it was. What comes back to a
@@ -24,7 +25,7 @@ from ledger_fortress.state import OWED, Bucket, Slice
 
 MAX_BUCKETS: Final = 1_000
 MAX_SLICES: Final = 64
-PLACES: Final = 128
+PLACES: Final = 1_024
 """Bucket numbers are the version of the entry that made them times this, plus a place within that entry."""
 
 Leg: TypeAlias = tuple[str, int, int]
@@ -57,6 +58,34 @@ def burn(buckets: list[Bucket], amount: int, legs: list[Leg], *, into_hold: bool
     if not into_hold:
         drop_empty(buckets)
     return slices
+
+
+def burn_from(buckets: list[Bucket], number: int, amount: int, legs: list[Leg]) -> list[Slice]:
+    """Take up to `amount` out of one bucket, whether its credits are available or still wait."""
+    place = _find(buckets, number)
+    if place is None:
+        return []
+    bucket = buckets[place]
+    part = min(bucket.available, amount)
+    if part == 0:
+        return []
+    buckets[place] = bucket._replace(available=bucket.available - part)
+    legs.append(("drop" if bucket.effective else "take", number, part))
+    drop_empty(buckets)
+    return [Slice(number, part, bucket.priority, bucket.expires, bucket.source)]
+
+
+def collect(
+    buckets: list[Bucket], available: int, amount: int, legs: list[Leg], owed_as: Slice
+) -> tuple[list[Slice], int]:
+    """Take `amount` out of what is available and owe the rest, as `owed_as`. Returns what is owed."""
+    taken = min(available, amount)
+    slices = burn(buckets, taken, legs, into_hold=False) if taken else []
+    owed = amount - taken
+    if owed:
+        legs.append(("owe", OWED, owed))
+        slices.append(owed_as._replace(amount=owed))
+    return slices, owed
 
 
 def settle(buckets: list[Bucket], slices: tuple[Slice, ...], charged: int, now: int, legs: list[Leg]) -> int:
@@ -116,33 +145,44 @@ def refundable(slices: tuple[Slice, ...], spent: int, amount: int) -> list[Slice
 
 
 def put_back(
-    buckets: list[Bucket], parts: list[Slice], version: int, now: int, life: int, legs: list[Leg]
-) -> list[Bucket]:
-    """Return spent slices to their buckets, making again those that are gone. Returns the new ones.
+    buckets: list[Bucket],
+    parts: list[Slice],
+    version: int,
+    now: int,
+    life: int,
+    legs: list[Leg],
+    waiting: tuple[int, int] = (OWED, 0),
+) -> tuple[list[Bucket], int]:
+    """Return spent slices to their buckets, making again those that are gone.
 
-    A slice of an expired bucket, or one that was owed, gets a new bucket of the same priority and source that
-    lives for `life`; slices alike share one.
+    A slice of an expired bucket gets a new one of the same priority and source that lives for `life`, and so
+    does one that was owed, unless it says how long it lives; slices alike share one. `waiting` is a bucket
+    that had not begun when it was emptied, and when it does. Returns the new buckets and how much of it all
+    became available: what goes back to a bucket that still waits does not.
     """
-    fresh: dict[tuple[int, str | None], Bucket] = {}
+    fresh: dict[tuple[int, int, str | None], Bucket] = {}
+    came = 0
     for number, amount, priority, expires, source in parts:
         if number == OWED or expires <= now:
-            same = priority, source
-            bucket = fresh.get(same)
-            if bucket is None:
-                bucket = Bucket(priority, now + life, version * PLACES + len(fresh), source, 0, 0, 0)
+            same = priority, expires if expires > now else now + life, source
+            bucket = fresh.get(same) or Bucket(*same[:2], version * PLACES + len(fresh), source, 0, 0, 0)
             fresh[same] = bucket._replace(available=bucket.available + amount)
             legs.append(("add", bucket.id, amount))
+            came += amount
             continue
         place = _find(buckets, number)
-        legs.append(("add", number, amount))
+        begins = waiting[1] if number == waiting[0] and waiting[1] > now else 0
+        waits = begins if place is None else buckets[place].effective
+        legs.append(("plan" if waits else "add", number, amount))
+        came += 0 if waits else amount
         if place is None:
-            insort(buckets, Bucket(priority, expires, number, source, 0, amount, 0))
+            insort(buckets, Bucket(priority, expires, number, source, begins, amount, 0))
         else:
             bucket = buckets[place]
             buckets[place] = bucket._replace(available=bucket.available + amount)
     for bucket in fresh.values():
         insort(buckets, bucket)
-    return list(fresh.values())
+    return list(fresh.values()), came
 
 
 def outstanding(buckets: Iterable[Bucket]) -> int:

@@ -11,14 +11,19 @@ from __future__ import annotations
 
 from bisect import insort
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 from ledger_fortress.answers import Reason
 from ledger_fortress.commands import (
     NEVER,
     Charge,
+    Clawback,
     Close,
     Command,
+    Dispute,
+    DisputeLost,
+    DisputeWon,
+    Expire,
     Extend,
     Freeze,
     Grant,
@@ -26,15 +31,25 @@ from ledger_fortress.commands import (
     Refund,
     Release,
     Reserve,
+    SetAlert,
+    SetMember,
+    Transfer,
     Unfreeze,
 )
 from ledger_fortress.credits import LIMIT
-from ledger_fortress.state import CLOSED, FROZEN, OPEN, Bucket
+from ledger_fortress.entries import canonical
+from ledger_fortress.state import CLOSED, FROZEN, OPEN, Alert, Bucket, Roll, Terms
 
 from .buckets import MAX_BUCKETS, PLACES, Leg, outstanding, repay
-from .cases import Case, Denial, Ruling, canonical
-from .holds import charge, extend, refund, release, reserve
+from .cases import Case, Denial, Ruling
+from .charging import charge, refund
+from .clawing import clawback, dispute, dispute_lost, dispute_won, expire
+from .holds import extend, release, reserve
+from .members import set_member
 from .posting import post
+from .transfers import transfer
+
+MAX_ALERTS: Final = 16
 
 
 def open_account(case: Case, command: OpenAccount) -> Ruling | Denial:
@@ -54,23 +69,46 @@ def grant(case: Case, command: Grant) -> Ruling | Denial:
     if outstanding(buckets) + amount > LIMIT:
         return Denial(Reason.BALANCE_LIMIT, amount)
     effective = command.effective if command.effective > now else 0
-    number = _grow(buckets, command, effective, account.version + 1)
+    number = _grow(case, buckets, command, effective)
     if number is None:
         return Denial(Reason.TOO_MANY_BUCKETS, amount)
     legs: list[Leg] = [("plan" if effective else "add", number, amount)]
     paid = 0 if effective else repay(buckets, account.debt, legs)
     deltas = (0, 0, 0) if effective else (amount - paid, 0, -paid)
-    body = canonical(
-        {
-            "effective": command.effective or None,
-            "expires": None if command.expires == NEVER else command.expires,
-            "legs": legs,
-            "priority": command.priority,
-            "source": command.source,
-        }
-    )
+    body: dict[str, Any] = {
+        "effective": command.effective or None,
+        "expires": None if command.expires == NEVER else command.expires,
+        "legs": legs,
+        "priority": command.priority,
+        "source": command.source,
+    }
+    terms: Terms | None = None
+    if command.rollover:
+        body["rollover"] = [command.rollover, command.rollover_life]
+        roll = Roll(number, command.expires, command.rollover, command.rollover_life)
+        running = [roll for roll in account.terms.rolls if roll.expires > now]
+        terms = account.terms._replace(rolls=(*running, roll))
     due = min(account.due, command.expires, effective or NEVER)
-    return Ruling(*post(account, case.origin, "grant", None, now, amount, deltas, body, tuple(buckets), due))
+    after, entry = post(
+        account, case.origin, "grant", None, now, amount, deltas, canonical(body), tuple(buckets), due,
+        terms=terms,
+    )  # fmt: skip
+    return Ruling(after, entry)
+
+
+def set_alert(case: Case, command: SetAlert) -> Ruling | Denial:
+    account = case.account
+    if account.status == CLOSED:
+        return Denial(Reason.CLOSED)
+    alerts = [alert for alert in account.terms.alerts if alert.name != command.name]
+    rearm = command.below if command.rearm is None else command.rearm
+    if command.below is not None and rearm is not None:
+        alerts.append(Alert(command.name, command.below, rearm, 0))
+    if len(alerts) > MAX_ALERTS:
+        return Denial(Reason.TOO_MANY_ALERTS)
+    terms = account.terms._replace(alerts=tuple(alerts))
+    body = canonical({"below": command.below, "legs": [], "name": command.name, "rearm": rearm})
+    return Ruling(*post(account, case.origin, "alert", None, case.now, 0, (0, 0, 0), body, terms=terms))
 
 
 def freeze(case: Case, command: Freeze) -> Ruling | Denial:
@@ -95,6 +133,14 @@ RULES: dict[type[Command], Callable[[Case, Any], Ruling | Denial]] = {
     Release: release,
     Refund: refund,
     Extend: extend,
+    Expire: expire,
+    Transfer: transfer,
+    Clawback: clawback,
+    Dispute: dispute,
+    DisputeWon: dispute_won,
+    DisputeLost: dispute_lost,
+    SetMember: set_member,
+    SetAlert: set_alert,
     Freeze: freeze,
     Unfreeze: unfreeze,
     Close: close,
@@ -107,16 +153,22 @@ def _mark(case: Case, kind: str, status: str) -> Ruling:
     )
 
 
-def _grow(buckets: list[Bucket], command: Grant, effective: int, version: int) -> int | None:
-    """Add a grant to the bucket that is just like it, or make one. Returns its number; None: too many."""
+def _grow(case: Case, buckets: list[Bucket], command: Grant, effective: int) -> int | None:
+    """Add a grant to the bucket that is just like it, or make one. Returns its number; None: too many.
+
+    A grant that rolls over has a bucket of its own.
+    """
+    rolling = {roll.bucket for roll in case.account.terms.rolls}
     for place, bucket in enumerate(buckets):
         same = bucket.priority == command.priority and bucket.expires == command.expires
         if same and bucket.source == command.source and bucket.effective == effective:
+            if command.rollover or bucket.id in rolling:
+                continue
             buckets[place] = bucket._replace(available=bucket.available + command.amount)
             return bucket.id
     if len(buckets) >= MAX_BUCKETS:
         return None
-    number = version * PLACES
+    number = (case.account.version + 1) * PLACES
     insort(
         buckets,
         Bucket(command.priority, command.expires, number, command.source, effective, command.amount, 0),

@@ -11,22 +11,16 @@ from .base import Clock
 
 __all__ = ["Changes", "Clock", "LedgerStore", "Loaded", "Scan", "Touch", "open_store"]
 
-# Stores that a later release brings, and the extra that each will need.
-_EXTRAS = {"postgresql": "postgres", "postgres": "postgres", "redis": "redis", "rediss": "redis"}
-
 
 def open_store(url: str, *, clock: Clock | None = None, migrate: bool = False) -> LedgerStore:
-    """The store at `url`: `memory:`, `sqlite:///relative.db` or `sqlite:////absolute.db`."""
+    """The store at `url`: `memory:`, `sqlite:///relative.db`, `sqlite:////absolute.db`, `postgresql://…`, `redis://…`."""
     scheme = url.partition(":")[0]
-    if scheme in _EXTRAS:
-        raise MissingExtra(
-            f"{scheme}:// ledgers are not in this release: they arrive with the extra "
-            f"{_EXTRAS[scheme]!r} (pip install 'babysea-primitives[{_EXTRAS[scheme]}]'). "
-            "Use sqlite:///path until then"
-        )
     opener = _OPENERS.get(scheme)
     if opener is None:
-        raise ValueError(f"{url!r} names no ledger: use 'memory:' or 'sqlite:///path/to/credits.db'")
+        raise ValueError(
+            f"{url!r} names no ledger: use 'memory:', 'sqlite:///path/to/credits.db', "
+            "'postgresql://user@host/database' or 'redis://host/0'"
+        )
     return opener(url, clock, migrate)
 
 
@@ -44,4 +38,37 @@ def _sqlite(url: str, clock: Clock | None, migrate: bool) -> LedgerStore:
     return SQLiteStore.from_url(url, clock=clock, migrate=migrate)
 
 
-_OPENERS: dict[str, Callable[[str, Clock | None, bool], LedgerStore]] = {"memory": _memory, "sqlite": _sqlite}
+def _postgres(url: str, clock: Clock | None, migrate: bool) -> LedgerStore:
+    try:
+        import psycopg  # noqa: F401
+    except ImportError as error:
+        raise MissingExtra(
+            f"postgresql:// ledgers need psycopg 3 ({error}): pip install 'babysea-primitives[postgres]', "
+            "and libpq from your system (Debian: libpq5) or, for development, psycopg[binary]"
+        ) from error
+    from .postgres import PostgresStore
+
+    return PostgresStore(url, clock=clock, migrate=migrate)
+
+
+def _redis(url: str, clock: Clock | None, migrate: bool) -> LedgerStore:
+    try:
+        import redis  # noqa: F401
+    except ImportError as error:
+        raise MissingExtra(
+            f"redis:// ledgers need redis-py ({error}): pip install 'babysea-primitives[redis]'"
+        ) from error
+    from .redis import RedisStore
+
+    return RedisStore.from_url(url, clock=clock, migrate=migrate)
+
+
+_OPENERS: dict[str, Callable[[str, Clock | None, bool], LedgerStore]] = {
+    "memory": _memory,
+    "sqlite": _sqlite,
+    "postgresql": _postgres,
+    "postgres": _postgres,
+    "redis": _redis,
+    "rediss": _redis,
+    "redis+unix": _redis,
+}

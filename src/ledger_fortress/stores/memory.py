@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import threading
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
-from ledger_fortress.entries import Entry, Note
+from ledger_fortress.entries import Entry, Note, Notice
 from ledger_fortress.errors import StoreUnavailable
-from ledger_fortress.protocol import Changes, Decide, Loaded, Touch, due_of, is_due
-from ledger_fortress.state import OPEN, Account, Hold
+from ledger_fortress.protocol import Changes, Decide, Loaded, Touch, due_of, is_due, members_of
+from ledger_fortress.state import OPEN, Account, Checkpoint, Hold, Member
 
-from .base import Clock, now_micros
+from .base import Clock, SteadyClock, now_micros, trust
 
 
 class MemoryStore:
     """Keeps a ledger in this process. What the other stores do must be indistinguishable from it."""
 
     def __init__(self, clock: Clock | None = None) -> None:
-        self._clock = clock
+        self._clock = clock or SteadyClock()
         self._lock = threading.RLock()
         self._accounts: dict[str, Account] = {}
         self._entries: dict[str, list[Entry]] = defaultdict(list)
@@ -27,6 +27,10 @@ class MemoryStore:
         self._holds: dict[tuple[str, str], Hold] = {}
         self._open: dict[str, dict[str, Hold]] = defaultdict(dict)
         self._notes: dict[tuple[str, int], Note] = {}
+        self._members: dict[tuple[str, str], Member] = {}
+        self._notices: dict[tuple[str, int, int], Notice] = {}
+        self._delivered: set[tuple[str, int, int]] = set()
+        self._checkpoints: list[Checkpoint] = []
 
     def transact(self, touch: Touch, decide: Decide) -> Changes:
         with self._lock:
@@ -59,6 +63,41 @@ class MemoryStore:
             late = [account for account in self._accounts.values() if account.due <= now]
         return [account.account for account in sorted(late, key=lambda a: (a.due, a.account))[:limit]]
 
+    def notices(self, account: str | None, kinds: tuple[str, ...], pending: bool, limit: int) -> list[Notice]:
+        with self._lock:
+            found = [
+                notice
+                for mark, notice in self._notices.items()
+                if account in (None, notice.account)
+                and (not kinds or notice.kind in kinds)
+                and not (pending and mark in self._delivered)
+            ]
+        return sorted(found, key=lambda notice: (notice.at, *notice[:3]))[:limit]
+
+    def acknowledge(self, marks: Sequence[tuple[str, int, int]]) -> int:
+        with self._lock:
+            fresh = (set(marks) & set(self._notices)) - self._delivered
+            self._delivered |= fresh
+        return len(fresh)
+
+    def checkpoints(self, after: int, limit: int) -> list[Checkpoint]:
+        with self._lock:
+            return self._checkpoints[after : after + limit]
+
+    def last_checkpoint(self) -> Checkpoint | None:
+        with self._lock:
+            return self._checkpoints[-1] if self._checkpoints else None
+
+    def add_checkpoint(self, checkpoint: Checkpoint) -> bool:
+        with self._lock:
+            if checkpoint.number != len(self._checkpoints) + 1:
+                return False
+            self._checkpoints.append(checkpoint)
+            return True
+
+    def trust_clock(self) -> bool:
+        return trust(self._clock)
+
     @contextmanager
     def scan(self, account: str | None = None) -> Iterator[_Picture]:
         with self._lock:
@@ -67,6 +106,8 @@ class MemoryStore:
                 [state for name, state in self._accounts.items() if account in (None, name)],
                 [hold for (name, _), hold in self._holds.items() if account in (None, name)],
                 [note for (name, _), note in self._notes.items() if account in (None, name)],
+                [member for (name, _), member in self._members.items() if account in (None, name)],
+                [notice for notice in self._notices.values() if account in (None, notice.account)],
             )
         yield picture
 
@@ -93,6 +134,9 @@ class MemoryStore:
             hold = self._holds.get(pair)
             if hold is not None:
                 loaded.holds[pair] = hold
+        for pair in members_of(loaded, touch):
+            if pair in self._members:
+                loaded.members[pair] = self._members[pair]
         for name, version in touch.marks:
             rows = self._entries.get(name, [])
             if 0 < version <= len(rows):
@@ -123,13 +167,23 @@ class MemoryStore:
                 self._open[hold.account].pop(hold.key, None)
         for note in changes.notes:
             self._notes[note.account, note.version] = note
+        for member in changes.members:
+            self._members[member.account, member.member] = member
+        for notice in changes.notices:
+            self._notices[notice[:3]] = notice
 
 
 class _Picture:
     def __init__(
-        self, entries: list[Entry], accounts: list[Account], holds: list[Hold], notes: list[Note]
+        self,
+        entries: list[Entry],
+        accounts: list[Account],
+        holds: list[Hold],
+        notes: list[Note],
+        members: list[Member],
+        notices: list[Notice],
     ) -> None:
-        self._rows = entries, accounts, holds, notes
+        self._rows = entries, accounts, holds, notes, members, notices
 
     def entries(self) -> Iterable[Entry]:
         return self._rows[0]
@@ -142,3 +196,9 @@ class _Picture:
 
     def notes(self) -> Iterable[Note]:
         return self._rows[3]
+
+    def members(self) -> Iterable[Member]:
+        return self._rows[4]
+
+    def notices(self) -> Iterable[Notice]:
+        return self._rows[5]

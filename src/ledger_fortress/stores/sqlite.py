@@ -6,28 +6,32 @@ decides, writes and commits with `synchronous=FULL`. Nothing is cached between t
 
 from __future__ import annotations
 
+import json
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, Final, Self
+from typing import Any, Final, Self, TypeVar
 from urllib.parse import parse_qs, unquote
 
-from ledger_fortress.commands import NEVER
-from ledger_fortress.entries import Entry, Note
+from ledger_fortress.entries import Entry, Notice
 from ledger_fortress.errors import LedgerError, SchemaOutdated, StoreUnavailable
-from ledger_fortress.protocol import Changes, Decide, Loaded, Touch, is_due
-from ledger_fortress.state import Account, Due, Hold, pack_buckets, pack_slices, unpack_buckets, unpack_slices
+from ledger_fortress.protocol import Changes, Decide, Loaded, Touch
+from ledger_fortress.state import Checkpoint, Hold
 
-from .base import Clock, now_micros
+from .base import Clock, SteadyClock, now_micros, trust
 from .sql import queries, schema
 from .sqlite_file import SharedFile, acquire, patiently, release
+from .sqlite_loading import load
+from .sqlite_rows import Picture, hold_of, statements
+from .sqlite_saving import Stale, save
 
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
 OLDEST_SQLITE: Final = (3, 37, 0)
 SEVERAL_WRITERS: Final = "i_accept_corruption_by_several_writers"
 
 _SQL: Final = queries("sqlite")
+_T = TypeVar("_T")
 
 
 class SQLiteStore:
@@ -49,7 +53,7 @@ class SQLiteStore:
         if sqlite3.sqlite_version_info < OLDEST_SQLITE:
             raise LedgerError(f"SQLite {sqlite3.sqlite_version} is too old: the ledger needs 3.37 or later")
         self._path = os.path.abspath(path)
-        self._clock = clock
+        self._clock = clock or SteadyClock()
         self._options = (factory, several_writers)
         self._closed = False
         self._shared = acquire(self._path, *self._options)
@@ -74,15 +78,29 @@ class SQLiteStore:
         return cls(path, clock=clock, migrate=migrate, several_writers=several)
 
     def transact(self, touch: Touch, decide: Decide) -> Changes:
+        def work(connection: sqlite3.Connection) -> tuple[Changes, bool]:
+            loaded = load(connection, touch, now_micros(self._clock))
+            changes = decide(loaded)
+            if not (changes.accounts or changes.entries or changes.holds):
+                return changes, False
+            try:
+                save(connection, changes, loaded)
+            except Stale as stale:
+                raise StoreUnavailable(f"{self._path}: {stale}") from stale
+            return changes, True
+
+        return self._write(work)
+
+    def _write(self, work: Callable[[sqlite3.Connection], tuple[_T, bool]]) -> _T:
+        """Run `work` in a write transaction; it returns its result and whether there is anything to keep."""
         shared = self._file()
         with shared.writing() as connection:
             patiently(lambda: connection.execute("BEGIN IMMEDIATE"), self._path)
             try:
-                changes = decide(self._load(connection, touch))
-                if not (changes.accounts or changes.entries or changes.holds):
+                result, keep = work(connection)
+                if not keep:
                     connection.execute("ROLLBACK")
-                    return changes
-                self._save(connection, changes)
+                    return result
             except BaseException as error:
                 shared.forget_writer()  # closing rolls back, whatever state the connection is in
                 if isinstance(error, sqlite3.Error):
@@ -95,18 +113,18 @@ class SQLiteStore:
                 raise StoreUnavailable(
                     f"the commit to {self._path} was not answered ({error})", maybe_applied=True
                 ) from error
-            return changes
+            return result
 
     def read(self, touch: Touch) -> Loaded:
         with self._snapshot() as connection:
-            return self._load(connection, touch)
+            return load(connection, touch, now_micros(self._clock))
 
     def entries(self, account: str, after: int, limit: int) -> list[Entry]:
         return [Entry._make(row) for row in self._query("entries_after", account, after, limit)]
 
     def open_holds(self, account: str | None) -> list[Hold]:
         rows = self._query("open_holds") if account is None else self._query("open_holds_of", account)
-        return [_hold(row) for row in rows]
+        return [hold_of(row) for row in rows]
 
     def accounts(self, after: str, limit: int) -> list[str]:
         return [row[0] for row in self._query("accounts_after", after, limit)]
@@ -114,11 +132,39 @@ class SQLiteStore:
     def due(self, limit: int) -> list[str]:
         return [row[0] for row in self._query("due_accounts", now_micros(self._clock), limit)]
 
+    def notices(self, account: str | None, kinds: tuple[str, ...], pending: bool, limit: int) -> list[Notice]:
+        rows = self._query("notices", account, json.dumps(kinds), not pending, limit)
+        return [Notice._make(row) for row in rows]
+
+    def acknowledge(self, marks: Sequence[tuple[str, int, int]]) -> int:
+        def work(connection: sqlite3.Connection) -> tuple[int, bool]:
+            count = connection.executemany(_SQL["acknowledge"], marks).rowcount
+            return count, count > 0
+
+        return self._write(work) if marks else 0
+
+    def checkpoints(self, after: int, limit: int) -> list[Checkpoint]:
+        return [Checkpoint._make(row) for row in self._query("checkpoints_after", after, limit)]
+
+    def last_checkpoint(self) -> Checkpoint | None:
+        rows = self._query("last_checkpoint")
+        return Checkpoint._make(rows[0]) if rows else None
+
+    def add_checkpoint(self, checkpoint: Checkpoint) -> bool:
+        def work(connection: sqlite3.Connection) -> tuple[bool, bool]:
+            added = connection.execute(_SQL["add_checkpoint"], checkpoint).rowcount == 1
+            return added, added
+
+        return self._write(work)
+
+    def trust_clock(self) -> bool:
+        return trust(self._clock)
+
     @contextmanager
-    def scan(self, account: str | None = None) -> Iterator[_Picture]:
+    def scan(self, account: str | None = None) -> Iterator[Picture]:
         with self._file().scanning() as connection:
             connection.execute("BEGIN")
-            yield _Picture(connection, account)
+            yield Picture(connection, account)
 
     def close(self) -> None:
         if not self._closed:
@@ -149,60 +195,6 @@ class SQLiteStore:
     def _query(self, name: str, *values: Any) -> list[Any]:
         with self._snapshot() as connection:
             return connection.execute(_SQL[name], values).fetchall()
-
-    def _load(self, connection: sqlite3.Connection, touch: Touch) -> Loaded:
-        execute = connection.execute
-        loaded = Loaded(now_micros(self._clock))
-        for name in touch.accounts:
-            row = execute(_SQL["load_account"], (name,)).fetchone()
-            if row is None:
-                continue
-            account = loaded.accounts[name] = _account(row)
-            if is_due(account, loaded.now):
-                loaded.due[name] = _due(connection, name, max(loaded.now, account.at))
-        wanted = dict.fromkeys(touch.holds)
-        load_key = _SQL["load_key"]
-        for pair in touch.keys:
-            row = execute(load_key, (pair[1], pair[0])).fetchone()
-            if row is not None:
-                entry = loaded.entries[pair] = Entry._make(row)
-                if entry.hold is not None:
-                    wanted[entry.account, entry.hold] = None
-        load_hold = _SQL["load_hold"]
-        for pair in wanted:
-            row = execute(load_hold, (pair[1], pair[0])).fetchone()
-            if row is not None:
-                loaded.holds[pair] = _hold(row)
-        for mark in touch.marks:
-            row = execute(_SQL["load_hash"], mark).fetchone()
-            if row is not None:
-                loaded.hashes[mark] = row[0]
-        return loaded
-
-    def _save(self, connection: sqlite3.Connection, changes: Changes) -> None:
-        inserts: list[tuple[Any, ...]] = []
-        updates: list[tuple[Any, ...]] = []
-        for account, expected in changes.accounts:
-            name, version, head, at, status, available, held, debt, due, buckets = account
-            row = (version, head, at, status, available, held, debt, due, pack_buckets(buckets), name)
-            if expected == 0:
-                inserts.append(row)
-            else:
-                updates.append((*row, expected))
-        if inserts:
-            connection.executemany(_SQL["insert_account"], inserts)
-        if updates:
-            updated = connection.executemany(_SQL["update_account"], updates).rowcount
-            if updated != len(updates):
-                raise StoreUnavailable(f"an account in {self._path} was changed by somebody else")
-        if changes.holds:
-            connection.executemany(
-                _SQL["save_hold"], [(*hold[:11], pack_slices(hold.slices)) for hold in changes.holds]
-            )
-        if changes.entries:
-            connection.executemany(_SQL["insert_entry"], changes.entries)
-        if changes.notes:
-            connection.executemany(_SQL["insert_note"], changes.notes)
 
     def _open_schema(self, migrate: bool) -> None:
         """Make the tables in an empty file; leave an existing ledger as it is."""
@@ -235,59 +227,9 @@ class SQLiteStore:
         patiently(lambda: connection.execute("BEGIN IMMEDIATE"), self._path)
         try:
             if self._schema_version(connection) is None:
-                for statement in _statements(schema("sqlite")):
+                for statement in statements(schema("sqlite")):
                     connection.execute(statement)
             connection.execute("COMMIT")
         except BaseException:
             self._shared.forget_writer()
             raise
-
-
-class _Picture:
-    """A read transaction of its own, streamed."""
-
-    def __init__(self, connection: sqlite3.Connection, account: str | None) -> None:
-        self._connection = connection
-        self._suffix = "" if account is None else "_of"
-        self._values = () if account is None else (account,)
-
-    def entries(self) -> Iterable[Entry]:
-        return map(Entry._make, self._rows("scan_entries"))
-
-    def accounts(self) -> Iterable[Account]:
-        return map(_account, self._rows("scan_accounts"))
-
-    def holds(self) -> Iterable[Hold]:
-        return map(_hold, self._rows("scan_holds"))
-
-    def notes(self) -> Iterable[Note]:
-        return map(Note._make, self._rows("scan_notes"))
-
-    def _rows(self, name: str) -> sqlite3.Cursor:
-        return self._connection.execute(_SQL[name + self._suffix], self._values)
-
-
-def _account(row: tuple[Any, ...]) -> Account:
-    name, version, head, at, status, available, held, debt, due, buckets = row
-    return Account(name, version, head, at, status, available, held, debt, due, unpack_buckets(buckets))
-
-
-def _hold(row: tuple[Any, ...]) -> Hold:
-    return Hold._make((*row[:11], unpack_slices(row[11])))
-
-
-def _due(connection: sqlite3.Connection, account: str, until: int) -> Due:
-    holds = tuple(map(_hold, connection.execute(_SQL["load_due_holds"], (account, until))))
-    after = connection.execute(_SQL["next_deadline"], (account, until)).fetchone()[0]
-    return Due(holds, NEVER if after is None else after)
-
-
-def _statements(script: str) -> Iterator[str]:
-    """A script's statements one by one; a trigger's inner semicolons do not end it."""
-    statement = ""
-    for line in script.splitlines():
-        if statement or (line and not line.startswith("--")):
-            statement += line + "\n"
-        if statement and sqlite3.complete_statement(statement):
-            yield statement
-            statement = ""

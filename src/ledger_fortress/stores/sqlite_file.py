@@ -180,7 +180,7 @@ class SharedFile:
             connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA fullfsync = ON")  # macOS: a plain fsync there does not reach the disk
-        connection.execute("PRAGMA wal_autocheckpoint = 4000")
+        connection.execute("PRAGMA wal_autocheckpoint = 10000")  # 40 MB: a page changed often is copied once
         connection.execute("PRAGMA cache_size = -16384")
 
     def _take_process_lock(self) -> None:

@@ -12,7 +12,9 @@ start, amounts are credits.
     hold a gen_1                        -> charged
 
 Outcomes: `applied`, `replayed` (and `replayed refused`, where the first answer was a refusal), or the name of
-a refusal. `balance` and `buckets` read, `tick` lets time pass, `sweep` writes down what time has done.
+a refusal. `balance`, `buckets`, `hold`, `kinds`, `member` and `alerts` read, `ack` acknowledges alerts,
+`tick` lets time pass, `sweep` writes down what time has done, and `policy over_charge=cap` goes on under
+another policy. A limit or an alert of `none` is None.
 """
 
 from __future__ import annotations
@@ -25,6 +27,7 @@ from typing import Any, Final
 from ledger_fortress.credits import Credits
 from ledger_fortress.errors import LedgerError, Refused
 from ledger_fortress.ledger import Ledger
+from ledger_fortress.rules import Policy
 
 START: Final = 1_700_000_000
 
@@ -55,6 +58,9 @@ def run_scenario(text: str, ledger: Ledger, clock: FakeClock, name: str = "scena
             continue
         operation, arrow, expected = said.partition("->")
         words = shlex.split(operation)
+        if words[0] == "policy":
+            ledger = _under(ledger, words[1:])
+            continue
         happened = _perform(words, ledger, clock)
         count += 1
         if arrow and " ".join(expected.split()) != happened:
@@ -79,7 +85,10 @@ def _perform(words: list[str], ledger: Ledger, clock: FakeClock) -> str:
     try:
         if verb in _READS:
             return _READS[verb](ledger, *places)
-        receipt = getattr(ledger, verb)(*places, **{key: _value(key, text) for key, text in named.items()})
+        given = [
+            None if place == "none" and verb in ("set_member", "set_alert") else place for place in places
+        ]
+        receipt = getattr(ledger, verb)(*given, **{key: _value(key, text) for key, text in named.items()})
     except Refused as refused:
         return "replayed refused" if refused.replayed else refused.reason.value
     except (LedgerError, ValueError, TypeError) as error:
@@ -90,11 +99,19 @@ def _perform(words: list[str], ledger: Ledger, clock: FakeClock) -> str:
 def _value(key: str, text: str) -> Any:
     if key in ("expires", "effective"):
         return datetime.fromtimestamp(START + float(text), UTC)
-    if key in ("timeout",):
+    if key in ("timeout", "window", "rollover_life"):
         return float(text)
     if key == "priority":
         return int(text)
     return text == "yes" if key == "create" else text
+
+
+def _under(ledger: Ledger, words: list[str]) -> Ledger:
+    """The same ledger under another policy."""
+    chosen: dict[str, Any] = dict(word.split("=", 1) for word in words)
+    if "key_horizon" in chosen:
+        chosen["key_horizon"] = round(float(chosen["key_horizon"]) * 1_000_000)
+    return Ledger(ledger._store, policy=Policy(**chosen))
 
 
 def _short(amount: Credits) -> str:
@@ -130,10 +147,29 @@ def _kinds(ledger: Ledger, account: str) -> str:
     return " ".join(entry.kind for entry in ledger.entries(account))
 
 
+def _member(ledger: Ledger, account: str, member: str) -> str:
+    row = ledger.member(account, member)
+    if row is None:
+        return "none"
+    limit = "none" if row.limit is None else _short(row.limit)
+    return f"{_short(row.spent)} spent, {_short(row.held)} held, limit {limit}"
+
+
+def _alerts(ledger: Ledger, account: str) -> str:
+    return " ".join(str(alert.details.get("name", alert.kind)) for alert in ledger.alerts(account)) or "none"
+
+
+def _ack(ledger: Ledger, account: str) -> str:
+    return f"{ledger.ack(ledger.alerts(account))} alerts"
+
+
 _READS: Final[dict[str, Callable[..., str]]] = {
     "balance": _balance,
     "buckets": _buckets,
     "hold": _hold,
     "sweep": _sweep,
     "kinds": _kinds,
+    "member": _member,
+    "alerts": _alerts,
+    "ack": _ack,
 }

@@ -1,0 +1,117 @@
+"""A ledger in Redis: several processes and hosts, as durable as the server is configured to be.
+
+Nothing is locked. A transaction loads what it touches in one script, decides, and saves with another, which
+first checks that every account still has the version it was loaded with and that no new key is taken. Where
+one has moved on, nothing is written and all begins again, at most `ATTEMPTS` times, with random pauses.
+
+One script changes accounts of one shard only; see `redis_rows`. A batch is bounded, because a Redis does
+nothing else while a script runs.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+import time
+from typing import Final, Self
+
+from ledger_fortress.errors import SchemaOutdated, StoreBusy
+from ledger_fortress.protocol import Changes, Decide, Loaded, Touch
+
+from .base import Clock, now_micros
+from .redis_reads import Questions
+from .redis_rows import Layout, Plan, Question, plan
+from .redis_server import Server, call, split_options
+
+ATTEMPTS: Final = 16
+SCHEMA_VERSION: Final = "1"
+MAX_SHARDS: Final = 1_024
+_FIRST_PAUSE: Final = 0.001
+_LONGEST_PAUSE: Final = 0.1
+_NAME: Final = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+
+
+class RedisStore(Questions):
+    """The ledger `name` in the Redis at `url`, a `redis://`, `rediss://` or `redis+unix://` URL.
+
+    `shards` is settled when the ledger is made (1, unless said otherwise) and cannot be changed; None takes
+    it as it is. `durability` is what the server promised when the ledger was opened. `clock` replaces the
+    server's clock, for tests.
+    """
+
+    def __init__(
+        self, url: str, *, name: str = "credits", shards: int | None = None, clock: Clock | None = None
+    ) -> None:
+        if not _NAME.fullmatch(name):
+            raise ValueError(f"name {name!r}: use 1 to 64 letters, digits, '_', '.' and '-'")
+        if shards is not None and not 1 <= shards <= MAX_SHARDS:
+            raise ValueError(f"shards must be from 1 to {MAX_SHARDS}, got {shards}")
+        self._clock = clock
+        self._server = Server(url)
+        try:
+            self.durability = self._server.inspect()
+            self._layout = self._open_layout(name, shards)
+        except BaseException:
+            self.close()
+            raise
+
+    @classmethod
+    def from_url(cls, url: str, *, clock: Clock | None = None, migrate: bool = False) -> Self:
+        """`redis://host/0?name=credits&shards=8`; both options may be left out."""
+        rest, options = split_options(url, {"name", "shards"})
+        shards = options.get("shards")
+        if shards is not None and not (shards.isascii() and shards.isdigit()):
+            raise ValueError(f"shards={shards!r} is not a number")
+        name = options.get("name", "credits")
+        return cls(rest, name=name, shards=None if shards is None else int(shards), clock=clock)
+
+    def transact(self, touch: Touch, decide: Decide) -> Changes:
+        for attempt in range(ATTEMPTS):
+            if attempt:
+                longest = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2**attempt)
+                time.sleep(random.uniform(0, longest))
+            loaded = self.read(touch)
+            changes = decide(loaded)
+            if not any(changes._replace(answers=())):
+                return changes
+            if self._save(plan(self._layout, loaded, touch, changes)):
+                return changes
+        raise StoreBusy(f"other writers of the {self._server.where} were faster {ATTEMPTS} times")
+
+    def read(self, touch: Touch) -> Loaded:
+        question = Question(self._layout, touch, now_micros(self._clock) if self._clock else None)
+        reply = self._server.ask(lambda client: call(client, "load", question, question.argument))
+        return question.answer(touch, reply)
+
+    def trust_clock(self) -> bool:
+        """False: the server's clock is taken as it is."""
+        return False
+
+    def close(self) -> None:
+        self._server.close()
+
+    def _save(self, todo: Plan) -> bool:
+        argument = todo.argument
+        return bool(self._server.change(lambda client: call(client, "save", todo, argument)) == 0)
+
+    def _open_layout(self, name: str, shards: int | None) -> Layout:
+        """Make the ledger if there is none, and find out how it was made."""
+        layout = Layout(name, shards or 1)
+        found = self._server.ask(lambda client: client.hgetall(layout.meta))
+        if not found:
+            todo = Plan()
+            todo.check(layout.meta, "schema", "")
+            todo.write("HSET", layout.meta, "schema", SCHEMA_VERSION, "shards", str(shards or 1))
+            self._save(todo)
+            found = self._server.ask(lambda client: client.hgetall(layout.meta))
+        schema, made = found[b"schema"].decode(), int(found[b"shards"])
+        if schema != SCHEMA_VERSION:
+            raise SchemaOutdated(
+                f"{self._server.where} has ledger schema {schema}, this version works with {SCHEMA_VERSION}: "
+                "no migration leads there, use the version of the package that wrote it"
+            )
+        if shards not in (None, made):
+            raise ValueError(
+                f"the ledger {name!r} was made with {made} shards, which cannot be made {shards}"
+            )
+        return Layout(name, made)

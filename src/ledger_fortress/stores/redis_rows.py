@@ -1,0 +1,288 @@
+"""What a Redis ledger looks like: its keys, its rows, and what the two scripts are asked.
+
+A ledger is split into shards by tenant, the part of the account's name before the first colon. All keys of a
+shard carry the same hash tag, so that a Cluster keeps them on one node and a script may touch them together:
+
+    {credits.0}:account:<name>   hash: row, version `v` and time `at` of the account
+    {credits.0}:entry:<name>     hash: version -> entry
+    {credits.0}:key:<name>       hash: key -> version of its entry, and the hold it is about after a space
+    {credits.0}:open:<name>      hash: key -> open hold;  :hold:<name> those that are settled
+    {credits.0}:deadline:<name>  sorted set: open holds that their timeout releases
+    {credits.0}:member:<name>, :note:<name>, :notice:<name>   hashes
+    {credits.0}:names, :due      sorted sets of accounts
+    {credits.0}:holding          set: account and key, on two lines, of every open hold
+    {credits.0}:pending          sorted set: notices that nobody has acknowledged
+
+Rows are JSON arrays in the order of the fields, bytes in hex. Times in sorted sets are whole numbers below
+2^53, which a double holds exactly.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from hashlib import blake2b
+from typing import Any, Final
+
+from ledger_fortress.commands import NEVER
+from ledger_fortress.entries import Entry, Note, Notice
+from ledger_fortress.protocol import Changes, Loaded, Touch, is_due
+from ledger_fortress.state import (
+    OPEN,
+    Account,
+    Bucket,
+    Checkpoint,
+    Due,
+    Hold,
+    Member,
+    Slice,
+    pack_terms,
+    unpack_terms,
+)
+
+MAX_ACCOUNTS: Final = 64
+MAX_COMMANDS: Final = 256
+MAX_BYTES: Final = 256 * 1024
+
+_LOADED: Final = ("account", "entry", "key", "open", "hold", "member", "deadline")
+
+
+class Layout:
+    """The keys of the ledger `name`, kept in `shards` shards."""
+
+    def __init__(self, name: str, shards: int) -> None:
+        self.name = name
+        self.shards = range(shards)
+
+    def shard(self, account: str) -> int:
+        """Which shard keeps the account."""
+        tenant = account.partition(":")[0].encode()
+        return int.from_bytes(blake2b(tenant, digest_size=4).digest(), "big") % len(self.shards)
+
+    def shared(self, shard: int, kind: str) -> str:
+        """A key of the whole shard."""
+        return f"{{{self.name}.{shard}}}:{kind}"
+
+    def of(self, account: str, kind: str) -> str:
+        """A key of one account."""
+        return f"{{{self.name}.{self.shard(account)}}}:{kind}:{account}"
+
+    @property
+    def meta(self) -> str:
+        return f"{{{self.name}}}:meta"
+
+    @property
+    def checkpoints(self) -> str:
+        return f"{{{self.name}}}:checkpoints"
+
+    def one_shard(self, accounts: Iterable[str]) -> int:
+        """The shard of all these accounts; ValueError when there are several."""
+        found = {self.shard(account): account for account in accounts}
+        if len(found) > 1:
+            some = " and ".join(repr(account) for account in list(found.values())[:2])
+            raise ValueError(
+                f"{some} are in different shards of this Redis ledger, which cannot be changed together: "
+                "give accounts that belong together names of one tenant ('tenant:account'), or use one shard"
+            )
+        return next(iter(found), 0)
+
+
+class Script:
+    """Keys and the argument of one call."""
+
+    def __init__(self) -> None:
+        self.keys: dict[str, int] = {}
+
+    def key(self, name: str) -> int:
+        """The number by which the script knows the key."""
+        return self.keys.setdefault(name, len(self.keys) + 1)
+
+
+class Question(Script):
+    """What `load` is asked. ValueError where it is more than one script may look at."""
+
+    def __init__(self, layout: Layout, touch: Touch, now: int | None) -> None:
+        super().__init__()
+        pairs = (touch.keys, touch.holds, touch.members, touch.marks)
+        names = dict.fromkeys((*touch.accounts, *(pair[0] for part in pairs for pair in part)))
+        if len(names) > MAX_ACCOUNTS:
+            raise ValueError(_too_many(len(names), MAX_ACCOUNTS, "accounts"))
+        if len(touch.keys) > 2 * MAX_COMMANDS:  # a command looks at two keys at most
+            raise ValueError(_too_many(len(touch.keys), 2 * MAX_COMMANDS, "keys"))
+        layout.one_shard(names)
+        places = {name: place for place, name in enumerate(names, 1)}
+        accounts = [{kind: self.key(layout.of(name, kind)) for kind in _LOADED} for name in names]
+        found = [[(places[account], str(name)) for account, name in part] for part in pairs]
+        self.argument = _text(
+            {
+                "now": "" if now is None else str(now),
+                "accounts": accounts,
+                **dict(zip(("keys", "holds", "members", "marks"), found, strict=True)),
+            }
+        )
+
+    def answer(self, touch: Touch, reply: list[Any]) -> Loaded:
+        """The script's reply as values."""
+        now, accounts, entries, holds, members, marked, nexts = reply
+        loaded = Loaded(int(now))
+        wanted = set(touch.accounts)
+        rows = list(map(hold_of, holds))
+        loaded.holds = {(hold.account, hold.key): hold for hold in rows}
+        loaded.entries = {
+            (entry.account, entry.key): entry for entry in map(entry_of, entries) if entry.key is not None
+        }
+        loaded.hashes = {(entry.account, entry.version): entry.hash for entry in map(entry_of, marked)}
+        loaded.members = {member[:2]: member for member in map(member_of, members)}
+        for account, after in zip(map(account_of, accounts), nexts, strict=True):
+            if account.account not in wanted:
+                continue
+            loaded.accounts[account.account] = account
+            if is_due(account, loaded.now):
+                until = max(loaded.now, account.at)
+                late = [hold for hold in rows if hold.account == account.account and _releases(hold, until)]
+                late.sort(key=lambda hold: (hold.deadline, hold.version))
+                loaded.due[account.account] = Due(tuple(late), int(after) if after else NEVER)
+        return loaded
+
+
+class Plan(Script):
+    """What `save` is to check and to write. ValueError where it is more than one script may write."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.checks: list[tuple[int, str, str]] = []
+        self.writes: list[tuple[str | int, ...]] = []
+
+    def check(self, key: str, field: str, expected: str) -> None:
+        """The field must have this text; '' for a field that must not exist."""
+        self.checks.append((self.key(key), field, expected))
+
+    def write(self, command: str, key: str, *arguments: str) -> None:
+        self.writes.append((command, self.key(key), *arguments))
+
+    @property
+    def argument(self) -> bytes:
+        packed = _text((self.checks, self.writes))
+        if len(packed) > MAX_BYTES:
+            raise ValueError(_too_many(len(packed), MAX_BYTES, "bytes"))
+        return packed
+
+
+def plan(layout: Layout, loaded: Loaded, touch: Touch, changes: Changes) -> Plan:
+    """Save the changes, on condition that no account that was looked at has moved on."""
+    if len(changes.answers) > MAX_COMMANDS:
+        raise ValueError(_too_many(len(changes.answers), MAX_COMMANDS, "commands"))
+    rows = (changes.entries, changes.holds, changes.notes, changes.members, changes.notices)
+    names = {row.account for part in rows for row in part} | {state.account for state, _ in changes.accounts}
+    shard = layout.one_shard(sorted(names))
+    todo = Plan()
+    versions = {
+        name: loaded.accounts[name].version if name in loaded.accounts else 0 for name in touch.accounts
+    }
+    versions.update((account.account, expected) for account, expected in changes.accounts)
+    for name, version in versions.items():
+        todo.check(layout.of(name, "account"), "v", str(version) if version else "")
+    for entry in changes.entries:
+        if entry.key is not None:
+            todo.check(layout.of(entry.account, "key"), entry.key, "")
+        todo.check(layout.of(entry.account, "entry"), str(entry.version), "")
+    for account, _ in changes.accounts:
+        _write_account(todo, layout, account, shard)
+    for entry in changes.entries:
+        _write_entry(todo, layout, entry)
+    _write_holds(todo, layout, changes.holds)
+    for note in changes.notes:
+        todo.write("HSET", layout.of(note.account, "note"), str(note.version), row_of(note))
+    for member in changes.members:
+        todo.write("HSET", layout.of(member.account, "member"), member.member, row_of(member))
+    for notice in changes.notices:
+        row, field = row_of(notice), f"{notice.version} {notice.place}"
+        todo.write("HSET", layout.of(notice.account, "notice"), field, row)
+        todo.write("ZADD", layout.shared(layout.shard(notice.account), "pending"), str(notice.at), row)
+    return todo
+
+
+def _write_account(todo: Plan, layout: Layout, account: Account, shard: int) -> None:
+    name = account.account
+    row = row_of((*account[:10], pack_terms(account.terms)))
+    key = layout.of(name, "account")
+    todo.write("HSET", key, "row", row, "v", str(account.version), "at", str(account.at))
+    todo.write("ZADD", layout.shared(shard, "due"), str(account.due), name)
+    todo.write("ZADD", layout.shared(shard, "names"), "0", name)
+
+
+def _write_entry(todo: Plan, layout: Layout, entry: Entry) -> None:
+    todo.write("HSET", layout.of(entry.account, "entry"), str(entry.version), row_of(entry))
+    if entry.key is not None:
+        place = str(entry.version) if entry.hold is None else f"{entry.version} {entry.hold}"
+        todo.write("HSET", layout.of(entry.account, "key"), entry.key, place)
+
+
+def _write_holds(todo: Plan, layout: Layout, holds: Iterable[Hold]) -> None:
+    for hold in holds:
+        name, key = hold.account, hold.key
+        here, gone = ("open", "hold") if hold.state == OPEN else ("hold", "open")
+        todo.write("HSET", layout.of(name, here), key, row_of(hold))
+        todo.write("HDEL", layout.of(name, gone), key)
+        holding = layout.shared(layout.shard(name), "holding")
+        todo.write("SADD" if hold.state == OPEN else "SREM", holding, f"{name}\n{key}")
+        if hold.state == OPEN and hold.on_timeout == "release":
+            todo.write("ZADD", layout.of(name, "deadline"), str(hold.deadline), key)
+        else:
+            todo.write("ZREM", layout.of(name, "deadline"), key)
+
+
+def row_of(value: Iterable[Any]) -> str:
+    """A value as a row."""
+    return json.dumps(list(value), separators=(",", ":"), ensure_ascii=False, default=lambda raw: raw.hex())
+
+
+def account_of(row: bytes) -> Account:
+    *fields, buckets, terms = json.loads(row)
+    fields[2] = bytes.fromhex(fields[2])
+    return Account._make((*fields, tuple(map(Bucket._make, buckets)), unpack_terms(terms)))
+
+
+def entry_of(row: bytes) -> Entry:
+    fields = json.loads(row)
+    for place in (14, 16, 17, 18):
+        if fields[place] is not None:
+            fields[place] = bytes.fromhex(fields[place])
+    return Entry._make(fields)
+
+
+def hold_of(row: bytes) -> Hold:
+    *fields, slices = json.loads(row)
+    return Hold._make((*fields, tuple(map(Slice._make, slices))))
+
+
+def member_of(row: bytes) -> Member:
+    return Member._make(json.loads(row))
+
+
+def note_of(row: bytes) -> Note:
+    account, version, salt, text = json.loads(row)
+    return Note(account, version, bytes.fromhex(salt), text)
+
+
+def notice_of(row: bytes) -> Notice:
+    return Notice._make(json.loads(row))
+
+
+def checkpoint_of(row: bytes) -> Checkpoint:
+    number, at, accounts, prev_hash, digest, heads = json.loads(row)
+    return Checkpoint(number, at, accounts, bytes.fromhex(prev_hash), bytes.fromhex(digest), heads)
+
+
+def _releases(hold: Hold, until: int) -> bool:
+    return hold.state == OPEN and hold.on_timeout == "release" and hold.deadline <= until
+
+
+def _text(value: Any) -> bytes:
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+def _too_many(count: int, most: int, what: str) -> str:
+    return (
+        f"a Redis ledger commits at most {most} {what} at once, and this needs {count}: apply them in parts"
+    )
