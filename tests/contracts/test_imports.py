@@ -44,7 +44,7 @@ SHELLS = {
         *("egress", "following", "lease", "naming", "perform", "reporting", "sandbox", "spool", "stores"),
         *("tasks", "transport", "wiring", "worker"),
     },
-    "ledger_fortress": {"ledger", "stores", "testing"},
+    "ledger_fortress": {"ledger", "stores", "testing", "writer"},
     "rosetta_bridge": {"loading", "products"},
 }
 

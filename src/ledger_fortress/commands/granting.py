@@ -73,7 +73,7 @@ class Expire(OnGrant):
 
     verb = "expire"
 
-    grant: str
+    grant: str  # pyright: ignore[reportGeneralTypeIssues]  # required here, optional in the base
     key: str = ""
 
     def __post_init__(self) -> None:

@@ -22,7 +22,7 @@ OLDEST_SERVER: Final = 140_000
 @cache
 def migrations() -> dict[int, str]:
     """The script that makes each version out of the one before it."""
-    folder = files(__package__) / "sql" / "postgres" / "migrations"
+    folder = files("ledger_fortress.stores") / "sql" / "postgres" / "migrations"
     found = {int(file.name[:4]): file.read_text("utf-8") for file in folder.iterdir() if ".sql" in file.name}
     return dict(sorted(found.items()))
 

@@ -92,7 +92,7 @@ def _grant(paid: Paid, known: Known, terms: Terms, created: int) -> Step:
 
 def _take_back(refunded: Refunded, known: Known) -> Step:
     grant, rate = _granted(refunded.grants, known, refunded.money)
-    total, taken, done = refunded.money.minor * rate, 0, None
+    total, taken, done, key = refunded.money.minor * rate, 0, None, ""
     for _ in range(MOST_STEPS):
         key = f"stripe:refund:{refunded.charge}:{taken}"
         step = _look(known, key)

@@ -5,13 +5,14 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.ledger_fortress.redis.servers import RedisServer
+from tests.ledger_fortress.redis.servers import RedisServer, free_port
 
 
 @pytest.fixture(scope="session")
 def shared_server() -> Iterator[RedisServer]:
     # In cluster mode, though alone: it refuses a script whose keys are not all in one slot.
-    server = RedisServer("--cluster-enabled", "yes")
+    # Its bus listens at its port plus 10,000: each test process takes a port of its own.
+    server = RedisServer("--cluster-enabled", "yes", "--port", str(free_port()), "--bind", "127.0.0.1")
     try:
         with server.client() as client:
             for first in range(0, 16_384, 1_024):

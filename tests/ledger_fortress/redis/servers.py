@@ -5,6 +5,7 @@ None at all is a skip with the reason; where `CI` is set it is a failure.
 
 import os
 import shutil
+import socket
 import subprocess
 import tempfile
 import time
@@ -32,6 +33,19 @@ def executable() -> str:
             pytest.fail(reason)
         pytest.skip(reason)
     return str(found)
+
+
+def free_port() -> int:
+    """A port of loopback that is free, and so is the one 10,000 above it (where a cluster node listens too)."""
+    while True:
+        with socket.socket() as first, socket.socket() as second:
+            first.bind(("127.0.0.1", 0))
+            port = int(first.getsockname()[1])
+            try:
+                second.bind(("127.0.0.1", port + 10_000))
+            except (OSError, OverflowError):
+                continue
+            return port
 
 
 class RedisServer:

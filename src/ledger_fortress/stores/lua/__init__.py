@@ -10,5 +10,5 @@ from importlib.resources import files
 @cache
 def script(name: str) -> tuple[str, str]:
     """The script's text, and the SHA-1 by which a server knows it."""
-    text = (files(__package__) / f"{name}.lua").read_text("utf-8")
+    text = (files(__name__) / f"{name}.lua").read_text("utf-8")
     return text, sha1(text.encode(), usedforsecurity=False).hexdigest()
