@@ -36,7 +36,7 @@ def executable() -> str:
 
 
 def free_port() -> int:
-    """A port of loopback that is free, and so is the one 10,000 above it (where a cluster node listens too)."""
+    """A free port of loopback whose neighbour 10,000 above is free too: a cluster node listens there."""
     while True:
         with socket.socket() as first, socket.socket() as second:
             first.bind(("127.0.0.1", 0))
