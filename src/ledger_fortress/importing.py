@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from . import audit
 from .entries import Entry, Note, Notice
@@ -14,6 +14,7 @@ from .progress import STEP, Progress
 from .protocol import Changes, LedgerStore, Touch
 from .state import Account, Checkpoint, Hold, Member
 
+_T = TypeVar("_T")
 _NOTHING: Final = "nothing of it can be seen in the ledger"
 
 
@@ -81,9 +82,9 @@ class _Incoming:
             if not self._known(hold.account):
                 batch.append(hold)
             if len(batch) == STEP:
-                self._save(Changes(holds=tuple(batch)))
+                self._save(batch, lambda rows: Changes(holds=tuple(rows)))
                 batch = []
-        self._save(Changes(holds=tuple(batch)))
+        self._save(batch, lambda rows: Changes(holds=tuple(rows)))
 
     def members(self) -> Iterator[Member]:
         return self._keep("member")
@@ -109,25 +110,22 @@ class _Incoming:
                 raise BadExport(f"checkpoint {seal.number} is another one here; {_NOTHING}")
         fresh = [account for account in self.account_rows if not self._known(account.account)]
         for begin in range(0, len(fresh), STEP):
-            self._appear(fresh[begin : begin + STEP])
+            self._save(fresh[begin : begin + STEP], self._appear)
         told = [(n.account, n.version, n.place) for n in self._late["notice"] if not self._known(n.account)]
         self._store.acknowledge([mark for mark in told if mark not in pending])
         for seal in seals:
             self._store.add_checkpoint(seal)
 
-    def _appear(self, accounts: list[Account]) -> None:
+    def _appear(self, accounts: Sequence[Account]) -> Changes:
         names = {account.account for account in accounts}
         late = {
             table: tuple(row for row in rows if row.account in names) for table, rows in self._late.items()
         }
-        self._save(
-            Changes(
-                accounts=tuple((account, 0) for account in accounts),
-                notes=late["note"],
-                members=late["member"],
-                notices=late["notice"],
-            ),
-            tuple(names),
+        return Changes(
+            accounts=tuple((account, 0) for account in accounts),
+            notes=late["note"],
+            members=late["member"],
+            notices=late["notice"],
         )
 
     def _save_entries(self, batch: list[Entry]) -> None:
@@ -146,11 +144,22 @@ class _Incoming:
                 raise BadExport(f"account {name!r} has another history here; {_NOTHING}")
             fresh += rows[len(here) :]
         self.fresh += len(fresh)
-        self._save(Changes(entries=tuple(fresh)))
+        self._save(fresh, lambda rows: Changes(entries=tuple(rows)))
 
-    def _save(self, changes: Changes, accounts: tuple[str, ...] = ()) -> None:
-        if any(changes):
-            self._store.transact(Touch(accounts), lambda _: changes)
+    def _save(self, rows: Sequence[_T], changes_of: Callable[[Sequence[_T]], Changes]) -> None:
+        """Write rows in one commit, or in halves where the store takes no batch of this size."""
+        if not rows:
+            return
+        changes = changes_of(rows)
+        touch = Touch(tuple(account.account for account, _ in changes.accounts))
+        try:
+            self._store.transact(touch, lambda _: changes)
+        except ValueError:
+            if len(rows) == 1:
+                raise
+            half = len(rows) // 2
+            self._save(rows[:half], changes_of)
+            self._save(rows[half:], changes_of)
 
     def _known(self, account: str) -> bool:
         """Whether the account was here before this import."""

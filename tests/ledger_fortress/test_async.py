@@ -18,8 +18,7 @@ def test_every_verb_is_there_with_the_same_arguments() -> None:
     blocking = {
         name: inspect.signature(value)
         for name, value in inspect.getmembers(Ledger, inspect.isfunction)
-        if name[:1] != "_"
-        and name not in ("close", "entries", "within")  # within: in the caller's transaction
+        if name[:1] != "_" and name not in ("close", "entries", "within")
     }
     awaited = {
         name: inspect.signature(value)

@@ -27,6 +27,11 @@ OPERATIONS: dict[str, Callable[[Ledger], Any]] = {
     "release": lambda it: it.release("a", "open"),
     "refund": lambda it: it.refund("a", "paid", 1, key="r"),
     "extend": lambda it: it.extend("a", "open", 5_000, key="e"),
+    "member_and_alert": lambda it: it.reserve("pool", 3, key="h9", member="ann"),
+    "transfer_and_alerts": lambda it: it.transfer("pool", "due", 4, key="t"),
+    "dispute": lambda it: it.dispute("pool", 9, key="d9", grant="in"),
+    "dispute_won": lambda it: it.dispute_won("a", "dp"),
+    "expire": lambda it: it.expire("pool", "in"),
     "refused": lambda it: it.apply([Reserve(account="a", key="big", amount=99 * C, timeout=C)]),
     "timeout_and_reserve": lambda it: it.reserve("due", 3, key="h9"),
     "sweep": lambda it: it.sweep(),
@@ -52,6 +57,10 @@ def prepare(path: Path, clock: FakeClock) -> None:
         ledger.charge("a", "paid")
         ledger.grant("due", 3, key="in", create=True)
         ledger.reserve("due", 3, key="late", timeout=10)
+        ledger.dispute("a", 1, key="dp", grant="in")
+        ledger.grant("pool", 9, key="in", create=True)
+        ledger.set_member("pool", "ann", 5, key="m", window=60)
+        ledger.set_alert("pool", "low", 7, key="l")
     clock.tick(20)
 
 
@@ -65,7 +74,8 @@ def picture(path: Path, clock: FakeClock) -> Any:
             # Salts of notes are drawn anew each time, and the chain with them.
             rows = [entry[:13] for entry in scan.entries()]
             accounts = [account._replace(head=b"") for account in scan.accounts()]
-            return sorted(rows), sorted(accounts), sorted(scan.holds())
+            beside = sorted(scan.members()), sorted(scan.notices())
+            return sorted(rows), sorted(accounts), sorted(scan.holds()), beside
 
 
 def run(path: Path, clock: FakeClock, name: str) -> list[str]:

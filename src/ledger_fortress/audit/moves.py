@@ -108,8 +108,6 @@ def move(buckets: dict[int, Bucket], entry: Entry, body: dict[str, Any]) -> Part
         raise Wrong("its legs do not add up to its deltas")
     if total != entry.amount and kind != "refused":
         raise Wrong(f"its legs add up to {total}, not to its amount {entry.amount}")
-    if at < 0:
-        raise Wrong("is dated before 1970")
     return tuple(parts)
 
 

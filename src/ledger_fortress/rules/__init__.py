@@ -92,13 +92,13 @@ def decide(
             entries.append(entry)
         elif type(command) is not OpenAccount:
             return Decision(Refusal(Reason.UNKNOWN_ACCOUNT, name, command.key))
-    now = _steady(view, command, account, now)
+    clock, now = now, max(now, account.at)  # time never goes backwards for an account
     if account.due <= now:
         account, entries, holds = mature(account, view.due(name), now)
         members = freed(view, holds)
     hold = _hold(view, holds, name, command.about)
     origin = Origin(key, fingerprint, link, None if command.note is None else command.note_hash())
-    ruling = RULES[type(command)](Case(account, hold, now, origin, policy, view, members), command)
+    ruling = RULES[type(command)](Case(account, hold, now, origin, policy, view, members, clock), command)
     if isinstance(ruling, Denial):
         return _deny(account, entries, holds, members, command, origin, ruling, now)
     return _rule(ruling, entries, holds, members)
@@ -153,15 +153,6 @@ def sweep(view: View, name: str, now: int) -> Decision:
     account, entries, holds = mature(account, view.due(name), max(now, account.at))
     members = freed(view, holds)
     return Decision(None, account, tuple(entries), tuple(holds), None, tuple(members.values()))
-
-
-def _steady(view: View, command: Command, account: Account, now: int) -> int:
-    """Time never goes backwards for an account that the command touches."""
-    if command.to is not None:
-        far = view.account(command.to)
-        if far is not None and far.at > now:
-            now = far.at
-    return max(now, account.at)
 
 
 def _too_old(view: View, command: Command, oldest: int) -> bool:

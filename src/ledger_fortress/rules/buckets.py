@@ -164,11 +164,8 @@ def put_back(
     came = 0
     for number, amount, priority, expires, source in parts:
         if number == OWED or expires <= now:
-            ends = expires if expires > now else now + life
-            same = priority, ends, source
-            bucket = fresh.get(same)
-            if bucket is None:
-                bucket = Bucket(priority, ends, version * PLACES + len(fresh), source, 0, 0, 0)
+            same = priority, expires if expires > now else now + life, source
+            bucket = fresh.get(same) or Bucket(*same[:2], version * PLACES + len(fresh), source, 0, 0, 0)
             fresh[same] = bucket._replace(available=bucket.available + amount)
             legs.append(("add", bucket.id, amount))
             came += amount

@@ -92,7 +92,11 @@ class View(Protocol):
 
 
 class Case(NamedTuple):
-    """What a rule looks at. `members` are those that time alone has changed just now, by name."""
+    """What a rule looks at.
+
+    `members` are those that time alone has changed just now, by name. `now` is the account's time, which is
+    later than the `clock` where the clock has gone back; another account has its own.
+    """
 
     account: Account
     hold: Hold | None
@@ -101,6 +105,7 @@ class Case(NamedTuple):
     policy: Policy
     view: View
     members: dict[str, Member]
+    clock: int
 
 
 class Far(NamedTuple):

@@ -43,15 +43,11 @@ def post(
     """The account after one more entry, and the entry. `deltas` are of (available, held, debt)."""
     name, version, head, _, old_status, available, held, debt, old_due, old_buckets, old_terms = account
     d_available, d_held, d_debt = deltas
-    version += 1
-    available += d_available
-    held += d_held
-    debt += d_debt
+    version, available, held, debt = version + 1, available + d_available, held + d_held, debt + d_debt
     # The ledger's own law, checked where it would be broken: no rule may write past it.
     assert min(available, held, debt) >= 0, (kind, deltas)
     assert available == 0 or debt == 0, (kind, deltas)
-    if terms is None:
-        terms = old_terms
+    terms = old_terms if terms is None else terms
     if terms is not NO_TERMS and terms.alerts:
         terms, body = _watch(terms, available, body)
     key, fingerprint, link, note_hash = origin

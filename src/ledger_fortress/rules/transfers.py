@@ -1,8 +1,9 @@
 """Moving credits from one account to another.
 
 What moves are slices of buckets, with their priority, source and expiry, so that a transfer makes nothing
-live longer and nothing burn later. Both entries are written in one commit and name each other. What arrives
-pays the other account's debt first.
+live longer and nothing burn later. Both entries are written in one commit and name each other, each at its
+own account's time; where the clock has gone back in between, what is over by the other account's time cannot
+arrive there. What arrives pays the other account's debt first.
 """
 
 from __future__ import annotations
@@ -33,15 +34,18 @@ def transfer(case: Case, command: Transfer) -> Ruling | Denial:
         return Denial(Reason.UNKNOWN_TARGET, amount)
     entries: list[Entry] = []
     holds: list[Hold] = []
-    if far.due <= case.now:
-        far, entries, holds = mature(far, case.view.due(command.to), case.now)
+    now = max(case.clock, far.at)
+    if far.due <= now:
+        far, entries, holds = mature(far, case.view.due(command.to), now)
     members = freed(case.view, holds)
     buckets = list(account.buckets)
     legs: list[Leg] = []
     slices = burn(buckets, amount, legs, into_hold=False)
     if len(slices) > MAX_SLICES:
         return Denial(Reason.TOO_MANY_BUCKETS, amount)
-    arrived = _arrive(case, far, slices, amount)
+    if min(piece.expires for piece in slices) <= now:
+        return Denial(Reason.GRANT_EXPIRED, amount)
+    arrived = _arrive(case, far, slices, amount, now)
     if isinstance(arrived, Denial):
         return arrived
     body = canonical({"legs": legs, "to": command.to, "version": arrived[0].version})
@@ -52,7 +56,9 @@ def transfer(case: Case, command: Transfer) -> Ruling | Denial:
     return Ruling(after, entry, far=other)
 
 
-def _arrive(case: Case, far: Account, slices: list[Slice], amount: int) -> tuple[Account, Entry] | Denial:
+def _arrive(
+    case: Case, far: Account, slices: list[Slice], amount: int, now: int
+) -> tuple[Account, Entry] | Denial:
     if far.status == CLOSED:
         return Denial(Reason.TARGET_CLOSED, amount)
     buckets = list(far.buckets)
@@ -82,7 +88,7 @@ def _arrive(case: Case, far: Account, slices: list[Slice], amount: int) -> tuple
     )
     origin = TIME._replace(link=case.origin.link)
     deltas = (amount - paid, 0, -paid)
-    return post(far, origin, "transfer_in", None, case.now, amount, deltas, body, tuple(buckets), due)
+    return post(far, origin, "transfer_in", None, now, amount, deltas, body, tuple(buckets), due)
 
 
 def _alike(buckets: list[Bucket], piece: Slice, rolling: set[int]) -> int | None:

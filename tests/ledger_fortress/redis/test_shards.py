@@ -8,7 +8,7 @@ import pytest
 from ledger_fortress import Ledger
 from ledger_fortress.commands import Grant, Linked, Reserve, SetAlert, Transfer
 from ledger_fortress.engine import run
-from ledger_fortress.protocol import LedgerStore, Touch
+from ledger_fortress.protocol import Changes, LedgerStore, Touch
 from ledger_fortress.rules import Policy
 from ledger_fortress.stores.memory import MemoryStore
 from ledger_fortress.stores.redis import RedisStore
@@ -149,3 +149,35 @@ def test_pending_notices_are_read_in_pages(url: str) -> None:
     found = store.notices(None, (), True, 10_000)
     assert len(found) == len({notice[:3] for notice in found}) == expected
     assert found == sorted(found, key=lambda notice: (notice.at, *notice[:3]))
+
+
+def test_a_clock_that_went_back_hides_nothing_that_is_due(url: str) -> None:
+    """What was due by the account's last entry is loaded, though the clock says that it is earlier."""
+    clock = FakeClock()
+    stores: list[LedgerStore] = [MemoryStore(clock), RedisStore(url, clock=clock)]
+    for store in stores:
+        holds = [Reserve(account="a", key=f"h{n}", amount=C, timeout=n * C) for n in (5, 20, 90)]
+        run(store, [grant("a"), *holds], Policy())
+    clock.tick(30)
+    state = stores[1].read(Touch(("a",))).accounts["a"]
+    late = state._replace(version=state.version + 1, at=round(clock.seconds * C))
+    for store in stores:
+        store.transact(Touch(("a",)), lambda _: Changes(accounts=((late, state.version),)))
+    clock.tick(-30)
+    expected = stores[0].read(Touch(("a",))).due["a"]
+    assert [hold.key for hold in expected.holds] == ["h5", "h20"]
+    assert stores[1].read(Touch(("a",))).due["a"] == expected
+
+
+def test_settled_holds_leave_the_list_of_open_ones(url: str, server: RedisServer) -> None:
+    """The list grows with the open holds and not with the history."""
+    with Ledger.open(url) as ledger:
+        ledger.grant("a", 10, key="in", create=True)
+        for number in range(3):
+            ledger.reserve("a", 1, key=f"h{number}", timeout=60)
+        ledger.charge("a", "h0")
+        ledger.release("a", "h1")
+    client = server.client()
+    assert client.smembers("{credits.0}:holding") == {b"a\nh2"}
+    assert client.zrange("{credits.0}:deadline:a", 0, -1) == [b"h2"]
+    assert sorted(client.hkeys("{credits.0}:hold:a")) == [b"h0", b"h1"]
