@@ -49,18 +49,23 @@ OPERATIONS: dict[str, Callable[[Ledger], Any]] = {
 }
 
 
+def fill(ledger: Ledger) -> None:
+    """What the operations are about, on any store."""
+    ledger.grant("a", 10, key="in", create=True)
+    ledger.reserve("a", 2, key="open", timeout=1_000)
+    ledger.reserve("a", 2, key="paid")
+    ledger.charge("a", "paid")
+    ledger.grant("due", 3, key="in", create=True)
+    ledger.reserve("due", 3, key="late", timeout=10)
+    ledger.dispute("a", 1, key="dp", grant="in")
+    ledger.grant("pool", 9, key="in", create=True)
+    ledger.set_member("pool", "ann", 5, key="m", window=60)
+    ledger.set_alert("pool", "low", 7, key="l")
+
+
 def prepare(path: Path, clock: FakeClock) -> None:
     with Ledger(SQLiteStore(path, clock=clock)) as ledger:
-        ledger.grant("a", 10, key="in", create=True)
-        ledger.reserve("a", 2, key="open", timeout=1_000)
-        ledger.reserve("a", 2, key="paid")
-        ledger.charge("a", "paid")
-        ledger.grant("due", 3, key="in", create=True)
-        ledger.reserve("due", 3, key="late", timeout=10)
-        ledger.dispute("a", 1, key="dp", grant="in")
-        ledger.grant("pool", 9, key="in", create=True)
-        ledger.set_member("pool", "ann", 5, key="m", window=60)
-        ledger.set_alert("pool", "low", 7, key="l")
+        fill(ledger)
     clock.tick(20)
 
 

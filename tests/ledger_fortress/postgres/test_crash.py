@@ -14,18 +14,13 @@ from ledger_fortress.stores.postgres import PostgresStore
 from ledger_fortress.stores.postgres_rows import Session
 from ledger_fortress.testing import FakeClock
 from tests.ledger_fortress.postgres.breaking import watching
-from tests.ledger_fortress.test_crash import OPERATIONS
+from tests.ledger_fortress.test_crash import OPERATIONS, fill
 from tests.services import PostgresServer
 
 
 def prepare(url: str, clock: FakeClock) -> None:
     with Ledger.open(url, clock=clock) as ledger:
-        ledger.grant("a", 10, key="in", create=True)
-        ledger.reserve("a", 2, key="open", timeout=1_000)
-        ledger.reserve("a", 2, key="paid")
-        ledger.charge("a", "paid")
-        ledger.grant("due", 3, key="in", create=True)
-        ledger.reserve("due", 3, key="late", timeout=10)
+        fill(ledger)
     clock.tick(20)
 
 

@@ -269,6 +269,9 @@ def test_a_clock_that_jumps_forward(
         assert ledger.verify().ok
 
 
+HOUR = 3_600_000_000  # microseconds; the server's clock is real, so a short hold would time out by itself
+
+
 def test_more_callers_than_connections(url: str) -> None:
     """Thirty-two threads and two connections: they wait for each other, and each is served."""
     store = PostgresStore(url, pool_size=2)
@@ -277,7 +280,7 @@ def test_more_callers_than_connections(url: str) -> None:
 
     def work(worker: int) -> int:
         for turn in range(3):
-            command = Reserve(account="a", key=f"w{worker}t{turn}", amount=1_000_000, timeout=1_000_000)
+            command = Reserve(account="a", key=f"w{worker}t{turn}", amount=1_000_000, timeout=HOUR)
             assert isinstance(run(store, [command], Policy())[0], Applied)
         return store.read(Touch(("a",))).accounts["a"].version
 
