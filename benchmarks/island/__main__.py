@@ -149,7 +149,7 @@ def main() -> None:
     models = [f"maker/model-{n}" for n in range(MODELS)]
     everything = QUESTIONS * SWEEPS
     operations = {"rank": everything, PEER: everything, "decide": QUESTIONS, "learn": QUESTIONS}
-    # Processor time of this process: what colleagues on the same machine do is not in it.
+    # Processor time of this process: what other programs do meanwhile is not in it.
     rounds = interleave(candidates(models), rounds=ROUNDS, operations=operations, timer=time.process_time)
     report = Report("island")
     report.faster(
