@@ -7,7 +7,7 @@ written. Times are RFC 3339 with an offset. Money in documents is integer micro-
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Literal, TypeVar
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -99,15 +99,6 @@ class RankingV1(_Document):
 
 
 PUBLISHED: dict[str, type[BaseModel]] = {"attempt.v1": AttemptV1, "ranking.v1": RankingV1}
-
-
-def schemas() -> dict[str, dict[str, Any]]:
-    """The JSON Schemas (2020-12) of the published documents by name."""
-    result = {}
-    for name, model in PUBLISHED.items():
-        schema = model.model_json_schema()
-        result[name] = {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
-    return result
 
 
 def parse_ranking(document: str | bytes) -> RankingV1:

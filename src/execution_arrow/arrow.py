@@ -75,7 +75,6 @@ class AsyncArrow:
             ledger=parts.holds,
             artifacts=parts.artifacts,
             credentials=parts.credentials,
-            clock=parts.clock,
             spool=parts.spool,
             base_urls=base_urls or {},
             public_url=public_url,

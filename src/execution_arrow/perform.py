@@ -28,7 +28,7 @@ from execution_arrow.errors import (
 )
 from execution_arrow.facts import Fact, Fault
 from execution_arrow.machine.state import Attempt, Run
-from execution_arrow.ports import ArtifactStore, Clock, Credentials, LedgerPort, Transport
+from execution_arrow.ports import ArtifactStore, Credentials, LedgerPort, Transport
 from execution_arrow.providers.base import Call, Context, Follow, Job, Provider, Reply
 from execution_arrow.spool import read_spool
 
@@ -47,7 +47,6 @@ class Performer:
     ledger: LedgerPort
     artifacts: ArtifactStore
     credentials: Credentials
-    clock: Clock
     spool: Path  # the folder of spooled replies
     base_urls: Mapping[str, str]
     public_url: str | None = None

@@ -12,7 +12,7 @@ import pytest
 from jsonschema import Draft202012Validator, FormatChecker
 
 from adaptive_island import Attempt, Fault, Outcome
-from adaptive_island.documents import AttemptV1, RankingV1, parse_attempt, parse_ranking, schemas
+from adaptive_island.documents import PUBLISHED, AttemptV1, RankingV1, parse_attempt, parse_ranking
 from adaptive_island.errors import BadDocument
 from adaptive_island.order import Source
 from adaptive_island.stores import ranking_key
@@ -84,15 +84,15 @@ def test_a_wrong_ranking_is_refused_here_and_by_its_schema(change: dict[str, Any
 
 
 def accepted(name: str, text: str) -> bool:
-    validator = Draft202012Validator(schemas()[name], format_checker=FormatChecker())
+    validator = Draft202012Validator(PUBLISHED[name].model_json_schema(), format_checker=FormatChecker())
     return validator.is_valid(json.loads(text))
 
 
 def test_the_schemas_accept_what_is_valid() -> None:
     assert accepted("attempt.v1", json.dumps(ATTEMPT))
     assert accepted("ranking.v1", json.dumps(RANKING))
-    for schema in schemas().values():
-        Draft202012Validator.check_schema(schema)
+    for model in PUBLISHED.values():
+        Draft202012Validator.check_schema(model.model_json_schema())
 
 
 def test_a_ranking_without_a_score_for_a_provider_is_refused() -> None:

@@ -45,10 +45,12 @@ class Ledger(Verbs):
     def open(
         cls, url: str, *, clock: Clock | None = None, migrate: bool = False, policy: Policy | None = None
     ) -> Self:
-        """Open the ledger at `url`: `memory:` or `sqlite:///path` (`sqlite:////absolute/path`).
+        """Open the ledger at `url`: `memory:`, `sqlite:///path` (`sqlite:////absolute/path`),
+        `postgresql://…`, or `redis://…`, `rediss://…`, `redis+unix://…`.
 
-        `clock` gives seconds since 1970 and is for tests. A new file gets its tables; an existing one is
-        migrated only with `migrate=True`, otherwise `SchemaOutdated` names the command. Raises `MissingExtra`
+        `clock` gives seconds since 1970 and is for tests. A new SQLite file gets its tables; a PostgreSQL
+        database gets them, and an older ledger is migrated, only with `migrate=True`, otherwise
+        `SchemaOutdated` names the command. Raises `MissingExtra`
         for a kind of store that is not installed and `ValueError` for anything else.
         """
         return cls(open_store(url, clock=clock, migrate=migrate), policy=policy)
