@@ -64,6 +64,9 @@ class Commit:
     events: Sequence[Event] = ()
     jobs: Sequence[tuple[str, str, str, str]] = ()  # (provider, credentials, job, attempt) newly bound
     free_key: bool = False
+    erased: str | None = (
+        None  # a spec without the request: it replaces the spec, and folded facts are forgotten
+    )
     sync: bool = True  # False: may ride on the next durable commit
 
 
@@ -196,6 +199,13 @@ class JobStore(Protocol):
 
     def page(self, account: str | None, status: str | None, before: str | None, limit: int) -> list[Row]:
         """Newest first; `before` is the id to continue from."""
+        ...
+
+    def unfinished(self, after: str | None, limit: int) -> list[Row]:
+        """Rows that still need somebody (`next_at` is set), owned or not, by id; `after` is where to go on.
+
+        For a report: it may read many rows, and must not wait for the writer.
+        """
         ...
 
     def events(self, generation_id: str) -> list[Event]: ...

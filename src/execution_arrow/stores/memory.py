@@ -106,6 +106,9 @@ class MemoryStore:
         if op.free_key and row.key is not None:
             del self._keys[row.account, row.key]
             row = replace(row, key=None)
+        if op.erased is not None:
+            row = replace(row, spec=op.erased)
+            record.facts = {name: fact for name, fact in record.facts.items() if fact.seq}
         record.status = op.status
         owner = None if op.next_at is None else row.owner
         record.row = replace(row, state=op.state, version=op.version + 1, next_at=op.next_at, owner=owner)
@@ -161,6 +164,14 @@ class MemoryStore:
             if account not in (None, record.row.account) or status not in (None, record.status):
                 continue
             if before is None or generation_id < before:
+                found.append(self._view(record))
+        return found[:limit]
+
+    def unfinished(self, after: str | None, limit: int) -> list[Row]:
+        found = []
+        for generation_id in sorted(self._records):
+            record = self._records[generation_id]
+            if record.row.next_at is not None and (after is None or generation_id > after):
                 found.append(self._view(record))
         return found[:limit]
 

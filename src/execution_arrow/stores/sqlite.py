@@ -20,7 +20,7 @@ from execution_arrow.errors import SchemaOutdated, StoreUnavailable
 from execution_arrow.machine.state import Event
 from execution_arrow.stores.base import Inboxed, Op, Result, Row
 from execution_arrow.stores.sqlite_file import connect, share, unshare
-from execution_arrow.stores.sqlite_ops import PERFORM, ROW, durable, inboxed, read_row
+from execution_arrow.stores.sqlite_ops import PERFORM, ROW, UNFINISHED, durable, inboxed, read_row
 
 SCHEMA = "1"
 
@@ -108,6 +108,13 @@ class SqliteStore:
         with self._reading() as connection:
             rows = connection.execute(
                 f"{ROW} {where} ORDER BY g.id DESC LIMIT ?", (*values, limit)
+            ).fetchall()
+            return [read_row(connection, row) for row in rows]
+
+    def unfinished(self, after: str | None, limit: int) -> list[Row]:
+        with self._reading() as connection:
+            rows = connection.execute(
+                f"{ROW} WHERE g.id IN ({UNFINISHED}) ORDER BY g.id", (after or "", limit)
             ).fetchall()
             return [read_row(connection, row) for row in rows]
 

@@ -30,6 +30,14 @@ from execution_arrow.stores.base import (
 
 ROW = """SELECT g.id, g.account, g.key, g.spec, g.state, g.version, g.epoch, g.owner, w.until, g.next_at
           FROM generations g LEFT JOIN workers w ON w.id = g.owner"""
+# Two questions, so that each walks an index; the ids are few beside the history.
+UNFINISHED = """SELECT id FROM (
+                    SELECT id FROM generations INDEXED BY generations_due
+                    WHERE owner IS NULL AND next_at IS NOT NULL
+                    UNION ALL
+                    SELECT id FROM generations INDEXED BY generations_owner
+                    WHERE owner IS NOT NULL AND next_at IS NOT NULL
+                ) WHERE id > ? ORDER BY id LIMIT ?"""
 _FREE = (
     """(g.owner IS NULL OR NOT EXISTS (SELECT 1 FROM workers w WHERE w.id = g.owner AND w.until > :now))"""
 )
@@ -110,6 +118,9 @@ def _commit(connection: sqlite3.Connection, op: Commit) -> Result:
     for fact in op.heard:
         _insert_fact(connection, fact, folded=True)
     connection.executemany("UPDATE facts SET folded = 1 WHERE seq = ?", [(seq,) for seq in op.folded])
+    if op.erased is not None:
+        connection.execute("UPDATE generations SET spec = ? WHERE id = ?", (op.erased, op.id))
+        connection.execute("DELETE FROM facts WHERE generation = ? AND folded = 1", (op.id,))
     connection.executemany(
         "INSERT INTO events (generation, no, type, at, settled) VALUES (?, ?, ?, ?, ?)",
         [(op.id, event.no, event.type, event.at, event.settled) for event in op.events],

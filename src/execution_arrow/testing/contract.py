@@ -260,6 +260,25 @@ class JobStoreContract:
         assert [row.id for row in store.page("a", None, None, 9)] == ["gen_5", "gen_3", "gen_1"]
         assert store.page(None, "failed", None, 9) == []
 
+    def test_what_still_needs_somebody_is_listed_owned_or_not(self, store: JobStore) -> None:
+        store.apply([created_by(f"gen_{number}", next_at=NOW + number) for number in range(4)])
+        one(store, commit_of(owned(store, identity="gen_4"), next_at=None), Committed)
+        owned(store, identity="gen_5", next_at=NOW + 9)
+        assert [row.id for row in store.unfinished(None, 9)] == ["gen_0", "gen_1", "gen_2", "gen_3", "gen_5"]
+        assert [row.id for row in store.unfinished("gen_1", 2)] == ["gen_2", "gen_3"]
+
+    def test_an_erasure_replaces_the_spec_and_forgets_folded_facts_alone(self, store: JobStore) -> None:
+        row = owned(store, spec='{"prompt":"p"}')
+        one(store, commit_of(row, heard=[fact("folded")]), Committed)
+        one(store, Append(fact=fact("waiting")), Done)
+        one(store, commit_of(row, erased="{}"), Fenced)
+        assert loaded(store).spec == '{"prompt":"p"}'
+        one(store, commit_of(loaded(store), erased="{}", heard=[fact("now")]), Committed)
+        after = loaded(store)
+        assert (after.spec, [item.dedup for item in after.inbox]) == ("{}", ["waiting"])
+        assert one(store, Append(fact=fact("folded")), Done).new  # nothing of it was kept
+        assert not one(store, Append(fact=fact("waiting")), Done).new
+
     def test_a_batch_is_performed_in_order(self, store: JobStore) -> None:
         results = store.apply(
             [
