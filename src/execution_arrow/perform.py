@@ -35,6 +35,7 @@ from execution_arrow.spool import read_spool
 logger = logging.getLogger("execution_arrow")
 
 _GRACE = 60.0  # seconds beyond a call's own timeout, for connecting and writing
+_LONGEST = 3600.0  # seconds after which an effect counts as one without an answer: deadlines wait for answers
 _ENDS = (f.Succeeded, f.Failed, f.Canceled, f.Expired)
 
 
@@ -55,7 +56,8 @@ class Performer:
         """Perform one effect of `run` and return the facts it brought."""
         method: Callable[[Performer, Run, Any], Awaitable[list[Fact]]] = _METHODS[type(effect)]
         try:
-            return await method(self, run, effect)
+            async with asyncio.timeout(_LONGEST):
+                return await method(self, run, effect)
         except Exception as error:
             # A port broke its word. The worker lives on; the effect counts as one without an answer.
             logger.exception("effect_failed generation=%s effect=%r", run.spec.id, effect)

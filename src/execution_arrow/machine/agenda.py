@@ -3,11 +3,15 @@
 `agenda` reads the state and lists every effect with the time from which it is due. It is the only place
 that knows about waiting, and it remembers nothing: the same row gives the same agenda on every machine,
 after every crash. `due` is its part up to now, `next_at` its earliest time.
+
+No deadline is a verdict by itself: whoever can be asked is asked once more after it. Workers that were away
+for an hour, or a clock that jumped, must not turn pictures that lie ready into failures that cost money.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Mapping
 
 from execution_arrow.effects import Cancel, Copy, Effect, Lookup, OpenHold, Plan, Poll, Ring, Settle, Submit
 from execution_arrow.facts import Fault, Timer
@@ -35,8 +39,9 @@ def agenda(run: Run, epoch: int) -> Iterator[Entry]:
         yield run.retry_at, OpenHold()
         yield run.spec.deadline_at, Ring(Timer.GENERATION)
     elif run.phase is Phase.RUNNING:
-        if not run.overdue:
-            yield run.spec.deadline_at, Ring(Timer.GENERATION)
+        end = run.spec.deadline_at
+        if not run.overdue and all(a.seen_at >= end for a in run.attempts if _hoped_for(run, a)):
+            yield end, Ring(Timer.GENERATION)
         if (plan := next_plan(run)) is not None:
             yield plan
     elif run.phase is Phase.SETTLING:
@@ -58,20 +63,20 @@ def _sending(run: Run, attempt: Attempt, epoch: int) -> Iterator[Entry]:
 def _unknown(run: Run, attempt: Attempt, epoch: int) -> Iterator[Entry]:
     assert attempt.unknown_at is not None
     terms, policy = run.route(attempt).terms, run.spec.policy
-    if attempt.job is not None:
-        yield attempt.next_at, Poll(attempt.id)
-    elif terms.lookup:
-        yield attempt.next_at, Lookup(attempt.id)
+    ends = {Timer.WRITE_OFF: attempt.unknown_at + policy.write_off_after}
     if not attempt.lapsed and policy.on_unknown != "wait":
-        yield attempt.unknown_at + terms.patience, Ring(Timer.PATIENCE, attempt.id)
-    yield attempt.unknown_at + policy.write_off_after, Ring(Timer.WRITE_OFF, attempt.id)
+        ends[Timer.PATIENCE] = attempt.unknown_at + terms.patience
+    if _can_be_asked(run, attempt):
+        look = Poll(attempt.id) if attempt.job is not None else Lookup(attempt.id)
+        yield from _look(run, attempt, look, ends)
+    else:
+        yield from ((at, Ring(timer, attempt.id)) for timer, at in ends.items())
 
 
 def _live(run: Run, attempt: Attempt, epoch: int) -> Iterator[Entry]:
-    yield attempt.next_at, Poll(attempt.id)
     assert attempt.accepted_at is not None
-    yield attempt.accepted_at + run.route(attempt).terms.deadline, Ring(Timer.DEADLINE, attempt.id)
-    yield from _empty(run, attempt)
+    ends = {Timer.DEADLINE: attempt.accepted_at + run.route(attempt).terms.deadline}
+    yield from _look(run, attempt, Poll(attempt.id), ends | _empty(run, attempt))
 
 
 def _closing(run: Run, attempt: Attempt, epoch: int) -> Iterator[Entry]:
@@ -79,25 +84,54 @@ def _closing(run: Run, attempt: Attempt, epoch: int) -> Iterator[Entry]:
     policy = run.spec.policy
     if cancel_wanted(run, attempt):
         yield attempt.cancel_at or attempt.closing_at, Cancel(attempt.id)
-    yield attempt.next_at, Poll(attempt.id)
     if attempt.stop is Stop.OVERDUE and not attempt.lapsed and policy.on_overdue == "failover":
         yield attempt.closing_at + policy.cancel_patience, Ring(Timer.CANCEL, attempt.id)
-    yield attempt.closing_at + policy.write_off_after, Ring(Timer.WRITE_OFF, attempt.id)
-    yield from _empty(run, attempt)
+    ends = {Timer.WRITE_OFF: attempt.closing_at + policy.write_off_after}
+    yield from _look(run, attempt, Poll(attempt.id), ends | _empty(run, attempt))
 
 
 def _collecting(run: Run, attempt: Attempt, epoch: int) -> Iterator[Entry]:
     assert attempt.collecting_at is not None
+    end = attempt.collecting_at + run.spec.policy.collect_deadline
+    tried = attempt.seen_at >= end
     have = {file.index for file in attempt.files} | set(attempt.lost)
     for output in attempt.outputs:
         if output.index not in have:
-            yield attempt.next_at, Copy(attempt.id, output.index)
-    yield attempt.collecting_at + run.spec.policy.collect_deadline, Ring(Timer.COLLECT, attempt.id)
+            at = attempt.next_at if tried else min(attempt.next_at, end)
+            yield at, Copy(attempt.id, output.index)
+    if tried:
+        yield end, Ring(Timer.COLLECT, attempt.id)
 
 
-def _empty(run: Run, attempt: Attempt) -> Iterator[Entry]:
-    if attempt.empty_at is not None:
-        yield attempt.empty_at + run.spec.policy.empty_patience, Ring(Timer.EMPTY, attempt.id)
+def _look(run: Run, attempt: Attempt, look: Poll | Lookup, ends: Mapping[Timer, float]) -> Iterator[Entry]:
+    """The next look at an attempt, and the timers that have been looked past.
+
+    A look is also due at each end since which there was none, however long the provider asked for patience.
+    """
+    bounds = [*ends.values()]
+    if run.phase is Phase.RUNNING and not run.overdue:
+        bounds.append(run.spec.deadline_at)
+    yield min(attempt.next_at, *(at for at in bounds if attempt.seen_at < at), math.inf), look
+    for timer, at in ends.items():
+        if attempt.seen_at >= at:
+            yield at, Ring(timer, attempt.id)
+
+
+def _can_be_asked(run: Run, attempt: Attempt) -> bool:
+    if attempt.state is State.UNKNOWN:
+        return attempt.job is not None or run.route(attempt).terms.lookup
+    return attempt.state in (State.LIVE, State.CLOSING)
+
+
+def _hoped_for(run: Run, attempt: Attempt) -> bool:
+    """Whether one more look may bring this attempt's result to the customer."""
+    return _can_be_asked(run, attempt) and attempt.stop in (None, Stop.OVERDUE)
+
+
+def _empty(run: Run, attempt: Attempt) -> dict[Timer, float]:
+    if attempt.empty_at is None:
+        return {}
+    return {Timer.EMPTY: attempt.empty_at + run.spec.policy.empty_patience}
 
 
 _AGENDAS = {

@@ -73,14 +73,16 @@ def doubt(run: Run, attempt: Attempt, fact: f.Fact, now: float) -> Run:
 
 def reappear(run: Run, attempt: Attempt, _: f.Running, now: float) -> Run:
     """The bound job is there after all, with its old deadline."""
-    found: dict[str, Any] = {"errors": 0, "missing": (), "next_at": now + poll_pause(run, attempt, now)}
+    found: dict[str, Any] = {"errors": 0, "missing": (), "seen_at": now}
+    found["next_at"] = now + poll_pause(run, attempt, now)
     if attempt.stop is not None:
         return put(run, attempt, state=State.CLOSING, closing_at=now, lapsed=True, **found)
     return put(run, attempt, state=State.LIVE, lapsed=False, **found)
 
 
 def look_again(run: Run, attempt: Attempt, _: f.Fact, now: float) -> Run:
-    return put(run, attempt, next_at=now + backoff(attempt.errors + 2), errors=attempt.errors + 1)
+    pause = backoff(attempt.errors + 2)
+    return put(run, attempt, next_at=now + pause, seen_at=now, errors=attempt.errors + 1)
 
 
 def lapse(run: Run, attempt: Attempt, _: f.Fact, now: float) -> Run:
@@ -94,18 +96,19 @@ def give_up_unknown(run: Run, attempt: Attempt, fact: f.TimeUp, now: float) -> R
 
 
 def running(run: Run, attempt: Attempt, _: f.Running, now: float) -> Run:
-    return put(run, attempt, next_at=now + poll_pause(run, attempt, now), errors=0, missing=())
+    pause = poll_pause(run, attempt, now)
+    return put(run, attempt, next_at=now + pause, seen_at=now, errors=0, missing=())
 
 
 def poll_later(run: Run, attempt: Attempt, fact: f.PollFailed | f.UnknownStatus, now: float) -> Run:
     asked = getattr(fact, "retry_after", None) or 0.0
     pause = max(asked, poll_pause(run, attempt, now), backoff(attempt.errors))
-    return put(run, attempt, next_at=now + pause, errors=attempt.errors + 1)
+    return put(run, attempt, next_at=now + pause, seen_at=now, errors=attempt.errors + 1)
 
 
 def missing(run: Run, attempt: Attempt, _: f.Missing, now: float) -> Run:
     seen = (*(at for at in attempt.missing if now - at < MISSING_WINDOW), now)
-    return put(run, attempt, missing=seen, next_at=now + poll_pause(run, attempt, now))
+    return put(run, attempt, missing=seen, seen_at=now, next_at=now + poll_pause(run, attempt, now))
 
 
 def believed_missing(attempt: Attempt, now: float) -> bool:

@@ -48,7 +48,8 @@ def discard(run: Run, attempt: Attempt, fact: f.Succeeded | f.Completed, now: fl
 
 
 def empty(run: Run, attempt: Attempt, _: f.Fact, now: float) -> Run:
-    return put(run, attempt, empty_at=attempt.empty_at or now, next_at=now + poll_pause(run, attempt, now))
+    pause = poll_pause(run, attempt, now)
+    return put(run, attempt, empty_at=attempt.empty_at or now, seen_at=now, next_at=now + pause)
 
 
 def empty_for_good(run: Run, attempt: Attempt, fact: f.Fact, now: float) -> Run:
@@ -78,7 +79,12 @@ def lose(run: Run, attempt: Attempt, fact: f.ArtifactLost, now: float) -> Run:
 
 def copy_later(run: Run, attempt: Attempt, fact: f.ArtifactFailed, now: float) -> Run:
     return put(
-        run, attempt, next_at=now + backoff(attempt.errors), errors=attempt.errors + 1, message=fact.message
+        run,
+        attempt,
+        next_at=now + backoff(attempt.errors),
+        seen_at=now,
+        errors=attempt.errors + 1,
+        message=fact.message,
     )
 
 

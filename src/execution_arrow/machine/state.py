@@ -162,6 +162,7 @@ class Attempt:
     closing_at: float | None = None
     ended_at: float | None = None
     next_at: float = 0.0  # the next poll, lookup or copy
+    seen_at: float = 0.0  # the last answer to one, whatever it said
     errors: int = 0  # polls or copies in a row without a usable answer
     lapsed: bool = False  # patience is over: another provider may be asked
     risked: bool = False  # another provider was asked while nobody knew: possibly paid twice by us

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from execution_arrow import facts as f
-from execution_arrow.effects import Plan, Ring, Submit
+from execution_arrow.effects import Cancel, Copy, Lookup, Plan, Poll, Ring, Submit
 from execution_arrow.fact_codec import decode, encode
 from execution_arrow.facts import Fault, Timer
 from execution_arrow.machine import due, next_at, step
@@ -60,6 +60,14 @@ MOVES = st.lists(
     ),
     max_size=40,
 )
+
+
+SILENCE = {
+    Poll: f.PollFailed(),
+    Lookup: f.LookupNone(conclusive=False),
+    Cancel: f.CancelRefused(),
+    Copy: f.ArtifactFailed(index=0),
+}
 
 
 class Checked:
@@ -148,7 +156,7 @@ def test_no_story_breaks_a_law_and_every_story_ends(policy: Policy, moves: list[
 
 
 def _end(world: Checked) -> None:
-    """The world falls silent: no provider answers any more, the ledger does, time passes."""
+    """The world falls silent: the ledger answers, of everybody else we hear that they do not; time passes."""
     for _ in range(400):
         world.drive()
         effects = due(world.run, world.now, EPOCH)
@@ -160,6 +168,8 @@ def _end(world: Checked) -> None:
             world.tell(f.Settled())
         elif submits := [effect for effect in effects if isinstance(effect, Submit)]:
             world.tell(f.Ambiguous(message="silence"), submits[0].attempt)
+        elif looks := [effect for effect in effects if type(effect) in SILENCE]:
+            world.tell(SILENCE[type(looks[0])], looks[0].attempt)
         else:
             world.now += 30.0 if world.run.phase is not Phase.CLOSED else 3600.0
     assert world.run.done, "a generation was left hanging"

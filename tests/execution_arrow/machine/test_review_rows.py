@@ -25,6 +25,7 @@ def test_a_job_that_is_found_again_is_live_again_with_its_old_deadline():
     story.tell(f.Running(), attempt)
     assert (story.state(attempt), story.rows[-1]) == ("live", "11")
     story.wait(58)
+    story.tell(f.Running(), attempt)
     assert any(
         getattr(effect, "timer", "") == f.Timer.DEADLINE for effect in due(story.run, story.now, EPOCH)
     )

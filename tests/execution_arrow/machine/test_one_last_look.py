@@ -1,0 +1,84 @@
+"""No deadline is a verdict by itself: whoever can be asked is asked once more after it.
+
+Workers that were away (a deploy, a full disk, a night) and clocks that jump make every deadline pass at once.
+What lies finished at a provider by then is paid for, so it is fetched, not failed and paid for again.
+"""
+
+from __future__ import annotations
+
+from execution_arrow import facts as f
+from execution_arrow.effects import Copy, Effect, Lookup, Poll, Ring
+from execution_arrow.facts import Timer
+from execution_arrow.machine import due
+from execution_arrow.machine.state import Phase, Status
+from tests.execution_arrow.machine.build import EPOCH, Story, make_run, outputs, stored
+
+
+def due_now(story: Story) -> tuple[Effect, ...]:
+    return due(story.run, story.now, EPOCH)
+
+
+def timers(story: Story) -> set[Timer]:
+    return {effect.timer for effect in due_now(story) if isinstance(effect, Ring)}
+
+
+def test_a_job_that_finished_while_nobody_looked_is_used():
+    """An hour away: the job's and the generation's deadlines have passed, and the picture lies ready."""
+    story = Story(make_run()).held()
+    job = story.live("job")
+    story.wait(3600)
+    assert due_now(story) == (Poll(job),)
+    story.tell(f.Succeeded(outputs=outputs()), job)
+    story.tell(stored(), job)
+    assert (story.run.phase, story.run.verdict) == (Phase.SETTLING, Status.SUCCEEDED)
+
+
+def test_a_look_that_finds_nothing_lets_the_deadlines_ring():
+    """An answer of any kind is enough, also that there was none: nothing waits for ever."""
+    for answer in (f.Running(), f.PollFailed(), f.Missing(), f.UnknownStatus(text="?")):
+        story = Story(make_run()).held()
+        job = story.live("job")
+        story.wait(3600)
+        story.tell(answer, job)
+        assert timers(story) == {Timer.DEADLINE, Timer.GENERATION}
+
+
+def test_an_overdue_job_is_still_hoped_for_at_the_end():
+    story = Story(make_run()).held()
+    job = story.live("job")
+    story.wait(60)
+    story.tell(f.Running(), job)
+    story.tell(f.TimeUp(timer=Timer.DEADLINE), job)
+    story.wait(3600)
+    assert Timer.GENERATION not in timers(story)
+    assert Poll(job) in due_now(story)
+
+
+def test_a_provider_that_asks_for_years_of_patience_is_asked_at_the_deadline():
+    story = Story(make_run()).held()
+    job = story.live("job")
+    story.tell(f.PollFailed(retry_after=999_999_999.0), job)
+    story.wait(59)
+    assert due_now(story) == ()
+    story.wait(1)
+    assert due_now(story) == (Poll(job),)
+
+
+def test_a_lost_submit_is_looked_for_before_somebody_else_is_paid():
+    story = Story(make_run()).held()
+    lost = story.plan("job")
+    story.tell(f.Ambiguous(), lost)
+    story.wait(3600)
+    assert due_now(story) == (Lookup(lost),)
+    story.tell(f.LookupNone(conclusive=False), lost)
+    assert Timer.PATIENCE in timers(story)
+
+
+def test_results_are_tried_once_more_before_they_are_lost():
+    story = Story(make_run()).held()
+    job = story.live("job")
+    story.tell(f.Succeeded(outputs=outputs()), job)
+    story.wait(3600)
+    assert due_now(story) == (Copy(job, 0),)
+    story.tell(f.ArtifactFailed(index=0), job)
+    assert timers(story) == {Timer.COLLECT}
