@@ -7,19 +7,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from execution_arrow.facts import Fact, Fault, Output, Stored, Timer
+from execution_arrow.values import told
 
 _KINDS: dict[str, type[Any]] = {cls.__name__: cls for cls in Fact.__args__}
 
 
 def encode(fact: Fact) -> dict[str, Any]:
     """Write a fact as a JSON object with its `kind`; fields at their default are left out."""
-    body: dict[str, Any] = {"kind": type(fact).__name__}
-    for field in dataclasses.fields(fact):
-        value = getattr(fact, field.name)
-        if value == _default(field):
-            continue
-        body[field.name] = _plain(value)
-    return body
+    return {"kind": type(fact).__name__, **{name: _plain(value) for name, value in told(fact).items()}}
 
 
 def decode(body: Mapping[str, Any]) -> Fact:
@@ -37,15 +32,11 @@ def decode(body: Mapping[str, Any]) -> Fact:
     return cls(**values)  # type: ignore[no-any-return]
 
 
-def _default(field: dataclasses.Field[Any]) -> Any:
-    if field.default_factory is not dataclasses.MISSING:
-        return field.default_factory()
-    return field.default
-
-
 def _plain(value: Any) -> Any:
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {f.name: v for f in dataclasses.fields(value) if (v := getattr(value, f.name)) is not None}
+    if value is None or isinstance(value, (str, int, float)):
+        return value
+    if dataclasses.is_dataclass(value):
+        return told(value)
     if isinstance(value, tuple):
         return [_plain(item) for item in value]
     if isinstance(value, Mapping):

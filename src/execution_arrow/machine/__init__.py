@@ -7,13 +7,14 @@ brings the time, the ids and the answers, and a simulator can do all of it with 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from execution_arrow.facts import Fact
 from execution_arrow.machine.agenda import due, next_at
 from execution_arrow.machine.state import Event, Phase, Run, Status
 from execution_arrow.machine.table import INDEX
 from execution_arrow.machine.verdicts import conclude
+from execution_arrow.values import replace
 
 __all__ = ["Step", "due", "next_at", "step"]
 

@@ -6,7 +6,6 @@ are here.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 from execution_arrow import facts as f
@@ -15,6 +14,7 @@ from execution_arrow.machine.agenda import cancel_wanted, hopeful
 from execution_arrow.machine.common import RETRY_BASE, backoff, billed, cost_of_end, poll_pause, put
 from execution_arrow.machine.state import Attempt, Phase, Run, State, Stop
 from execution_arrow.machine.verdicts import caller_code, decide_failed, stop_all
+from execution_arrow.values import replace
 
 MISSING_WINDOW = 300.0  # seconds in which three answers "no such job" are believed
 

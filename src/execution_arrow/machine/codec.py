@@ -11,7 +11,6 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Callable, Mapping
-from enum import Enum
 from typing import Any
 
 from execution_arrow.facts import Fault, Output, Stored
@@ -29,6 +28,7 @@ from execution_arrow.machine.state import (
 )
 from execution_arrow.policy import Policy
 from execution_arrow.ports import Payload
+from execution_arrow.values import shared, told
 
 SCHEMA = 1
 UPCASTERS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}
@@ -36,18 +36,20 @@ UPCASTERS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}
 
 def dump_spec(spec: Spec) -> str:
     """The frozen part, as compact JSON."""
-    return _json({"v": SCHEMA, **_fields(spec)})
+    return _json({"v": SCHEMA, **told(spec)})
 
 
 def dump_state(run: Run) -> str:
     """Everything but the spec, as compact JSON."""
-    return _json({"v": SCHEMA, **_fields(run, skip="spec")})
+    body = told(run)
+    del body["spec"]
+    return _json({"v": SCHEMA, **body})
 
 
 def load_spec(text: str) -> Spec:
     body = _read(text)
     body["routes"] = {name: _route(route) for name, route in body["routes"].items()}
-    body["policy"] = Policy(**body.get("policy", {}))
+    body["policy"] = shared(Policy(**body.get("policy", {})))
     body["chain"] = tuple(body["chain"])
     if isinstance(body["order"], list):
         body["order"] = tuple(body["order"])
@@ -84,7 +86,9 @@ def _route(body: dict[str, Any]) -> Route:
     payload = body["payload"]
     for name in ("fetches", "dropped"):
         payload[name] = tuple(payload.get(name, ()))
-    return Route(payload=Payload(**payload), cost=body.get("cost"), price=body["price"], terms=Terms(**terms))
+    return Route(
+        payload=Payload(**payload), cost=body.get("cost"), price=body["price"], terms=shared(Terms(**terms))
+    )
 
 
 def _read(text: str) -> dict[str, Any]:
@@ -98,44 +102,25 @@ def _read(text: str) -> dict[str, Any]:
     return body
 
 
-def _fields(value: Any, skip: str = "") -> dict[str, Any]:
-    """The fields of a dataclass that differ from their default."""
-    body = {}
-    for name, default in _defaults(type(value)):
-        if name != skip and (item := getattr(value, name)) != default:
-            body[name] = _plain(item)
-    return body
-
-
-_DEFAULTS: dict[type[Any], tuple[tuple[str, Any], ...]] = {}
-
-
-def _defaults(cls: type[Any]) -> tuple[tuple[str, Any], ...]:
-    known = _DEFAULTS.get(cls)
-    if known is None:
-        known = _DEFAULTS[cls] = tuple(
-            (f.name, f.default_factory() if f.default_factory is not dataclasses.MISSING else f.default)
-            for f in dataclasses.fields(cls)
-        )
-    return known
-
-
 def _plain(value: Any) -> Any:
-    if isinstance(value, (str, int, float)) or value is None:
-        return value.value if isinstance(value, Enum) else value
+    """What JSON has no word for. Names of enums are texts already."""
     if dataclasses.is_dataclass(value):
-        return _fields(value)
+        return told(value)
     if isinstance(value, Mapping):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, frozenset):
-        return sorted(value)
-    return [_plain(item) for item in value]
+        return dict(value)
+    return sorted(value) if isinstance(value, frozenset) else list(value)
+
+
+_compact, _ascii = (
+    json.JSONEncoder(separators=(",", ":"), ensure_ascii=ascii, check_circular=False, default=_plain).encode
+    for ascii in (False, True)
+)
 
 
 def _json(body: dict[str, Any]) -> str:
-    text = json.dumps(body, separators=(",", ":"), ensure_ascii=False)
+    text = _compact(body)
     try:
         text.encode()
     except UnicodeEncodeError:  # half a surrogate pair in somebody's text: JSON can say it, UTF-8 cannot
-        return json.dumps(body, separators=(",", ":"))
+        return _ascii(body)
     return text

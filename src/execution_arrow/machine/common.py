@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 from execution_arrow.machine.state import Attempt, Run
+from execution_arrow.values import replace
 
 POLL_CEILING = 15.0  # seconds; polls slow down to a tenth of the age of the job, up to this
 RETRY_BASE = 0.5  # seconds; first pause after a failed try, doubled each time

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from execution_arrow import facts as f
 from execution_arrow.facts import Fault
 from execution_arrow.machine.common import backoff, bill, poll_pause, put
 from execution_arrow.machine.state import Attempt, Phase, Run, State, Stop
 from execution_arrow.machine.verdicts import decide_succeeded
+from execution_arrow.values import replace
 
 
 def win(run: Run, attempt: Attempt, fact: f.Succeeded | f.Completed, now: float) -> Run:

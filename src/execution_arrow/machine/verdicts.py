@@ -6,12 +6,11 @@ nobody works on and that nobody is left to be asked for.
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from execution_arrow import facts as f
 from execution_arrow.machine.agenda import blocks, hopeful, next_plan
 from execution_arrow.machine.common import backoff
 from execution_arrow.machine.state import Attempt, Phase, Run, Settlement, State, Status, Stop
+from execution_arrow.values import replace
 
 
 def stop_all(run: Run, why: Stop, now: float) -> Run:

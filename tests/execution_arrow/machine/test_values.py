@@ -1,0 +1,44 @@
+"""Copies and documents are made field by field once per class; they must be what `dataclasses` would make."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from execution_arrow.machine.state import Attempt, State
+from execution_arrow.policy import Policy
+from execution_arrow.values import replace, shared, told
+
+ATTEMPT = Attempt(id="a", provider="p", token="t", credentials="c", epoch=1, sent_at=0.0, job="j", lost=(1,))
+
+
+def test_a_copy_is_what_dataclasses_would_have_made() -> None:
+    changes = {"state": State.LIVE, "next_at": 7.0, "urls": {"poll": "u"}, "job": None}
+    copy = replace(ATTEMPT, **changes)
+    assert copy == dataclasses.replace(ATTEMPT, **changes)
+    assert ATTEMPT.state is State.SENDING  # the first one is untouched
+    assert hash(replace(copy, urls=())) == hash(dataclasses.replace(copy, urls=()))
+
+
+def test_an_unknown_field_is_an_error() -> None:
+    with pytest.raises(KeyError):
+        replace(ATTEMPT, no_such_field=1)
+
+
+def test_a_copy_is_frozen_like_any_other() -> None:
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        replace(ATTEMPT, job="k").job = "l"  # type: ignore[misc]
+
+
+def test_only_what_differs_from_the_default_is_told() -> None:
+    assert told(ATTEMPT) == {
+        "id": "a", "provider": "p", "token": "t", "credentials": "c", "epoch": 1, "sent_at": 0.0, "job": "j",
+        "lost": (1,),
+    }  # fmt: skip
+
+
+def test_equal_values_are_held_once() -> None:
+    first = shared(Policy(unknown_patience=3.0))
+    assert shared(Policy(unknown_patience=3.0)) is first
+    assert shared(Policy(unknown_patience=4.0)) is not first
