@@ -7,7 +7,6 @@ with the same key.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
@@ -28,8 +27,8 @@ from execution_arrow.machine.state import Run, Spec
 from execution_arrow.policy import Policy
 from execution_arrow.record import credits
 from execution_arrow.session import Heard, Session
+from execution_arrow.stores.access import Access
 from execution_arrow.stores.base import Create, Existing, Release
-from execution_arrow.stores.writer import Writer
 
 if TYPE_CHECKING:
     from execution_arrow.wiring import Parts
@@ -95,9 +94,9 @@ class Admission:
     """Checks, freezes, writes and holds."""
 
     def __init__(
-        self, parts: Parts, writer: Writer, lease: Lease, policy: Policy, region: str, calls_back: bool
+        self, parts: Parts, store: Access, lease: Lease, policy: Policy, region: str, calls_back: bool
     ) -> None:
-        self._parts, self._writer, self._lease = parts, writer, lease
+        self._parts, self._store, self._lease = parts, store, lease
         self._policy, self._region, self._calls_back = policy, region, calls_back
 
     async def begin(self, wish: Wish, driver: Driver, *, drive: bool) -> Session | str:
@@ -126,7 +125,7 @@ class Admission:
         _check_names(wish)
         mark = fingerprint(wish.model, wish.request)
         if wish.key is not None:
-            known = await asyncio.to_thread(self._parts.store.by_key, wish.account, wish.key)
+            known = await self._store.by_key(wish.account, wish.key)
             if known is not None:
                 return _same_request(wish.key, known, mark)
         spec = self.freeze(wish)
@@ -134,7 +133,7 @@ class Admission:
         await self._lease.keep()
         session = Session(run, version=1, epoch=1, term=self._lease.term)
         try:
-            created = await self._writer.apply(self._creation(wish, run, mark))
+            created = await self._store.apply(self._creation(wish, run, mark))
             if isinstance(created, Existing):
                 assert wish.key is not None
                 return _same_request(wish.key, (created.id, created.fingerprint), mark)
@@ -167,7 +166,7 @@ class Admission:
     async def _hand_back(self, spec: Spec) -> None:
         """Leave a new generation to whoever claims it."""
         try:
-            await self._writer.apply(Release(owner=self._lease.owner, rows=[(spec.id, spec.created_at)]))
+            await self._store.apply(Release(owner=self._lease.owner, rows=[(spec.id, spec.created_at)]))
         except BaseException:
             self._lease.doubtful = True
             raise

@@ -29,7 +29,6 @@ from execution_arrow.machine.state import Phase, Run, Status
 from execution_arrow.perform import Performer
 from execution_arrow.policy import Policy
 from execution_arrow.record import Generation
-from execution_arrow.stores.writer import Writer
 from execution_arrow.tasks import to_the_end
 from execution_arrow.worker import Limits, Worker
 
@@ -65,10 +64,10 @@ class AsyncArrow:
         self._worker_wanted = worker
         self._limits = limits or Limits()
         self._watch = watch
-        self._writer = Writer(parts.store)
-        self._reader = Reader(parts.store, parts.artifacts)
-        self._follower = Follower(self._reader, self._writer, parts.clock, self._here)
-        self._lease = Lease(self._writer, parts.clock, f"w-{parts.names.attempt()}", self._limits.lease)
+        self._store = parts.access(parts.store)
+        self._reader = Reader(self._store, parts.artifacts)
+        self._follower = Follower(self._reader, self._store, parts.clock, self._here)
+        self._lease = Lease(self._store, parts.clock, f"w-{parts.names.attempt()}", self._limits.lease)
         self._performer = Performer(
             providers=parts.providers,
             transport=parts.transport,
@@ -80,7 +79,7 @@ class AsyncArrow:
             public_url=public_url,
         )
         self._admission = Admission(
-            parts, self._writer, self._lease, policy or Policy(), region, public_url is not None
+            parts, self._store, self._lease, policy or Policy(), region, public_url is not None
         )
         self._tasks: asyncio.TaskGroup | None = None
         self._driver: Driver | None = None
@@ -144,7 +143,7 @@ class AsyncArrow:
             raise WrongLoop("this Arrow is open already; open a second one for a second loop")
         self._tasks = await asyncio.TaskGroup().__aenter__()
         self._driver = Driver(
-            committer=Committer(self._parts.store, self._writer, self._lease, self._parts.clock),
+            committer=Committer(self._store, self._lease, self._parts.clock),
             performer=self._performer,
             router=self._parts.router,
             clock=self._parts.clock,
@@ -154,7 +153,7 @@ class AsyncArrow:
             effects=self._limits.effects,
             watch=self._changed,
         )
-        self._worker = Worker(self._driver, self._parts.store, self._lease, self._limits)
+        self._worker = Worker(self._driver, self._store, self._lease, self._limits)
         self._tasks.create_task(self._worker.keep_house())
         if self._worker_wanted:
             self._tasks.create_task(self._worker.serve())
@@ -178,13 +177,13 @@ class AsyncArrow:
         await tasks.__aexit__(None, None, None)
         await self._parts.transport.aclose()
         await self._parts.artifacts.aclose()
-        await asyncio.to_thread(self._writer.close)
+        await self._store.aclose()
         await self._parts.ledger.aclose()
         self._parts.island.close()
 
     def close_unstarted(self) -> None:
         """Release the files of an Arrow that was opened and never entered."""
-        self._writer.close()
+        self._store.close()
         self._parts.blocking_ledger.close()
         self._parts.island.close()
 

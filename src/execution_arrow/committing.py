@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterable
 
 from execution_arrow.errors import StoreUnavailable
 from execution_arrow.lease import Lease
 from execution_arrow.ports import Clock
 from execution_arrow.session import RECORDED, Change, Heard, Session, to_commit, to_inbox
+from execution_arrow.stores.access import Access
 from execution_arrow.stores.base import (
     Append,
     Claim,
@@ -16,25 +16,23 @@ from execution_arrow.stores.base import (
     Commit,
     Committed,
     Fenced,
-    JobStore,
     JobTaken,
     Release,
     Row,
 )
-from execution_arrow.stores.writer import Writer
 
 
 class Committer:
     """The store as one worker uses it. Everything may raise `StoreUnavailable`."""
 
-    def __init__(self, store: JobStore, writer: Writer, lease: Lease, clock: Clock) -> None:
-        self._store, self._writer, self._lease, self._clock = store, writer, lease, clock
+    def __init__(self, store: Access, lease: Lease, clock: Clock) -> None:
+        self._store, self._lease, self._clock = store, lease, clock
 
     async def commit(self, session: Session, change: Change) -> Committed | JobTaken | Fenced:
         """Write a change. An answer that was lost is looked for: only our own epoch can have written it."""
         op = to_commit(session, change, self._lease.owner, self._clock.now())
         try:
-            result = await self._writer.apply(op)
+            result = await self._store.apply(op)
         except StoreUnavailable:
             if (found := await self._what_happened(op)) is None:
                 raise
@@ -44,7 +42,7 @@ class Committer:
 
     async def _what_happened(self, op: Commit) -> Committed | None:
         try:
-            row = await asyncio.to_thread(self._store.load, op.id)
+            row = await self._store.load(op.id)
         except StoreUnavailable:
             return None
         if row is not None and (row.epoch, row.version, row.state) == (op.epoch, op.version + 1, op.state):
@@ -55,14 +53,14 @@ class Committer:
         """Put the outside's words into the inbox: facts are never fenced, whoever owns the generation now."""
         for item in heard:
             if isinstance(item.fact, RECORDED):
-                await self._writer.apply(Append(fact=to_inbox(generation_id, item, self._clock.now())))
+                await self._store.apply(Append(fact=to_inbox(generation_id, item, self._clock.now())))
 
     async def claim(self, ids: Iterable[str], limit: int) -> tuple[Row, ...]:
         """Take generations that nobody alive owns, under a young lease of ours."""
         await self._lease.keep()
         claim = Claim(owner=self._lease.owner, now=self._clock.now(), limit=limit, ids=tuple(ids))
         try:
-            claimed = await self._writer.apply(claim)
+            claimed = await self._store.apply(claim)
         except BaseException:  # cancelled or without an answer: it may have happened all the same
             self._lease.doubtful = True
             raise
@@ -73,12 +71,12 @@ class Committer:
         """Hand rows back with the time when they need somebody again. Those of others are left alone."""
         if rows:
             try:
-                await self._writer.apply(Release(owner=self._lease.owner, rows=rows))
+                await self._store.apply(Release(owner=self._lease.owner, rows=rows))
             except BaseException:
                 self._lease.doubtful = True
                 raise
 
     async def owns(self, session: Session) -> bool:
         """Whether the row is still this session's. Final while our lease lives: nobody takes it then."""
-        row = await asyncio.to_thread(self._store.load, session.run.spec.id)
+        row = await self._store.load(session.run.spec.id)
         return row is not None and (row.owner, row.epoch) == (self._lease.owner, session.epoch)

@@ -15,8 +15,8 @@ from execution_arrow.machine.state import Phase, Run, Status
 from execution_arrow.ports import ArtifactStore, Clock
 from execution_arrow.record import Generation, view
 from execution_arrow.session import Heard, from_inbox, to_inbox
-from execution_arrow.stores.base import Append, JobStore, Row
-from execution_arrow.stores.writer import Writer
+from execution_arrow.stores.access import Access
+from execution_arrow.stores.base import Append, Row
 
 _LOOK_AGAIN = 1.0  # seconds between looks at a generation that we drive, should a change go unnoticed
 _ELSEWHERE = 0.1  # seconds between looks at one that another process drives
@@ -42,12 +42,12 @@ class Busy:
 class Reader:
     """Rows as the records that callers see. Reads never wait for the writer."""
 
-    def __init__(self, store: JobStore, artifacts: ArtifactStore) -> None:
+    def __init__(self, store: Access, artifacts: ArtifactStore) -> None:
         self._store, self._artifacts = store, artifacts
 
     async def row(self, generation_id: str) -> Row:
         """Raises `UnknownGeneration`."""
-        row = await asyncio.to_thread(self._store.load, generation_id)
+        row = await self._store.load(generation_id)
         if row is None:
             raise UnknownGeneration(generation_id)
         return row
@@ -55,7 +55,7 @@ class Reader:
     async def page(
         self, account: str | None, status: str | None, before: str | None, limit: int
     ) -> list[Generation]:
-        rows = await asyncio.to_thread(self._store.page, account, status, before, limit)
+        rows = await self._store.page(account, status, before, limit)
         return [self.show(row) for row in rows]
 
     def show(self, row: Row) -> Generation:
@@ -68,8 +68,8 @@ class Reader:
 class Follower:
     """Waits, cancels and advances, over the driver of this process or beside another one's."""
 
-    def __init__(self, reader: Reader, writer: Writer, clock: Clock, driver: Callable[[], Driver]) -> None:
-        self._reader, self._writer, self._clock, self._driver = reader, writer, clock, driver
+    def __init__(self, reader: Reader, store: Access, clock: Clock, driver: Callable[[], Driver]) -> None:
+        self._reader, self._store, self._clock, self._driver = reader, store, clock, driver
         self._waiters: dict[str, set[asyncio.Event]] = {}
 
     def ended(self, generation_id: str) -> None:
@@ -114,7 +114,7 @@ class Follower:
         now = self._clock.now()
         wish = to_inbox(generation_id, Heard(attempt=None, fact=f.UserCancel()), now)
         # Each wish is a fact of its own: one that came too late must not swallow one that does not.
-        await self._writer.apply(Append(fact=replace(wish, dedup=f"{wish.dedup}@{now!r}")))
+        await self._store.apply(Append(fact=replace(wish, dedup=f"{wish.dedup}@{now!r}")))
         driver = self._driver()
         if generation_id in driver.sessions:
             for item in (await self._reader.row(generation_id)).inbox:

@@ -11,15 +11,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from execution_arrow.ports import Clock
+from execution_arrow.stores.access import Access
 from execution_arrow.stores.base import Beat, Disown
-from execution_arrow.stores.writer import Writer
 
 
 class Lease:
     """One worker's lease of `seconds`; renewed when a third of it has passed."""
 
-    def __init__(self, writer: Writer, clock: Clock, owner: str, seconds: float) -> None:
-        self._writer, self._clock, self._seconds = writer, clock, seconds
+    def __init__(self, store: Access, clock: Clock, owner: str, seconds: float) -> None:
+        self._store, self._clock, self._seconds = store, clock, seconds
         self.owner = owner
         self._since = float("-inf")  # monotonic time of the last renewal that was answered
         self._ended = False
@@ -37,7 +37,7 @@ class Lease:
             return
         lapsed = started - self._since >= self._seconds * 2 / 3
         now = self._clock.now()
-        await self._writer.apply(Beat(owner=self.owner, now=now, until=now + self._seconds))
+        await self._store.apply(Beat(owner=self.owner, now=now, until=now + self._seconds))
         self.term += lapsed
         self._since = started
 
@@ -47,7 +47,7 @@ class Lease:
         if self.doubtful:
             self.doubtful = False
             try:
-                await self._writer.apply(Disown(owner=self.owner, keep=tuple(keep), now=self._clock.now()))
+                await self._store.apply(Disown(owner=self.owner, keep=tuple(keep), now=self._clock.now()))
             except BaseException:
                 self.doubtful = True
                 raise
@@ -60,4 +60,4 @@ class Lease:
         if not self.term:
             return  # there was never one; a process that only reads writes nothing
         now = self._clock.now()
-        await self._writer.apply(Beat(owner=self.owner, now=now, until=now - 1))
+        await self._store.apply(Beat(owner=self.owner, now=now, until=now - 1))

@@ -7,7 +7,7 @@ the result to `AsyncArrow` as `Parts`.
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -39,6 +39,7 @@ from execution_arrow.ports import (
 from execution_arrow.providers import shipped
 from execution_arrow.providers.base import Provider
 from execution_arrow.stores import JobStore, open_store
+from execution_arrow.stores.access import Access, Threaded
 from execution_arrow.tariff import Ask, DearestCost, Tariff
 from ledger_fortress import AsyncLedger, Credits, Ledger, Reason, Refused
 from ledger_fortress import StoreUnavailable as LedgerUnavailable
@@ -67,6 +68,7 @@ class Parts:
     blocking_ledger: Ledger
     island: Island
     catalog: Catalog
+    access: Callable[[JobStore], Access] = Threaded  # how the loop reaches `store`
 
 
 def default_parts(

@@ -11,7 +11,7 @@ from execution_arrow.driver import Driver
 from execution_arrow.errors import StoreUnavailable
 from execution_arrow.lease import Lease
 from execution_arrow.session import from_inbox
-from execution_arrow.stores.base import JobStore
+from execution_arrow.stores.access import Access
 
 logger = logging.getLogger("execution_arrow")
 
@@ -31,7 +31,7 @@ class Limits:
 class Worker:
     """Keeps a driver's lease and inbox while it owns anything, and (`serve`) claims what nobody owns."""
 
-    def __init__(self, driver: Driver, store: JobStore, lease: Lease, limits: Limits) -> None:
+    def __init__(self, driver: Driver, store: Access, lease: Lease, limits: Limits) -> None:
         self._driver, self._store, self._lease, self._limits = driver, store, lease, limits
         self._stopping = asyncio.Event()
         self._unreadable: set[int] = set()
@@ -51,7 +51,7 @@ class Worker:
             await self._pause(self._limits.inbox_every)
 
     async def _read_inbox(self) -> None:
-        for item in await asyncio.to_thread(self._store.inbox, self._lease.owner):
+        for item in await self._store.inbox(self._lease.owner):
             try:
                 self._driver.hear(item.generation, from_inbox(item))
             except Exception:

@@ -1,8 +1,9 @@
 """The grouping writer: many callers, one commit.
 
-Operations are offered from event loops or threads and performed by one thread in the order of arrival,
-as many as are waiting in one transaction. Whoever comes while a commit is on its way to the disk shares
-the next one, so the cost of a sync is divided by the number of generations in flight.
+Operations are performed in the order of arrival, as many as are waiting in one transaction. Whoever comes
+while a commit is on its way to the disk shares the next one, so the cost of a sync is divided by the number
+of generations in flight. `Group` is the whole of that, as a plain object; `Writer` puts a queue for other
+threads and one thread around it.
 
 When a batch has no answer, everybody in it is told so (`StoreUnavailable`); nothing is repeated here,
 because only the caller knows whether repeating is safe. Cancelling a waiter abandons the answer, never
@@ -14,27 +15,61 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import queue
 import threading
-from collections.abc import Callable
-from concurrent.futures import Future
+from collections import deque
+from collections.abc import Callable, Sequence
 
 from execution_arrow.errors import StoreUnavailable
 from execution_arrow.stores.base import JobStore, Op, Result
 
 BATCH = 256
 
-_Waiting = tuple[Op, Callable[[Result | BaseException], None]]
+Answer = Callable[[Result | BaseException], object]
+Waiting = tuple[Op, Answer]
+
+
+class Group:
+    """Operations that wait for a transaction, in order. No lock and no thread: its owner sees to both."""
+
+    def __init__(self, store: JobStore, most: int = BATCH) -> None:
+        self._store, self._most = store, most
+        self._waiting: deque[Waiting] = deque()
+
+    def __bool__(self) -> bool:
+        return bool(self._waiting)
+
+    def offer(self, op: Op, answer: Answer) -> None:
+        """Let an operation wait; `answer` is called once, with its result or with what went wrong."""
+        self._waiting.append((op, answer))
+
+    def take_batch(self) -> list[Waiting]:
+        """What the next transaction takes along; empty when nothing waits."""
+        return [self._waiting.popleft() for _ in range(min(self._most, len(self._waiting)))]
+
+    def resolve(self, batch: Sequence[Waiting]) -> None:
+        """Perform a batch in one transaction and answer everybody in it."""
+        answers: Sequence[Result | BaseException]
+        try:
+            answers = self._store.apply([op for op, _ in batch])
+        except BaseException as error:  # noqa: BLE001 - every waiter must hear of it, whatever it is
+            if len(batch) > 1 and not getattr(error, "maybe_applied", True):
+                for item in batch:  # nothing was written: one bad operation must not take the others along
+                    self.resolve([item])
+                return
+            answers = [error] * len(batch)
+        for (_, answer), result in zip(batch, answers, strict=True):
+            answer(result)
 
 
 class Writer:
-    """Owns the store's writing side. The thread starts with the first operation and ends with `close`."""
+    """A group with a thread, which starts with the first operation and ends with `close`."""
 
     def __init__(self, store: JobStore) -> None:
         self._store = store
-        self._queue: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()
-        self._thread: threading.Thread | None = None
+        self._group = Group(store)
         self._lock = threading.Lock()
+        self._work = threading.Condition(self._lock)
+        self._thread: threading.Thread | None = None
         self._pid = os.getpid()
         self._closed = False
 
@@ -43,20 +78,15 @@ class Writer:
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Result] = loop.create_future()
 
-        def resolve(answer: Result | BaseException) -> None:
+        def answer(result: Result | BaseException) -> None:
             with contextlib.suppress(RuntimeError):  # a closed loop: done, and nobody is there to hear it
-                loop.call_soon_threadsafe(_settle, future, answer)
+                loop.call_soon_threadsafe(_settle, future, result)
 
-        self._offer(op, resolve)
+        self.offer(op, answer)
         return await future
 
-    def apply_blocking(self, op: Op) -> Result:
-        """The same for a caller without a loop."""
-        future: Future[Result] = Future()
-        self._offer(op, lambda answer: _settle(future, answer))
-        return future.result()
-
-    def _offer(self, op: Op, resolve: Callable[[Result | BaseException], None]) -> None:
+    def offer(self, op: Op, answer: Answer) -> None:
+        """Hand an operation to the thread; `answer` is called from there. Raises `StoreUnavailable`."""
         with self._lock:
             if self._closed:
                 raise StoreUnavailable("the store is closed", maybe_applied=False)
@@ -65,50 +95,35 @@ class Writer:
                     "this store was opened before a fork; open it again", maybe_applied=False
                 )
             if self._thread is None:
-                self._thread = threading.Thread(target=self._work, name="execution-arrow-writer", daemon=True)
+                self._thread = threading.Thread(
+                    target=self._serve, name="execution-arrow-writer", daemon=True
+                )
                 self._thread.start()
-            self._queue.put((op, resolve))
+            self._group.offer(op, answer)
+            self._work.notify()
 
-    def _work(self) -> None:
-        while (first := self._queue.get()) is not None:
-            batch = [first]
-            ended = False
-            while len(batch) < BATCH and not self._queue.empty():
-                item = self._queue.get()
-                if item is None:
-                    ended = True
-                    break
-                batch.append(item)
-            self._perform(batch)
-            if ended:
-                return
+    def _serve(self) -> None:
+        while batch := self._next_batch():
+            self._group.resolve(batch)
 
-    def _perform(self, batch: list[_Waiting]) -> None:
-        answers: list[Result | BaseException]
-        try:
-            answers = list(self._store.apply([op for op, _ in batch]))
-        except BaseException as error:  # noqa: BLE001 - every waiter must hear of it, whatever it is
-            if len(batch) > 1 and not getattr(error, "maybe_applied", True):
-                for item in batch:  # nothing was written: one bad operation must not take the others along
-                    self._perform([item])
-                return
-            answers = [error] * len(batch)
-        for (_, resolve), answer in zip(batch, answers, strict=True):
-            resolve(answer)
+    def _next_batch(self) -> list[Waiting]:
+        with self._lock:
+            self._work.wait_for(lambda: self._group or self._closed)
+            return self._group.take_batch()
 
     def close(self) -> None:
-        """Perform what was offered, then stop."""
+        """Perform what was offered, then stop and close the store."""
         with self._lock:
             if self._closed:
                 return
             self._closed = True
+            self._work.notify()
         if self._thread is not None and self._pid == os.getpid():
-            self._queue.put(None)
             self._thread.join()
         self._store.close()
 
 
-def _settle(future: asyncio.Future[Result] | Future[Result], answer: Result | BaseException) -> None:
+def _settle(future: asyncio.Future[Result], answer: Result | BaseException) -> None:
     if future.done():
         return
     if isinstance(answer, BaseException):

@@ -1,0 +1,125 @@
+"""How a loop reaches a job store: one awaitable seam over the blocking protocol.
+
+Everything above the stores (admission, driver, lease, worker, reader) speaks to an `Access` and to nothing
+else. `Threaded` is the product: writes are grouped by a thread, reads run in the loop's executor, so that
+nothing blocks the loop. `Inline` does both on the spot, for simulations that allow no threads and for stores
+that answer from memory.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Protocol
+
+from execution_arrow.machine.state import Event
+from execution_arrow.stores.base import Inboxed, JobStore, Op, Result, Row
+from execution_arrow.stores.writer import Group, Writer
+
+
+class Access(Protocol):
+    """The store as coroutines. Everything may raise `StoreUnavailable`; see `JobStore` for what they do.
+
+    Cancelling a wait abandons the answer, never the operation.
+    """
+
+    async def apply(self, op: Op) -> Result:
+        """Perform one operation; returns when its transaction has committed."""
+        ...
+
+    async def load(self, generation_id: str) -> Row | None: ...
+
+    async def by_key(self, account: str, key: str) -> tuple[str, str] | None: ...
+
+    async def page(
+        self, account: str | None, status: str | None, before: str | None, limit: int
+    ) -> list[Row]: ...
+
+    async def events(self, generation_id: str) -> list[Event]: ...
+
+    async def inbox(self, owner: str) -> list[Inboxed]: ...
+
+    async def aclose(self) -> None:
+        """Perform what was offered, then close the store."""
+        ...
+
+    def close(self) -> None:
+        """The same for a caller without a loop."""
+        ...
+
+
+class Threaded:
+    """Writes through the grouping writer's thread, reads in the loop's executor."""
+
+    def __init__(self, store: JobStore) -> None:
+        self._store = store
+        self._writer = Writer(store)
+
+    async def apply(self, op: Op) -> Result:
+        return await self._writer.apply(op)
+
+    async def load(self, generation_id: str) -> Row | None:
+        return await asyncio.to_thread(self._store.load, generation_id)
+
+    async def by_key(self, account: str, key: str) -> tuple[str, str] | None:
+        return await asyncio.to_thread(self._store.by_key, account, key)
+
+    async def page(
+        self, account: str | None, status: str | None, before: str | None, limit: int
+    ) -> list[Row]:
+        return await asyncio.to_thread(self._store.page, account, status, before, limit)
+
+    async def events(self, generation_id: str) -> list[Event]:
+        return await asyncio.to_thread(self._store.events, generation_id)
+
+    async def inbox(self, owner: str) -> list[Inboxed]:
+        return await asyncio.to_thread(self._store.inbox, owner)
+
+    async def aclose(self) -> None:
+        await asyncio.to_thread(self._writer.close)
+
+    def close(self) -> None:
+        self._writer.close()
+
+
+class Inline:
+    """Everything at once, in the caller's thread, each operation a transaction of its own.
+
+    A simulation that wants to share or to break transactions puts its own `Group` around the store.
+    """
+
+    def __init__(self, store: JobStore) -> None:
+        self._store = store
+        self._group = Group(store)
+
+    async def apply(self, op: Op) -> Result:
+        answers: list[Result | BaseException] = []
+        self._group.offer(op, answers.append)
+        while batch := self._group.take_batch():
+            self._group.resolve(batch)
+        (answer,) = answers
+        if isinstance(answer, BaseException):
+            raise answer
+        return answer
+
+    async def load(self, generation_id: str) -> Row | None:
+        return self._store.load(generation_id)
+
+    async def by_key(self, account: str, key: str) -> tuple[str, str] | None:
+        return self._store.by_key(account, key)
+
+    async def page(
+        self, account: str | None, status: str | None, before: str | None, limit: int
+    ) -> list[Row]:
+        return self._store.page(account, status, before, limit)
+
+    async def events(self, generation_id: str) -> list[Event]:
+        return self._store.events(generation_id)
+
+    async def inbox(self, owner: str) -> list[Inboxed]:
+        return self._store.inbox(owner)
+
+    async def aclose(self) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._store.close()
