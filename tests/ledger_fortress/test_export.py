@@ -80,7 +80,7 @@ def test_a_copy_is_the_same_ledger(full: MemoryStore, lines: list[str], tmp_path
         told: list[int] = []
         done = import_lines(copy, lines, told.append)
         assert done.digest == digest_of(full) == digest_of(copy) == json.loads(lines[-1])["digest"]
-        count = sum(map(len, full._entries.values()))
+        count = sum(map(len, full._rows.entries.values()))
         assert (done.entries, done.fresh, done.accounts) == (count, count, 2)
         assert told == sorted(told)
         assert told[-1] == json.loads(lines[-1])["rows"] > STEP
@@ -98,7 +98,7 @@ def test_a_copy_is_the_same_ledger(full: MemoryStore, lines: list[str], tmp_path
 def test_an_export_is_made_of_published_documents(full: MemoryStore, lines: list[str]) -> None:
     entries = [line for line in lines if '"ledger-entry.v1"' in line]
     told = [parse_entry(line) for line in entries]
-    assert sorted(told) == sorted(entry for rows in full._entries.values() for entry in rows)
+    assert sorted(told) == sorted(entry for rows in full._rows.entries.values() for entry in rows)
 
 
 def test_one_account_alone(full: MemoryStore) -> None:

@@ -155,6 +155,6 @@ def test_a_damaged_history_gives_no_balance(clock: FakeClock) -> None:
     store = MemoryStore(clock)
     ledger = Ledger(store)
     ledger.grant("a", 5, key="in", create=True)
-    store._entries["a"][1] = store._entries["a"][1]._replace(available=6_000_000)
+    store._rows.entries["a"][1] = store._rows.entries["a"][1]._replace(available=6_000_000)
     with pytest.raises(LedgerError, match="run verify"):
         ledger.balance_at("a", 2)

@@ -193,10 +193,10 @@ def test_linked_is_final_both_ways(ledger: Ledger) -> None:
 
 def test_a_lost_entry_is_detected(ledger: Ledger) -> None:
     """A backup was restored: the receipt that a caller still has names an entry that is not there."""
-    backup = ledger._store._accounts["a"], list(ledger._store._entries["a"])  # type: ignore[attr-defined]
+    backup = ledger._store._rows.accounts["a"], list(ledger._store._rows.entries["a"])  # type: ignore[attr-defined]
     lost = ledger.reserve("a", 1, key="h1")
     restored = MemoryStore()
-    restored._accounts["a"], restored._entries["a"] = backup
+    restored._rows.accounts["a"], restored._rows.entries["a"] = backup
     with Ledger(restored) as other:
         linked = [Reserve(account="a", key=f"l{n}", amount=C, timeout=C, seen=lost) for n in range(2)]
         no, stopped = other.apply([Linked("l", tuple(linked))])

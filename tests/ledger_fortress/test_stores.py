@@ -63,7 +63,7 @@ class ForgetfulStore(MemoryStore):
 
     def _save(self, changes: Changes) -> None:
         super()._save(changes)
-        self._keys.clear()
+        self._rows.keys.clear()
 
 
 class CarelessStore(MemoryStore):

@@ -1,4 +1,4 @@
-"""What stores share: the clock.
+"""What stores share: the clock, and trying again.
 
 Time alone expires credits and gives holds back, so a clock that jumps forward moves money. A wrong date from
 a time server cannot be told from a long sleep by looking at the wall clock alone; beside a clock that only
@@ -10,15 +10,20 @@ says `trust`. Going back a little is harmless, because no account's time ever go
 from __future__ import annotations
 
 import logging
+import random
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Final, TypeAlias
 
 Clock: TypeAlias = Callable[[], float]
 """Seconds since 1970, like `time.time`."""
 
 JUMP_SECONDS: Final = 3_600.0
+
+ATTEMPTS: Final = 16
+_FIRST_PAUSE: Final = 0.001
+_LONGEST_PAUSE: Final = 0.1
 
 
 def _counting() -> float:
@@ -72,3 +77,11 @@ def trust(clock: Clock) -> bool:
 def now_micros(clock: Clock | None) -> int:
     """The clock in microseconds since 1970; None is the wall clock as it is."""
     return time.time_ns() // 1_000 if clock is None else round(clock() * 1_000_000)
+
+
+def attempts() -> Iterator[int]:
+    """Turns of an optimistic writer: at most `ATTEMPTS`, with a random pause before each but the first."""
+    for attempt in range(ATTEMPTS):
+        if attempt:
+            time.sleep(random.uniform(0, min(_LONGEST_PAUSE, _FIRST_PAUSE * 2**attempt)))
+        yield attempt

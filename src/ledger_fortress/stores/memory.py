@@ -8,11 +8,44 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 from ledger_fortress.entries import Entry, Note, Notice
-from ledger_fortress.errors import StoreUnavailable
-from ledger_fortress.protocol import Changes, Decide, Loaded, Touch, due_of, is_due, members_of
+from ledger_fortress.protocol import Changes, Decide, Loaded, Touch
 from ledger_fortress.state import OPEN, Account, Checkpoint, Hold, Member
 
 from .base import Clock, SteadyClock, now_micros, trust
+from .row_by_row import check, load
+
+
+class _Tables:
+    """The rows: see `row_by_row.Rows`."""
+
+    def __init__(self) -> None:
+        self.accounts: dict[str, Account] = {}
+        self.entries: dict[str, list[Entry]] = defaultdict(list)
+        self.keys: dict[tuple[str, str], Entry] = {}
+        self.holds: dict[tuple[str, str], Hold] = {}
+        self.open: dict[str, dict[str, Hold]] = defaultdict(dict)
+        self.notes: dict[tuple[str, int], Note] = {}
+        self.members: dict[tuple[str, str], Member] = {}
+        self.notices: dict[tuple[str, int, int], Notice] = {}
+
+    def account(self, account: str) -> Account | None:
+        return self.accounts.get(account)
+
+    def entry(self, account: str, version: int) -> Entry | None:
+        rows = self.entries.get(account, [])
+        return rows[version - 1] if 0 < version <= len(rows) else None
+
+    def keyed(self, account: str, key: str) -> Entry | None:
+        return self.keys.get((account, key))
+
+    def hold(self, account: str, key: str) -> Hold | None:
+        return self.holds.get((account, key))
+
+    def member(self, account: str, member: str) -> Member | None:
+        return self.members.get((account, member))
+
+    def open_holds(self, account: str) -> Iterable[Hold]:
+        return self.open.get(account, {}).values()
 
 
 class MemoryStore:
@@ -21,14 +54,7 @@ class MemoryStore:
     def __init__(self, clock: Clock | None = None) -> None:
         self._clock = clock or SteadyClock()
         self._lock = threading.RLock()
-        self._accounts: dict[str, Account] = {}
-        self._entries: dict[str, list[Entry]] = defaultdict(list)
-        self._keys: dict[tuple[str, str], Entry] = {}
-        self._holds: dict[tuple[str, str], Hold] = {}
-        self._open: dict[str, dict[str, Hold]] = defaultdict(dict)
-        self._notes: dict[tuple[str, int], Note] = {}
-        self._members: dict[tuple[str, str], Member] = {}
-        self._notices: dict[tuple[str, int, int], Notice] = {}
+        self._rows = _Tables()
         self._delivered: set[tuple[str, int, int]] = set()
         self._checkpoints: list[Checkpoint] = []
 
@@ -45,29 +71,29 @@ class MemoryStore:
 
     def entries(self, account: str, after: int, limit: int) -> list[Entry]:
         with self._lock:
-            return self._entries.get(account, [])[after : after + limit]
+            return self._rows.entries.get(account, [])[after : after + limit]
 
     def open_holds(self, account: str | None) -> list[Hold]:
         with self._lock:
-            groups = self._open.values() if account is None else [self._open.get(account, {})]
+            groups = self._rows.open.values() if account is None else [self._rows.open.get(account, {})]
             found = [hold for group in groups for hold in group.values()]
         return sorted(found, key=lambda hold: (hold.deadline, hold.account, hold.key))
 
     def accounts(self, after: str, limit: int) -> list[str]:
         with self._lock:
-            return sorted(name for name in self._accounts if name > after)[:limit]
+            return sorted(name for name in self._rows.accounts if name > after)[:limit]
 
     def due(self, limit: int) -> list[str]:
         with self._lock:
             now = now_micros(self._clock)
-            late = [account for account in self._accounts.values() if account.due <= now]
+            late = [account for account in self._rows.accounts.values() if account.due <= now]
         return [account.account for account in sorted(late, key=lambda a: (a.due, a.account))[:limit]]
 
     def notices(self, account: str | None, kinds: tuple[str, ...], pending: bool, limit: int) -> list[Notice]:
         with self._lock:
             found = [
                 notice
-                for mark, notice in self._notices.items()
+                for mark, notice in self._rows.notices.items()
                 if account in (None, notice.account)
                 and (not kinds or notice.kind in kinds)
                 and not (pending and mark in self._delivered)
@@ -76,7 +102,7 @@ class MemoryStore:
 
     def acknowledge(self, marks: Sequence[tuple[str, int, int]]) -> int:
         with self._lock:
-            fresh = (set(marks) & set(self._notices)) - self._delivered
+            fresh = (set(marks) & set(self._rows.notices)) - self._delivered
             self._delivered |= fresh
         return len(fresh)
 
@@ -102,12 +128,17 @@ class MemoryStore:
     def scan(self, account: str | None = None) -> Iterator[_Picture]:
         with self._lock:
             picture = _Picture(
-                [entry for name, rows in self._entries.items() if account in (None, name) for entry in rows],
-                [state for name, state in self._accounts.items() if account in (None, name)],
-                [hold for (name, _), hold in self._holds.items() if account in (None, name)],
-                [note for (name, _), note in self._notes.items() if account in (None, name)],
-                [member for (name, _), member in self._members.items() if account in (None, name)],
-                [notice for notice in self._notices.values() if account in (None, notice.account)],
+                [
+                    entry
+                    for name, rows in self._rows.entries.items()
+                    if account in (None, name)
+                    for entry in rows
+                ],
+                [state for name, state in self._rows.accounts.items() if account in (None, name)],
+                [hold for (name, _), hold in self._rows.holds.items() if account in (None, name)],
+                [note for (name, _), note in self._rows.notes.items() if account in (None, name)],
+                [member for (name, _), member in self._rows.members.items() if account in (None, name)],
+                [notice for notice in self._rows.notices.values() if account in (None, notice.account)],
             )
         yield picture
 
@@ -115,62 +146,30 @@ class MemoryStore:
         """Nothing to release."""
 
     def _load(self, touch: Touch) -> Loaded:
-        loaded = Loaded(now_micros(self._clock))
-        for name in touch.accounts:
-            account = self._accounts.get(name)
-            if account is None:
-                continue
-            loaded.accounts[name] = account
-            if is_due(account, loaded.now):
-                loaded.due[name] = due_of(self._open[name].values(), max(loaded.now, account.at))
-        wanted = list(touch.holds)
-        for pair in touch.keys:
-            entry = self._keys.get(pair)
-            if entry is not None:
-                loaded.entries[pair] = entry
-                if entry.hold is not None:
-                    wanted.append((entry.account, entry.hold))
-        for pair in wanted:
-            hold = self._holds.get(pair)
-            if hold is not None:
-                loaded.holds[pair] = hold
-        for pair in members_of(loaded, touch):
-            if pair in self._members:
-                loaded.members[pair] = self._members[pair]
-        for name, version in touch.marks:
-            rows = self._entries.get(name, [])
-            if 0 < version <= len(rows):
-                loaded.hashes[name, version] = rows[version - 1].hash
-        return loaded
+        return load(self._rows, touch, now_micros(self._clock))
 
     def _check(self, changes: Changes) -> None:
-        for account, expected in changes.accounts:
-            stored = self._accounts.get(account.account)
-            if (stored.version if stored else 0) != expected:
-                raise StoreUnavailable(f"account {account.account!r} was changed by somebody else")
-        for entry in changes.entries:
-            if entry.key is not None and (entry.account, entry.key) in self._keys:
-                raise StoreUnavailable(f"key {entry.key!r} of {entry.account!r} was written by somebody else")
+        check(self._rows, changes)
 
     def _save(self, changes: Changes) -> None:
         for account, _ in changes.accounts:
-            self._accounts[account.account] = account
+            self._rows.accounts[account.account] = account
         for entry in changes.entries:
-            self._entries[entry.account].append(entry)
+            self._rows.entries[entry.account].append(entry)
             if entry.key is not None:
-                self._keys[entry.account, entry.key] = entry
+                self._rows.keys[entry.account, entry.key] = entry
         for hold in changes.holds:
-            self._holds[hold.account, hold.key] = hold
+            self._rows.holds[hold.account, hold.key] = hold
             if hold.state == OPEN:
-                self._open[hold.account][hold.key] = hold
+                self._rows.open[hold.account][hold.key] = hold
             else:
-                self._open[hold.account].pop(hold.key, None)
+                self._rows.open[hold.account].pop(hold.key, None)
         for note in changes.notes:
-            self._notes[note.account, note.version] = note
+            self._rows.notes[note.account, note.version] = note
         for member in changes.members:
-            self._members[member.account, member.member] = member
+            self._rows.members[member.account, member.member] = member
         for notice in changes.notices:
-            self._notices[notice[:3]] = notice
+            self._rows.notices[notice[:3]] = notice
 
 
 class _Picture:

@@ -10,24 +10,19 @@ nothing else while a script runs.
 
 from __future__ import annotations
 
-import random
 import re
-import time
 from typing import Final, Self
 
 from ledger_fortress.errors import SchemaOutdated, StoreBusy
 from ledger_fortress.protocol import Changes, Decide, Loaded, Touch
 
-from .base import Clock, now_micros
+from .base import ATTEMPTS, Clock, attempts, now_micros
 from .redis_reads import Questions
 from .redis_rows import Layout, Plan, Question, plan
 from .redis_server import Server, call, split_options
 
-ATTEMPTS: Final = 16
 SCHEMA_VERSION: Final = "1"
 MAX_SHARDS: Final = 1_024
-_FIRST_PAUSE: Final = 0.001
-_LONGEST_PAUSE: Final = 0.1
 _NAME: Final = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 
 
@@ -66,10 +61,7 @@ class RedisStore(Questions):
         return cls(rest, name=name, shards=None if shards is None else int(shards), clock=clock)
 
     def transact(self, touch: Touch, decide: Decide) -> Changes:
-        for attempt in range(ATTEMPTS):
-            if attempt:
-                longest = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2**attempt)
-                time.sleep(random.uniform(0, longest))
+        for _ in attempts():
             loaded = self.read(touch)
             changes = decide(loaded)
             if not any(changes._replace(answers=())):

@@ -8,7 +8,8 @@ from typing import Any, Final, NamedTuple
 from ledger_fortress.entries import Entry, Note, Notice
 from ledger_fortress.state import Account, Hold, Member
 
-from .redis_rows import Layout, account_of, entry_of, hold_of, member_of, note_of, notice_of
+from .json_rows import account_of, entry_of, hold_of, member_of, note_of, notice_of
+from .redis_rows import Layout
 from .redis_server import Server
 
 PAGE: Final = 500

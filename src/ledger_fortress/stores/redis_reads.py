@@ -17,8 +17,9 @@ from ledger_fortress.entries import Entry, Notice
 from ledger_fortress.state import Checkpoint, Hold
 
 from .base import Clock, now_micros
+from .json_rows import checkpoint_of, hold_of, notice_of, row_of
 from .redis_picture import PAGE, Picture, entries
-from .redis_rows import MAX_ACCOUNTS, Layout, Plan, checkpoint_of, hold_of, notice_of, row_of
+from .redis_rows import MAX_ACCOUNTS, Layout, Plan
 from .redis_server import Server
 
 

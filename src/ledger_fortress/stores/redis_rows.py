@@ -13,7 +13,7 @@ shard carry the same hash tag, so that a Cluster keeps them on one node and a sc
     {credits.0}:holding          set: account and key, on two lines, of every open hold
     {credits.0}:pending          sorted set: notices that nobody has acknowledged
 
-Rows are JSON arrays in the order of the fields, bytes in hex. Times in sorted sets are whole numbers below
+Rows are those of `json_rows`. Times in sorted sets are whole numbers below
 2^53, which a double holds exactly.
 """
 
@@ -25,20 +25,11 @@ from hashlib import blake2b
 from typing import Any, Final
 
 from ledger_fortress.commands import NEVER
-from ledger_fortress.entries import Entry, Note, Notice
+from ledger_fortress.entries import Entry
 from ledger_fortress.protocol import Changes, Loaded, Touch, is_due
-from ledger_fortress.state import (
-    OPEN,
-    Account,
-    Bucket,
-    Checkpoint,
-    Due,
-    Hold,
-    Member,
-    Slice,
-    pack_terms,
-    unpack_terms,
-)
+from ledger_fortress.state import OPEN, Account, Due, Hold
+
+from .json_rows import account_of, entry_of, hold_of, member_of, row_of
 
 MAX_ACCOUNTS: Final = 64
 MAX_COMMANDS: Final = 256
@@ -204,9 +195,8 @@ def plan(layout: Layout, loaded: Loaded, touch: Touch, changes: Changes) -> Plan
 
 def _write_account(todo: Plan, layout: Layout, account: Account, shard: int) -> None:
     name = account.account
-    row = row_of((*account[:10], pack_terms(account.terms)))
     key = layout.of(name, "account")
-    todo.write("HSET", key, "row", row, "v", str(account.version), "at", str(account.at))
+    todo.write("HSET", key, "row", row_of(account), "v", str(account.version), "at", str(account.at))
     todo.write("ZADD", layout.shared(shard, "due"), str(account.due), name)
     todo.write("ZADD", layout.shared(shard, "names"), "0", name)
 
@@ -230,48 +220,6 @@ def _write_holds(todo: Plan, layout: Layout, holds: Iterable[Hold]) -> None:
             todo.write("ZADD", layout.of(name, "deadline"), str(hold.deadline), key)
         else:
             todo.write("ZREM", layout.of(name, "deadline"), key)
-
-
-def row_of(value: Iterable[Any]) -> str:
-    """A value as a row."""
-    return json.dumps(list(value), separators=(",", ":"), ensure_ascii=False, default=lambda raw: raw.hex())
-
-
-def account_of(row: bytes) -> Account:
-    *fields, buckets, terms = json.loads(row)
-    fields[2] = bytes.fromhex(fields[2])
-    return Account._make((*fields, tuple(map(Bucket._make, buckets)), unpack_terms(terms)))
-
-
-def entry_of(row: bytes) -> Entry:
-    fields = json.loads(row)
-    for place in (14, 16, 17, 18):
-        if fields[place] is not None:
-            fields[place] = bytes.fromhex(fields[place])
-    return Entry._make(fields)
-
-
-def hold_of(row: bytes) -> Hold:
-    *fields, slices = json.loads(row)
-    return Hold._make((*fields, tuple(map(Slice._make, slices))))
-
-
-def member_of(row: bytes) -> Member:
-    return Member._make(json.loads(row))
-
-
-def note_of(row: bytes) -> Note:
-    account, version, salt, text = json.loads(row)
-    return Note(account, version, bytes.fromhex(salt), text)
-
-
-def notice_of(row: bytes) -> Notice:
-    return Notice._make(json.loads(row))
-
-
-def checkpoint_of(row: bytes) -> Checkpoint:
-    number, at, accounts, prev_hash, digest, heads = json.loads(row)
-    return Checkpoint(number, at, accounts, bytes.fromhex(prev_hash), bytes.fromhex(digest), heads)
 
 
 def _releases(hold: Hold, until: int) -> bool:

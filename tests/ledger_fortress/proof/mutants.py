@@ -239,8 +239,8 @@ MUTANTS = (
     ),
     # Stores.
     Mutant(
-        "memory: a changed account is overwritten",
-        "stores/memory.py",
+        "row by row: a changed account is overwritten",
+        "stores/row_by_row.py",
         "if (stored.version if stored else 0) != expected:",
         "if stored is not None and expected < 0:",
         STORES,

@@ -5,235 +5,51 @@ sweeps. A digest covers all that is stored: entries with their hashes, accounts,
 """
 
 import os
-import random
-from collections import Counter, defaultdict
-from collections.abc import Callable
-from hashlib import sha256
-from typing import Any
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import pytest
 
 from ledger_fortress import Ledger
-from ledger_fortress.commands import (
-    NEVER,
-    Charge,
-    Clawback,
-    Close,
-    Dispute,
-    DisputeLost,
-    DisputeWon,
-    Expire,
-    Extend,
-    Freeze,
-    Grant,
-    Item,
-    Linked,
-    OpenAccount,
-    Refund,
-    Release,
-    Reserve,
-    SetAlert,
-    SetMember,
-    Transfer,
-    Unfreeze,
-)
 from ledger_fortress.protocol import LedgerStore
 from ledger_fortress.rules import Policy
+from ledger_fortress.stores import open_store
 from ledger_fortress.stores.memory import MemoryStore
-from ledger_fortress.stores.sqlite import SQLiteStore
 from ledger_fortress.testing import FakeClock
 from tests.ledger_fortress.places import quick_folder
 from tests.ledger_fortress.proof.sizes import size
-from tests.services import postgres_server
+from tests.ledger_fortress.servers.conftest import PLACES
+from tests.ledger_fortress.test_keyvalue import Optimistic
+from tests.ledger_fortress.words import C, Words, digest, lists
 
-C = 1_000_000
 POLICY = Policy(refund_life=40 * C, over_charge="available")
-ACCOUNTS = ("a", "a", "b", "ключ ☃", "nobody")
 
 
-class Words:
-    """Draws commands that are likely to meet the ones before them."""
-
-    def __init__(self, seed: str, clock: FakeClock) -> None:
-        self.dice = random.Random(seed)
-        self.clock = clock
-        self.serial = 0
-        self.names: dict[tuple[str, str], list[str]] = defaultdict(lambda: ["unknown"])
-        self.past: list[Item] = []
-
-    def fresh(self, kind: str) -> str:
-        self.serial += 1
-        return f"{kind}{self.serial}"
-
-    def name(self, kind: str, account: str) -> str:
-        """Of a grant, hold or dispute that the account may have; now and then of another account's."""
-        owner = account if self.dice.random() < 0.95 else "b"
-        return self.dice.choice(self.names[kind, owner][-6:])
-
-    def own(self, kind: str, account: str) -> str:
-        """A new name that other accounts have too: names belong to accounts."""
-        return f"{kind}{len(self.names[kind, account])}"
-
-    def item(self) -> Item:
-        choice = self.dice.random()
-        if choice < 0.08 and self.past:
-            return self.dice.choice(self.past[-60:])
-        if choice < 0.14:
-            first, second = self.command(), self.command()
-            if (first.account, first.key) != (second.account, second.key):
-                return self.keep(Linked(self.fresh("link"), (first, second)))
-            return self.keep(first)
-        return self.keep(self.command())
-
-    def keep(self, item: Item) -> Item:
-        self.past.append(item)
-        return item
-
-    def command(self) -> Any:
-        dice = self.dice
-        account, amount = dice.choice(ACCOUNTS), dice.randint(1, 12) * C
-        now = int(self.clock.seconds) * C
-        verb = dice.choices(list(MAKERS), list(WEIGHTS))[0]
-        return MAKERS[verb](self, account, amount, now)
-
-    def grant(self, account: str, amount: int, now: int) -> Any:
-        dice = self.dice
-        key = self.own("grant", account)
-        self.names["grant", account].append(key)
-        effective = now + dice.randint(1, 30) * C if dice.random() < 0.2 else 0
-        expires = (effective or now) + dice.randint(1, 60) * C if dice.random() < 0.6 else NEVER
-        rolls = expires != NEVER and dice.random() < 0.3
-        return Grant(
-            account=account,
-            key=key,
-            amount=amount * 3,
-            source=dice.choice([None, "plan", 'g"ift']),
-            priority=dice.randint(-1, 2),
-            effective=effective,
-            expires=expires,
-            create=account != "nobody",
-            rollover=2 * C if rolls else 0,
-            rollover_life=20 * C if rolls else 0,
-            note="a note" if dice.random() < 0.2 else None,
-            salt=b"s" * 16,
-        )
-
-    def reserve(self, account: str, amount: int, now: int) -> Any:
-        dice = self.dice
-        key = self.own("hold", account) if dice.random() < 0.9 else self.name("hold", account)
-        self.names["hold", account].append(key)
-        how: Any = dice.choice(["release", "report"])
-        member = dice.choice([None, None, "ann", "bob"])
-        timeout = dice.choice([3, 20, 60]) * C
-        return Reserve(
-            account=account, key=key, amount=amount, timeout=timeout, on_timeout=how, member=member
-        )
-
-    def charge(self, account: str, amount: int, now: int) -> Any:
-        how: Any = self.dice.choice([None, None, "debt", "refuse"])
-        some = self.dice.choice([None, amount, 0])
-        return Charge(account=account, hold=self.name("hold", account), amount=some, on_missing=how)
-
-    def dispute(self, account: str, amount: int, now: int) -> Any:
-        key = self.own("dispute", account)
-        self.names["dispute", account].append(key)
-        grant = self.dice.choice([None, self.name("grant", account)])
-        return Dispute(account=account, key=key, amount=amount, grant=grant)
-
-    def clawback(self, account: str, amount: int, now: int) -> Any:
-        grant = self.dice.choice([None, self.name("grant", account)])
-        return Clawback(account=account, key=self.fresh("c"), amount=amount, grant=grant)
-
-    def decided(self, account: str, amount: int, now: int) -> Any:
-        verb: Any = self.dice.choice([DisputeWon, DisputeLost])
-        return verb(account=account, key=self.fresh("k"), hold=self.name("dispute", account))
-
-    def transfer(self, account: str, amount: int, now: int) -> Any:
-        to = self.dice.choice([name for name in ACCOUNTS if name != account])
-        return Transfer(account=account, key=self.fresh("t"), to=to, amount=amount)
-
-    def refund(self, account: str, amount: int, now: int) -> Any:
-        some = self.dice.choice([None, amount])
-        return Refund(account=account, key=self.fresh("r"), hold=self.name("hold", account), amount=some)
-
-    def extend(self, account: str, amount: int, now: int) -> Any:
-        return Extend(account=account, key=self.fresh("e"), hold=self.name("hold", account), timeout=amount)
-
-    def release(self, account: str, amount: int, now: int) -> Any:
-        return Release(account=account, hold=self.name("hold", account))
-
-    def expire(self, account: str, amount: int, now: int) -> Any:
-        return Expire(account=account, grant=self.name("grant", account))
-
-    def member(self, account: str, amount: int, now: int) -> Any:
-        dice = self.dice
-        cap, window = dice.choice([None, amount * 3]), dice.choice([0, 25 * C])
-        member = dice.choice(["ann", "bob"])
-        return SetMember(account=account, key=self.fresh("m"), member=member, cap=cap, window=window)
-
-    def alert(self, account: str, amount: int, now: int) -> Any:
-        below = self.dice.choice([None, amount, 3 * amount])
-        return SetAlert(account=account, key=self.fresh("l"), name=self.dice.choice("xy"), below=below)
-
-    def mark(self, account: str, amount: int, now: int) -> Any:
-        kinds = [OpenAccount, Freeze, *[Unfreeze] * 9]
-        if self.serial > 3_000:
-            kinds.append(Close)
-        verb: Any = self.dice.choice(kinds)
-        return verb(account=account, key=self.fresh("s"))
+@contextmanager
+def store_of(kind: str, clock: FakeClock) -> Iterator[LedgerStore]:
+    if kind == "keyvalue":
+        yield Optimistic(clock)
+    elif kind == "sqlite":
+        with quick_folder() as folder:
+            yield open_store(f"sqlite:///{folder}/credits.db", clock=clock)
+    else:
+        with PLACES[kind]() as url:
+            yield open_store(url, clock=clock, migrate=True)
 
 
-MAKERS: dict[str, Callable[[Words, str, int, int], Any]] = {
-    name: getattr(Words, name)
-    for name in (
-        *("grant", "reserve", "charge", "release", "refund", "extend", "expire", "transfer"),
-        *("clawback", "dispute", "decided", "member", "alert", "mark"),
-    )
-}
-WEIGHTS = (7, 10, 8, 4, 4, 2, 1, 2, 1, 1, 2, 2, 1, 3)
-
-
-def digest(store: LedgerStore) -> str:
-    """Of everything stored, in an order of its own."""
-    total = sha256()
-    with store.scan() as scan:
-        for rows in (
-            scan.entries(),
-            scan.accounts(),
-            scan.holds(),
-            scan.notes(),
-            scan.members(),
-            scan.notices(),
-        ):
-            for row in sorted(repr(tuple(row)) for row in rows):
-                total.update(row.encode())
-    return total.hexdigest()
-
-
-def postgres(clock: FakeClock) -> tuple[LedgerStore, Any]:
-    """A store in a schema of its own, and that schema to be left; skips where there is no server."""
-    from ledger_fortress.stores.postgres import PostgresStore
-
-    schema = postgres_server().schema()
-    return PostgresStore(schema.__enter__(), clock=clock, migrate=True), schema
-
-
-@pytest.mark.parametrize("other", ["sqlite", "postgres"])
+@pytest.mark.parametrize("other", ["sqlite", "keyvalue", *sorted(PLACES)])
 def test_stores_agree(other: str, figure: Callable[[str], None]) -> None:
     """Each against the memory store, which is the reference."""
     clock = FakeClock()
     words = Words(os.environ.get("N", "stores"), clock)
     kinds: Counter[str] = Counter()
     sent = digests = 0
-    with quick_folder() as folder:
-        schema: Any = None
-        if other == "postgres":
-            store, schema = postgres(clock)
-        else:
-            store = SQLiteStore(folder / "credits.db", clock=clock)
-        ledgers = [Ledger(MemoryStore(clock), policy=POLICY), Ledger(store, policy=POLICY)]
+    with store_of(other, clock) as store:
+        stores = [MemoryStore(clock), store]
+        ledgers = [Ledger(one, policy=POLICY) for one in stores]
         try:
-            while sent < size(1_000, 10):
+            while sent < size(2_500, 10):
                 batch = [words.item() for _ in range(words.dice.choice([1, 1, 1, 2, 5, 20]))]
                 answers = [ledger.apply(batch) for ledger in ledgers]
                 assert answers[0] == answers[1], batch
@@ -243,9 +59,19 @@ def test_stores_agree(other: str, figure: Callable[[str], None]) -> None:
                 if words.dice.random() < 0.05:
                     assert ledgers[0].sweep() == ledgers[1].sweep()
                 if words.dice.random() < 0.05:
-                    assert digest(ledgers[0]._store) == digest(store)
+                    assert digest(stores[0]) == digest(store)
+                    assert lists(stores[0]) == lists(store)
                     digests += 1
-            assert digest(ledgers[0]._store) == digest(store)
+                if words.dice.random() < 0.01:
+                    marks = [notice[:3] for notice in store.notices(None, (), True, 5)]
+                    acknowledged = [one.acknowledge([*marks, *marks, ("nobody", 1, 0)]) for one in stores]
+                    assert acknowledged == [len(marks)] * 2
+                    assert ledgers[0].seal() == ledgers[1].seal()
+            assert digest(stores[0]) == digest(store)
+            assert lists(stores[0]) == lists(store)
+            last = store.last_checkpoint()
+            assert last is not None
+            assert not store.add_checkpoint(last)
             for ledger in ledgers:
                 proof = ledger.verify()
                 assert proof.ok, proof.problems
@@ -254,7 +80,5 @@ def test_stores_agree(other: str, figure: Callable[[str], None]) -> None:
         finally:
             for ledger in ledgers:
                 ledger.close()
-            if schema is not None:
-                schema.__exit__(None, None, None)
     figure(f"ledger differential, memory and {other}: {sent} commands, {digests + 1} digests, {dict(kinds)}")
     assert len(kinds) >= 20, kinds

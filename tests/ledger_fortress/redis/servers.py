@@ -3,12 +3,14 @@
 None at all is a skip with the reason; where `CI` is set it is a failure.
 """
 
+import atexit
 import os
 import shutil
 import socket
 import subprocess
 import tempfile
 import time
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -91,3 +93,23 @@ class RedisServer:
     def close(self) -> None:
         self.stop()
         self._folder.cleanup()
+
+
+@cache
+def redis_server() -> RedisServer:
+    """This process's Redis.
+
+    It runs in cluster mode, though alone: so it refuses a script whose keys are not all in one slot.
+    """
+    # Its bus listens at its port plus 10,000: each test process takes a port of its own.
+    server = RedisServer("--cluster-enabled", "yes", "--port", str(free_port()), "--bind", "127.0.0.1")
+    pid = os.getpid()
+    atexit.register(lambda: server.close() if os.getpid() == pid else None)
+    with server.client() as client:
+        for first in range(0, 16_384, 1_024):
+            client.execute_command("CLUSTER ADDSLOTS", *range(first, first + 1_024))
+        deadline = time.monotonic() + 20
+        while "ok" not in str(client.execute_command("CLUSTER INFO")["cluster_state"]):
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+    return server

@@ -10,26 +10,8 @@ import pytest
 from ledger_fortress import Ledger
 from ledger_fortress.errors import StoreUnavailable
 from tests.ledger_fortress.redis.servers import RedisServer
-from tests.ledger_fortress.test_sqlite import hammer
 
 SPAWN = multiprocessing.get_context("spawn")
-
-
-def test_processes_never_overdraw(url: str) -> None:
-    """Two processes, two threads each, more takers than credits: exactly the credits are held."""
-    rounds = 40 * int(os.environ.get("N", "1"))
-    with Ledger.open(url) as ledger:
-        ledger.grant("hot", 2 * rounds, key="in", create=True)
-        with SPAWN.Pool(2) as pool, ThreadPoolExecutor(2) as threads:
-            far = [pool.apply_async(hammer, (url, worker, rounds)) for worker in (0, 1)]
-            near = [threads.submit(hammer, url, worker, rounds) for worker in (2, 3)]
-            held = sum(job.get(60) for job in far) + sum(job.result(60) for job in near)
-        assert held == 2 * rounds
-        balance = ledger.balance("hot")
-        assert (balance.available.micros, balance.held.micros) == (0, 2 * rounds * 1_000_000)
-        proof = ledger.verify()
-        assert proof.ok, proof.problems
-        assert proof.entries == 2 + 4 * rounds
 
 
 def test_the_first_to_come_make_the_ledger(url: str) -> None:

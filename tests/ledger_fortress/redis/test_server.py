@@ -23,7 +23,8 @@ from ledger_fortress.errors import (
 )
 from ledger_fortress.protocol import Changes, Loaded, Touch
 from ledger_fortress.rules import Policy
-from ledger_fortress.stores.redis import ATTEMPTS, RedisStore
+from ledger_fortress.stores.base import ATTEMPTS
+from ledger_fortress.stores.redis import RedisStore
 from ledger_fortress.stores.redis_server import Durability
 from tests.ledger_fortress.redis.servers import RedisServer
 

@@ -1,31 +1,31 @@
-"""The shipped contract and the readable histories, over a real Redis in cluster mode."""
+"""The shipped contract and the readable histories, over real servers."""
 
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
 from ledger_fortress import Ledger
 from ledger_fortress.protocol import LedgerStore
-from ledger_fortress.stores.redis import RedisStore
+from ledger_fortress.stores import open_store
 from ledger_fortress.testing import FakeClock, LedgerStoreContract, run_scenario
 
 OpenStore = Callable[[Callable[[], float]], LedgerStore]
 FILES = sorted((Path(__file__).parent.parent / "scenarios").glob("*.txt"))
 
 
-class TestRedis(LedgerStoreContract):
+class TestServers(LedgerStoreContract):
     @pytest.fixture
     def stores(self, url: str) -> Iterator[OpenStore]:
-        opened: list[RedisStore] = []
+        with ExitStack() as opened:
 
-        def open_it(clock: Callable[[], float]) -> LedgerStore:
-            opened.append(RedisStore(url, clock=clock))
-            return opened[-1]
+            def open_it(clock: Callable[[], float]) -> LedgerStore:
+                store = open_store(url, clock=clock)
+                opened.callback(store.close)
+                return store
 
-        yield open_it
-        for store in opened:
-            store.close()
+            yield open_it
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)

@@ -1,4 +1,4 @@
-"""What is around the ledger, on Redis: copies, Stripe, selections, and what a person should look at."""
+"""What is around the ledger, on servers: copies, Stripe, selections, and what a person should look at."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.ledger_fortress.test_export import fill
 
 
 def test_a_copy_there_and_back(url: str) -> None:
-    """Memory to Redis and back: digest, verification, and that a second import changes nothing."""
+    """Memory to a server and back: digest, verification, and that a second import changes nothing."""
     clock = FakeClock()
     first = MemoryStore(clock)
     fill(first, clock)
