@@ -1,4 +1,7 @@
-"""`build [provider ...]` converts and writes; `check` compares the files on disk with the manifest."""
+"""`build [provider ...]` converts and writes; `check` compares the files on disk with the manifest.
+
+A document that no registry holds is named by its file: `build bfl=openapi.json`.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ import venv
 from pathlib import Path
 from typing import Any
 
-from . import facts, manifest, paths, typescript
+from . import facts, manifest, openapi, paths, typescript
 
 INTERPRETER = Path("Scripts" if sys.platform == "win32" else "bin") / "python"
 
@@ -39,10 +42,18 @@ def build_npm(workspace: Path, npm: dict[str, Any], chosen: set[str]) -> dict[st
     typescript.install(workspace, packages | npm["tools"])
     records = {}
     for name, source in wanted.items():
-        written = write(name, typescript.convert(workspace, source), origin(source))
         original = workspace / "node_modules" / source["package"] / source["file"]
+        if source["file"].endswith(".json"):
+            records[name] = build_document(name, source, original)
+            continue
+        written = write(name, typescript.convert(workspace, source), origin(source))
         records[name] = manifest.record(source, "typescript.py", original, written)
     return records
+
+
+def build_document(name: str, source: dict[str, Any], original: Path) -> dict[str, Any]:
+    written = write(name, openapi.convert(original, source), origin(source))
+    return manifest.record(source, "openapi.py", original, written)
 
 
 def build_pip(workspace: Path, name: str, source: dict[str, Any]) -> dict[str, Any]:
@@ -64,16 +75,19 @@ def build_pip(workspace: Path, name: str, source: dict[str, Any]) -> dict[str, A
     return manifest.record(source, "python_types.py", original, written)
 
 
-def build(chosen: set[str]) -> int:
+def build(chosen: set[str], files: dict[str, Path]) -> int:
     sources = paths.sources()
     known = (set(sources["npm"]) - {"tools"}) | set(sources["pip"])
-    if unknown := chosen - known - set(facts.providers()):
+    if unknown := chosen - known - set(facts.providers()) | (set(files) - set(sources["file"])):
         raise SystemExit(f"unknown provider {', '.join(sorted(unknown))}: see sources.yaml and facts/")
+    if files and not chosen:
+        chosen = {"nothing else"}
     with tempfile.TemporaryDirectory() as folder:
         records = build_npm(Path(folder), sources["npm"], (chosen or known) & known)
         for name, source in sources["pip"].items():
             if not chosen or name in chosen:
                 records[name] = build_pip(Path(folder), name, source)
+    records |= {name: build_document(name, sources["file"][name], file) for name, file in files.items()}
     facts.write_all()
     manifest.write(records)
     return check()
@@ -91,10 +105,16 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tools.native_schemas", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     builder = commands.add_parser("build", help="download, convert, write (needs npm and pip)")
-    builder.add_argument("provider", nargs="*", help="only these; default: all in sources.yaml")
+    builder.add_argument(
+        "provider", nargs="*", help="only these; default: all that a registry holds; or PROVIDER=FILE"
+    )
     commands.add_parser("check", help="are the files what the manifest says? (no network)")
     arguments = parser.parse_args()
-    return check() if arguments.command == "check" else build(set(arguments.provider))
+    if arguments.command == "check":
+        return check()
+    named = dict(part.split("=", 1) for part in arguments.provider if "=" in part)
+    chosen = {part for part in arguments.provider if "=" not in part}
+    return build(chosen, {name: Path(file) for name, file in named.items()})
 
 
 if __name__ == "__main__":

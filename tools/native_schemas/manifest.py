@@ -88,7 +88,7 @@ def stale(document: dict[str, Any]) -> list[str]:
     """Sources asked for but not converted, converters and facts that changed since."""
     found = []
     sources = paths.sources()
-    for provider, source in {**sources["npm"], **sources["pip"]}.items():
+    for provider, source in {**sources["npm"], **sources["pip"], **sources["file"]}.items():
         if provider == "tools":
             continue
         entry = document["machine"].get(provider, {})
