@@ -131,7 +131,7 @@ class Admission:
         spec = self.freeze(wish)
         run = Run(spec=spec)
         await self._lease.keep()
-        session = Session(run, version=1, epoch=1, term=self._lease.term)
+        session = Session(run, version=1, epoch=1, key=wish.key, term=self._lease.term)
         try:
             created = await self._store.apply(self._creation(wish, run, mark))
             if isinstance(created, Existing):

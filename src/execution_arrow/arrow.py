@@ -287,6 +287,6 @@ class AsyncArrow:
 
     def _changed(self, run: Run) -> None:
         if run.phase is Phase.CLOSED:
-            self._follower.ended(run.spec.id)
+            self._follower.ended(run)
         if self._watch is not None:
             self._watch(self._reader.view(run, 0, None))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable
 
 from execution_arrow.errors import StoreUnavailable
@@ -20,6 +21,8 @@ from execution_arrow.stores.base import (
     Release,
     Row,
 )
+
+logger = logging.getLogger("execution_arrow")
 
 
 class Committer:
@@ -54,6 +57,13 @@ class Committer:
         for item in heard:
             if isinstance(item.fact, RECORDED):
                 await self._store.apply(Append(fact=to_inbox(generation_id, item, self._clock.now())))
+
+    async def hand_over(self, generation_id: str, heard: Iterable[Heard]) -> None:
+        """We lost a generation while an answer was under way: the answer still counts. Raises nothing."""
+        try:
+            await self.append(generation_id, heard)
+        except StoreUnavailable as error:
+            logger.warning("fact_lost generation=%s error=%s", generation_id, error)
 
     async def claim(self, ids: Iterable[str], limit: int) -> tuple[Row, ...]:
         """Take generations that nobody alive owns, under a young lease of ours."""

@@ -1,35 +1,35 @@
 """The asyncio driver: owns generations, folds what is heard, performs what is due.
 
-There is no task per generation. A generation in memory is a `Session` and one timer of the event loop; a
-task exists only while an effect is under way. A turn of a session is always: fold, commit, then start what
-has become due. Nothing is started from a state that is not durable, and nothing is started by a worker
-whose lease may be over.
+There is no task per generation. A generation in memory is a `Session` and an alarm; a task exists only while
+an effect is under way. A turn of a session is always: fold, commit, then start what has become due. Nothing
+is started from a state that is not durable, and nothing is started by a worker whose lease may be over.
+
+The task that has performed an effect takes the next turn itself and goes on with the first effect that
+follows, so that a generation which never waits is one task from its hold to its settlement.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 
 from execution_arrow import facts as f
+from execution_arrow.alarms import Alarms
 from execution_arrow.committing import Committer
 from execution_arrow.effects import Effect, Submit
 from execution_arrow.errors import StoreUnavailable
 from execution_arrow.lease import Lease
-from execution_arrow.machine import next_at
 from execution_arrow.machine.codec import load_run, load_spec
 from execution_arrow.machine.state import Run, State
 from execution_arrow.perform import Performer
 from execution_arrow.planning import choose
 from execution_arrow.ports import Clock, Names, Router
-from execution_arrow.reporting import log_alerts, moved_attempts, tell_router
+from execution_arrow.reporting import Observer, Reporter, log_alerts
 from execution_arrow.session import Change, Heard, Session, fold, from_inbox, mark_taken
 from execution_arrow.stores.base import Committed, Fenced, JobTaken, Row
 
 logger = logging.getLogger("execution_arrow")
-
-Observer = Callable[[Run], None]
 
 
 class Driver:
@@ -49,12 +49,13 @@ class Driver:
         watch: Observer,
     ) -> None:
         self._committer, self._performer, self._router = committer, performer, router
-        self._clock, self._names, self._tasks, self._lease, self._watch = clock, names, tasks, lease, watch
+        self._clock, self._names, self._tasks, self._lease = clock, names, tasks, lease
+        self._report = Reporter(router, clock, performer.forget_reply, watch)
         self.sessions: dict[str, Session] = {}
-        self._timers: dict[str, asyncio.TimerHandle] = {}
+        self._alarms = Alarms(clock, self.sessions, self.soon)
         self._quiet: dict[str, asyncio.Event] = {}
         self._slots = asyncio.Semaphore(effects)
-        self._effects: set[asyncio.Task[None]] = set()
+        self._under_way: set[asyncio.Task[None]] = set()
 
     # --- owning ---
 
@@ -75,7 +76,7 @@ class Driver:
         if (old := self.sessions.get(row.id)) is not None:
             self._forget(old)  # our own lease had ended, unnoticed; what it still hears goes to the inbox
         run = load_run(load_spec(row.spec), row.state)
-        session = Session(run, row.version, row.epoch, term=self._lease.term)
+        session = Session(run, row.version, row.epoch, row.key, term=self._lease.term)
         session.queue.extend(from_inbox(item) for item in row.inbox)
         answered = {heard.attempt for heard in session.queue if isinstance(heard.fact, f.SubmitFact)}
         for attempt in run.attempts:
@@ -100,7 +101,9 @@ class Driver:
 
     async def quiet(self, generation_id: str) -> None:
         """Wait until nothing of this generation is under way or due. Raises `StoreUnavailable`."""
-        while (session := self.sessions.get(generation_id)) is not None and not self._is_quiet(session):
+        while (session := self.sessions.get(generation_id)) is not None and not self._is_quiet(
+            session, self._clock.now()
+        ):
             if (error := session.failure) is not None and not session.turning:
                 raise StoreUnavailable(f"generation {generation_id}: {error}", maybe_applied=True) from error
             await self._quiet.setdefault(generation_id, asyncio.Event()).wait()
@@ -111,7 +114,7 @@ class Driver:
         for generation_id in generation_ids:
             session = self.sessions.get(generation_id)
             if session is not None:
-                rows.append((generation_id, next_at(session.run, session.epoch)))
+                rows.append((generation_id, session.next_at))
                 self._forget(session)
         await self._committer.release(rows)
 
@@ -121,14 +124,33 @@ class Driver:
         """Give the session a turn, unless it has one."""
         if not session.turning and not session.dropped:
             session.turning = True
-            self._tasks.create_task(self._turn(session))
+            self._spawn(session, None)
 
-    async def _turn(self, session: Session) -> None:
+    def _spawn(self, session: Session, effect: Effect | None) -> None:
+        task = self._tasks.create_task(self._drive(session, effect))
+        self._under_way.add(task)
+        task.add_done_callback(self._under_way.discard)
+
+    async def _drive(self, session: Session, effect: Effect | None) -> None:
+        """Effects and turns, one after the other, until there is nothing to be done at once."""
+        while True:
+            if effect is not None:
+                await self._perform(session, effect)
+                if session.dropped or session.turning:  # whoever has the turn folds what was heard here
+                    return
+                session.turning = True
+            effect = await self._turn(session)
+            if effect is None:
+                return
+
+    async def _turn(self, session: Session) -> Effect | None:
+        """Fold, commit, start what is due. One of the effects is returned: the caller performs it."""
+        mine: Effect | None = None
         try:
             while not session.dropped:
                 if session.term != (term := self._lease.term):
                     if not await self._committer.owns(session):
-                        await self._lost(session, Change(session.run))
+                        await self._lost(session, Change(session.run, session.agenda))
                         break
                     session.term = term
                 change = fold(session, self._clock.now(), self._plan)
@@ -136,10 +158,10 @@ class Driver:
                     if not await self._commit(session, change):
                         continue
                 else:
-                    session.run = change.run
+                    session.become(change)
                     log_alerts(change)
                 if not session.queue:  # else it is folded first: what was answered is not asked again
-                    self._start(session)
+                    mine = self._start(session)
                     break
             session.failure = None
         except StoreUnavailable as error:
@@ -152,10 +174,12 @@ class Driver:
             session.turning = False
         if session.failure is None:
             self._schedule(session)
+        return mine
 
     def _try_again(self, session: Session, error: Exception, seconds: float) -> None:
         session.failure = error
-        self._wake_in(session, seconds)
+        if not session.dropped:
+            self._alarms.set(session, self._clock.now() + seconds)
         if (event := self._quiet.pop(session.run.spec.id, None)) is not None:
             event.set()
 
@@ -164,15 +188,16 @@ class Driver:
         try:
             result = await self._committer.commit(session, change)
         except Exception:
-            session.queue.extendleft(reversed(change.heard))
+            session.queue[:0] = change.heard
             raise
         match result:
             case Committed():
-                before, session.run, session.version = session.run, change.run, result.version
+                before, session.version = session.run, result.version
+                session.become(change)
                 self._report(before, change)
                 return True
             case JobTaken():
-                session.queue.extendleft(reversed(mark_taken(change.heard, result.attempt)))
+                session.queue[:0] = mark_taken(change.heard, result.attempt)
                 return False
             case Fenced():
                 await self._lost(session, change)
@@ -190,33 +215,24 @@ class Driver:
             # starts from what is written, under a new epoch.
             await self._committer.release([(generation_id, self._clock.now())])
 
-    def _report(self, before: Run, change: Change) -> None:
-        log_alerts(change)
-        for attempt in moved_attempts(before, change.run):
-            tell_router(self._router, change.run, attempt, self._clock.now())
-            if attempt.final:
-                self._performer.forget_reply(attempt.id)
-        try:
-            self._watch(change.run)
-        except Exception:
-            logger.exception("watch_failed generation=%s: a watcher must not raise", change.run.spec.id)
-
     def _plan(self, run: Run, candidates: Sequence[str]) -> f.Planned:
         epoch, keys = self.sessions[run.spec.id].epoch, self._performer.credentials
         return choose(run.spec, candidates, epoch, self._router, keys, self._names)
 
     # --- effects ---
 
-    def _start(self, session: Session) -> None:
+    def _start(self, session: Session) -> Effect | None:
+        """Begin every effect that is due: the first is the caller's to perform, the others get tasks."""
         if session.dropped or not self._lease.safe():
-            return
-        for effect in session.startable(self._clock.now()):
+            return None
+        effects = session.startable(self._clock.now())
+        for effect in effects:
             session.inflight.add(effect)
             if isinstance(effect, Submit):
                 session.submitted.add(effect.attempt)
-            task = self._tasks.create_task(self._perform(session, effect))
-            self._effects.add(task)
-            task.add_done_callback(self._effects.discard)
+        for effect in effects[1:]:
+            self._spawn(session, effect)
+        return effects[0] if effects else None
 
     async def _perform(self, session: Session, effect: Effect) -> None:
         try:
@@ -231,70 +247,49 @@ class Driver:
             session.inflight.discard(effect)
         heard = [Heard(attempt=getattr(effect, "attempt", None), fact=fact) for fact in found]
         if session.dropped:
-            await self._hand_over(session, heard)
-            return
-        session.queue.extend(heard)
-        self.soon(session)
-
-    async def _hand_over(self, session: Session, heard: list[Heard]) -> None:
-        """We lost the generation while an answer was under way: the answer still counts."""
-        try:
-            await self._committer.append(session.run.spec.id, heard)
-        except StoreUnavailable as error:
-            logger.warning("fact_lost generation=%s error=%s", session.run.spec.id, error)
+            await self._committer.hand_over(session.run.spec.id, heard)
+        else:
+            session.queue.extend(heard)
 
     # --- waiting ---
 
     def _schedule(self, session: Session) -> None:
-        """Set the session's timer, or let the session go when nobody is needed any more."""
+        """Set the session's alarm, or let the session go when nobody is needed any more."""
         if session.dropped:
             return
-        generation_id = session.run.spec.id
-        if next_at(session.run, session.epoch) is None and not session.inflight:
+        if session.next_at is None and not session.inflight:
             self._forget(session)  # the last commit has handed the row back
             return
-        if self._is_quiet(session) and (event := self._quiet.pop(generation_id, None)) is not None:
+        now = self._clock.now()
+        if self._is_quiet(session, now) and (event := self._quiet.pop(session.run.spec.id, None)) is not None:
             event.set()
         at = session.wake_at()
-        if at is not None:
-            delay = max(at - self._clock.now(), 0.0)
-            self._wake_in(session, delay if self._lease.safe() else max(delay, 0.1))
+        if at is not None and at <= now:  # due, and not begun where our lease may be over
+            at = now + (0.0 if self._lease.safe() else 0.1)
+        self._alarms.set(session, at)
 
-    def _wake_in(self, session: Session, seconds: float) -> None:
-        if session.dropped:
-            return
-        if (timer := self._timers.pop(session.run.spec.id, None)) is not None:
-            timer.cancel()
-        # Capped, so that a wall clock which is set back does not put anything to sleep for long.
-        timer = asyncio.get_running_loop().call_later(min(seconds, 60.0), self.soon, session)
-        self._timers[session.run.spec.id] = timer
-
-    def _is_quiet(self, session: Session) -> bool:
+    def _is_quiet(self, session: Session, now: float) -> bool:
         if session.inflight or session.queue or session.turning:
             return False
-        at = next_at(session.run, session.epoch)
-        return at is None or at > self._clock.now()
+        return session.next_at is None or session.next_at > now
 
     def _forget(self, session: Session) -> None:
         generation_id = session.run.spec.id
         session.dropped = True
         if self.sessions.get(generation_id) is session:
             del self.sessions[generation_id]
-        if (timer := self._timers.pop(generation_id, None)) is not None:
-            timer.cancel()
         if (event := self._quiet.pop(generation_id, None)) is not None:
             event.set()
 
     async def stop(self, grace: float) -> None:
         """Start nothing new, let what is under way finish for `grace` seconds, then hand everything back."""
         self._lease.stop_acting()
-        for timer in self._timers.values():
-            timer.cancel()
-        if self._effects:
-            await asyncio.wait(set(self._effects), timeout=grace)
+        self._alarms.stop()
+        if self._under_way:
+            await asyncio.wait(set(self._under_way), timeout=grace)
         while any(session.turning for session in self.sessions.values()):
             await asyncio.sleep(0.005)
-        for task in set(self._effects):
+        for task in set(self._under_way):  # nobody has a turn: they wait for effects
             task.cancel()
         await self.release(list(self.sessions))
         await self._lease.give_back()

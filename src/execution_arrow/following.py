@@ -65,46 +65,70 @@ class Reader:
         return view(run, version, key, self._artifacts.path)
 
 
+class _Waiter:
+    """Somebody who waits for an end: the end, once it is told, and the bell that tells."""
+
+    __slots__ = ("bell", "end")
+
+    def __init__(self) -> None:
+        self.bell = asyncio.Event()
+        self.end: Generation | None = None
+
+
 class Follower:
     """Waits, cancels and advances, over the driver of this process or beside another one's."""
 
     def __init__(self, reader: Reader, store: Access, clock: Clock, driver: Callable[[], Driver]) -> None:
         self._reader, self._store, self._clock, self._driver = reader, store, clock, driver
-        self._waiters: dict[str, set[asyncio.Event]] = {}
+        self._waiters: dict[str, list[_Waiter]] = {}
 
-    def ended(self, generation_id: str) -> None:
-        """Wake whoever waits for this generation's end."""
-        for event in self._waiters.get(generation_id, ()):
-            event.set()
+    def ended(self, run: Run) -> None:
+        """Tell whoever waits for the end of this generation, which is durable now."""
+        if (waiters := self._waiters.get(run.spec.id)) is not None:
+            end = self._show_ours(run.spec.id)
+            for waiter in waiters:
+                waiter.end = end
+                waiter.bell.set()
+
+    def _show_ours(self, generation_id: str) -> Generation | None:
+        """The generation if we drive it and it has ended: what we hold is what was written last."""
+        session = self._driver().sessions.get(generation_id)
+        if session is None or session.run.phase is not Phase.CLOSED:
+            return None
+        return self._reader.view(session.run, session.version, session.key)
 
     async def wait(self, generation_id: str, timeout: float | None) -> Generation:
         """See `AsyncArrow.wait`."""
-        found = self._reader.show(await self._reader.row(generation_id))
-        if found.done:
-            return found
-        event = asyncio.Event()
-        self._waiters.setdefault(generation_id, set()).add(event)
+        if (end := await self._end_of(generation_id)) is not None:
+            return end  # no time is needed for what has ended
+        waiter = _Waiter()
+        self._waiters.setdefault(generation_id, []).append(waiter)
         try:
             async with asyncio.timeout(timeout):
-                while True:
-                    event.clear()
-                    found = self._reader.show(await self._reader.row(generation_id))
-                    if found.done:
-                        return found
-                    await self._pursue(generation_id, event)
+                while (end := waiter.end or await self._end_of(generation_id)) is None:
+                    await self._pursue(generation_id, waiter.bell)
+                    waiter.bell.clear()
+            return end
         except TimeoutError as error:
             raise WaitTimeout(generation_id, timeout or 0.0) from error
         finally:
-            self._waiters[generation_id].discard(event)
+            self._waiters[generation_id].remove(waiter)
             if not self._waiters[generation_id]:
                 del self._waiters[generation_id]
 
-    async def _pursue(self, generation_id: str, changed: asyncio.Event) -> None:
+    async def _end_of(self, generation_id: str) -> Generation | None:
+        """The generation, if it has ended: from what we drive, otherwise as it is written."""
+        if generation_id in self._driver().sessions:
+            return self._show_ours(generation_id)
+        found = self._reader.show(await self._reader.row(generation_id))
+        return found if found.done else None
+
+    async def _pursue(self, generation_id: str, told: asyncio.Event) -> None:
         driver = self._driver()
         if generation_id in driver.sessions or await driver.claim([generation_id]):
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_LOOK_AGAIN):
-                    await changed.wait()
+                    await told.wait()
             return
         await asyncio.sleep(_ELSEWHERE)
 

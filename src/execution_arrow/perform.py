@@ -102,10 +102,11 @@ class Performer:
     def spool_path(self, attempt_id: str) -> Path:
         return self.spool / f"{attempt_id}.reply"
 
-    def forget_reply(self, attempt_id: str) -> None:
+    def forget_reply(self, run: Run, attempt: Attempt) -> None:
         """Remove the spooled reply of an attempt that has ended. One that stays behind does no harm."""
-        with contextlib.suppress(OSError):
-            self.spool_path(attempt_id).unlink(missing_ok=True)
+        if run.route(attempt).terms.sync:
+            with contextlib.suppress(OSError):
+                self.spool_path(attempt.id).unlink(missing_ok=True)
 
     def recover(self, run: Run, attempt: Attempt) -> Fact:
         """What became of a submit whose owner is gone: its spooled answer, or doubt."""

@@ -3,13 +3,39 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
+from dataclasses import dataclass
 
 from execution_arrow.facts import Fault
 from execution_arrow.machine.state import Attempt, Outcome, Run
-from execution_arrow.ports import Router, Verdict
+from execution_arrow.ports import Clock, Router, Verdict
 from execution_arrow.session import Change
 
 logger = logging.getLogger("execution_arrow")
+
+
+Observer = Callable[[Run], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Reporter:
+    """Tells everybody of a change that is durable. `forget` is told of every attempt that has ended."""
+
+    router: Router
+    clock: Clock
+    forget: Callable[[Run, Attempt], None]
+    watch: Observer
+
+    def __call__(self, before: Run, change: Change) -> None:
+        log_alerts(change)
+        for attempt in moved_attempts(before, change.run):
+            tell_router(self.router, change.run, attempt, self.clock.now())
+            if attempt.final:
+                self.forget(change.run, attempt)
+        try:
+            self.watch(change.run)
+        except Exception:
+            logger.exception("watch_failed generation=%s: a watcher must not raise", change.run.spec.id)
 
 
 def log_alerts(change: Change) -> None:

@@ -9,19 +9,19 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from execution_arrow import facts as f
 from execution_arrow.effects import Effect, Plan, Ring, Submit
 from execution_arrow.fact_codec import decode, encode
 from execution_arrow.facts import Fact
-from execution_arrow.machine import due, next_at, step
-from execution_arrow.machine.agenda import agenda
+from execution_arrow.machine import step
+from execution_arrow.machine.agenda import Entry, agenda
 from execution_arrow.machine.codec import dump_state
 from execution_arrow.machine.state import Event, Phase, Run, State
 from execution_arrow.stores.base import Commit, Inboxed
+from execution_arrow.values import replace
 
 # What is kept of the outside's words, for the record and for a dispute; our own timers and plans are not.
 RECORDED = (
@@ -45,9 +45,10 @@ class Heard:
 
 @dataclass(slots=True)
 class Change:
-    """What a fold did, ready to be written as one commit."""
+    """What a fold did, ready to be written as one commit. `agenda` is that of `run`."""
 
     run: Run
+    agenda: tuple[Entry, ...]
     durable: bool = False
     heard: list[Heard] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
@@ -58,21 +59,51 @@ class Change:
     def folded(self) -> list[int]:
         return [heard.seq for heard in self.heard if heard.seq]
 
+    @property
+    def next_at(self) -> float | None:
+        """When the generation needs somebody again; None when it never does."""
+        return earliest(self.agenda)
+
+    @property
+    def frees_key(self) -> bool:
+        """Nothing was held, so nothing was begun: the idempotency key may be used again."""
+        return self.run.phase is Phase.CLOSED and self.run.settlement is None
+
 
 @dataclass(slots=True)
 class Session:
-    """An owned generation. All access is from one event loop."""
+    """An owned generation. All access is from one event loop.
+
+    `agenda` is `machine.agenda` of `run`, derived once for each run; `become` is the only way to another.
+    """
 
     run: Run
     version: int
     epoch: int
-    queue: deque[Heard] = field(default_factory=deque)
+    key: str | None = None  # the idempotency key, for whoever shows the generation
+    agenda: tuple[Entry, ...] = field(init=False)
+    queue: list[Heard] = field(default_factory=list)
     inflight: set[Effect] = field(default_factory=set)
     submitted: set[str] = field(default_factory=set)  # attempts whose one call this session has begun
     turning: bool = False
     dropped: bool = False
     term: int = 0  # of the lease under which the row was last known to be ours
+    alarm: float | None = None  # when it is woken next (`alarms`)
     failure: Exception | None = None  # why the last turn did not end; for whoever waits for quiet
+
+    def __post_init__(self) -> None:
+        self.agenda = tuple(agenda(self.run, self.epoch))
+
+    def become(self, change: Change) -> None:
+        """Go on from what has been written, or from what only time has changed."""
+        self.run, self.agenda = change.run, change.agenda
+        if change.frees_key:
+            self.key = None
+
+    @property
+    def next_at(self) -> float | None:
+        """When the generation needs somebody again; None when it never does."""
+        return earliest(self.agenda)
 
     def may_send(self, attempt_id: str, term: int) -> bool:
         """Whether the attempt's call may leave now: ours beyond doubt, and nobody has called it off."""
@@ -88,40 +119,50 @@ class Session:
         """Effects for the outside that are due and not under way."""
         return [
             effect
-            for effect in due(self.run, now, self.epoch)
-            if not isinstance(effect, Ring | Plan) and not self.under_way(effect)
+            for at, effect in self.agenda
+            if at <= now and not isinstance(effect, Ring | Plan) and not self.under_way(effect)
         ]
 
     def wake_at(self) -> float | None:
         """When the next thing that is not under way becomes due."""
-        return min(
-            (at for at, effect in agenda(self.run, self.epoch) if not self.under_way(effect)), default=None
-        )
+        return min((at for at, effect in self.agenda if not self.under_way(effect)), default=None)
 
 
 Planner = Callable[[Run, Sequence[str]], f.Planned]
 
 
+def earliest(entries: Sequence[Entry]) -> float | None:
+    return min((at for at, _ in entries), default=None)
+
+
 def fold(session: Session, now: float, plan: Planner) -> Change:
     """Drain the queue into a change, then everything that time alone demands."""
-    change = Change(session.run)
+    change = Change(session.run, session.agenda)
     for heard in session.queue:
         _apply(change, heard, now)
+    _derive(change, session)
     for _ in range(_MAX_ROUNDS):
-        move = _own_move(change.run, now, session.epoch, plan)
+        move = _own_move(change, now, plan)
         if move is None:
             break
         _apply(change, move, now)
+        _derive(change, session)
     session.queue.clear()
     return change
 
 
-def _own_move(run: Run, now: float, epoch: int, plan: Planner) -> Heard | None:
-    for effect in due(run, now, epoch):
-        if isinstance(effect, Ring):
-            return Heard(attempt=effect.attempt, fact=f.TimeUp(timer=effect.timer))
-        if isinstance(effect, Plan):
-            return Heard(attempt=None, fact=plan(run, effect.candidates))
+def _derive(change: Change, session: Session) -> None:
+    if change.run is not session.run:
+        change.agenda = tuple(agenda(change.run, session.epoch))
+
+
+def _own_move(change: Change, now: float, plan: Planner) -> Heard | None:
+    for at, effect in change.agenda:
+        if at <= now:
+            if isinstance(effect, Ring):
+                return Heard(attempt=effect.attempt, fact=f.TimeUp(timer=effect.timer))
+            if isinstance(effect, Plan):
+                return Heard(attempt=None, fact=plan(change.run, effect.candidates))
     return None
 
 
@@ -194,7 +235,7 @@ def to_commit(session: Session, change: Change, owner: str, now: float) -> Commi
         version=session.version,
         state=dump_state(after),
         status=after.status.value,
-        next_at=next_at(after, session.epoch),
+        next_at=change.next_at,
         at=now,
         heard=[
             to_inbox(after.spec.id, heard, now)
@@ -204,7 +245,7 @@ def to_commit(session: Session, change: Change, owner: str, now: float) -> Commi
         folded=change.folded,
         events=change.events,
         jobs=new_jobs(before, after),
-        free_key=after.phase is Phase.CLOSED and after.settlement is None,
+        free_key=change.frees_key,
         sync=_needs_sync(before, after),
     )
 
