@@ -127,13 +127,25 @@ def test_a_deadlock_with_somebody_elses_locks(server: PostgresServer, url: str) 
         for name in ("a", "b"):
             ledger.grant(name, 10, key="in", create=True)
         lock = "SELECT 1 FROM ledger_account WHERE account = %s FOR UPDATE"
-        stranger.execute("SET deadlock_timeout = '20s'")
-        stranger.execute(lock, ["b"])
-        job = pool.submit(ledger._store.transact, Touch(("a", "b")), lambda loaded: Changes(answers=()))
-        wait_until_waiting(server)
-        stranger.execute(lock, ["a"])
+        stranger.execute("SET deadlock_timeout = '1s'")
         stranger.commit()
-        assert job.result(30) == Changes()
+        for _ in range(20):
+            stranger.execute(lock, ["b"])
+            job = pool.submit(ledger._store.transact, Touch(("a", "b")), lambda loaded: Changes(answers=()))
+            wait_until_waiting(server)
+            try:
+                stranger.execute(lock, ["a"])
+            except psycopg.errors.DeadlockDetected:
+                # A session looks for a deadlock once, 0.2 s after it began to wait: the ledger's had looked
+                # before the stranger came, so it was the stranger who gave way. Once more.
+                stranger.rollback()
+                assert job.result(30) == Changes()
+                continue
+            stranger.commit()
+            assert job.result(30) == Changes()
+            break
+        else:
+            pytest.fail("the ledger never gave way")
         assert ledger.verify().ok
 
 
