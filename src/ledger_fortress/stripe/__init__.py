@@ -11,15 +11,8 @@ from __future__ import annotations
 from .currencies import Rate
 from .errors import StripeRejected, Wrong
 from .meanings import NOT_OURS, by_metadata
-from .webhook import (
-    AsyncPayments,
-    AsyncStripePayments,
-    AsyncStripeWebhook,
-    Outcome,
-    Payments,
-    StripePayments,
-    StripeWebhook,
-)
+from .payments import AsyncPayments, AsyncStripePayments, Payments, StripePayments
+from .webhook import AsyncStripeWebhook, Outcome, StripeWebhook
 
 __all__ = [
     "NOT_OURS",

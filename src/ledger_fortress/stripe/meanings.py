@@ -10,7 +10,7 @@ a dispute. A checkout session that makes an invoice is passed over too: its `inv
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal, TypeAlias
 
@@ -97,9 +97,16 @@ def by_metadata(thing: Json) -> str | None:
 
 
 def meaning_of(
-    event: Json, rates: Mapping[str, int], account: AccountOf, charge: Json | None = None
+    event: Json,
+    rates: Mapping[str, int],
+    account: AccountOf,
+    charge: Json | None = None,
+    invoices: Sequence[Json] = (),
 ) -> Meaning:
-    """What the event means. `charge` is the charge that a dispute is about, which its event does not contain.
+    """What the event means.
+
+    `charge` is the charge that a dispute is about, `invoices` are those that the charge of a refund or
+    dispute paid: both where the event does not contain them.
 
     Raises `StripeRejected` where money moved and nobody can say how much it is worth or whose it is.
     """
@@ -109,17 +116,42 @@ def meaning_of(
         return Ignored(f"{kind}: not an event that moves credits")
     if not isinstance(thing, Mapping):
         raise StripeRejected(Wrong.BAD_EVENT, f"{kind} without data.object")
-    return read(_Reading(kind, thing, rates, account, charge))
+    return read(_Reading(kind, thing, rates, account, charge, tuple(invoices)))
 
 
 def charge_needed(event: Json) -> str | None:
     """The id of the charge that must be fetched before the event can be read, or None."""
-    if not text(event, "type").startswith("charge.dispute."):
+    charge = _charge_in(event)
+    return charge if isinstance(charge, str) and charge else None
+
+
+def charge_of(event: Json) -> Json | None:
+    """The charge within the event of a refund or a dispute, or None."""
+    charge = _charge_in(event)
+    return charge if isinstance(charge, Mapping) else None
+
+
+def _charge_in(event: Json) -> object:
+    """The charge that an event is about: its id, or the charge itself; None where no money moves."""
+    kind, thing = text(event, "type"), (event.get("data") or {}).get("object")
+    if not isinstance(thing, Mapping):
         return None
-    thing = (event.get("data") or {}).get("object") or {}
-    if _state_of(text(event, "type"), thing) is None or isinstance(thing.get("charge"), Mapping):
+    if kind == "charge.refunded":
+        return thing if thing.get("amount_refunded") else None
+    if _READERS.get(kind) is not _disputed or _state_of(kind, thing) is None:
         return None
-    return id_of(thing.get("charge"))
+    return thing.get("charge")
+
+
+def invoices_needed(charge: Json, account: AccountOf) -> bool:
+    """Whether Stripe has to be asked for the invoices that the charge paid.
+
+    Since the API of 2025-03-31 a charge has no field that says so. Before, it had one, with the invoice's id
+    alone: enough, unless the account can be found on the invoice only.
+    """
+    if "invoice" not in charge:
+        return id_of(charge.get("payment_intent")) is not None
+    return isinstance(charge["invoice"], str) and account(charge) is None
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +161,7 @@ class _Reading:
     rates: Mapping[str, int]
     account: AccountOf
     charge: Json | None
+    invoices: tuple[Json, ...]
 
     def money(self, field: str) -> Money:
         minor, currency = self.thing.get(field), text(self.thing, "currency").lower()
@@ -140,12 +173,20 @@ class _Reading:
         return Money(minor, currency, rate)
 
     def whose(self, thing: Json) -> str:
-        account = self.account(thing)
-        if account is None:
-            raise StripeRejected(
-                Wrong.NO_ACCOUNT, f"{self.kind}: nothing says which account {thing.get('id')} belongs to"
-            )
-        return account
+        for holder in (thing, *self.invoices):
+            account = self.account(holder)
+            if account is not None:
+                return account
+        raise StripeRejected(
+            Wrong.NO_ACCOUNT, f"{self.kind}: nothing says which account {thing.get('id')} belongs to"
+        )
+
+    def grants(self, charge: Json) -> tuple[str, ...]:
+        """The keys under which the charge's payment may have been granted."""
+        invoices = [id_of(invoice) for invoice in (charge.get("invoice"), *self.invoices)]
+        payment = id_of(charge.get("payment_intent"))
+        named = (*(("invoice", invoice) for invoice in invoices), ("payment", payment))
+        return tuple(dict.fromkeys(f"stripe:{kind}:{number}" for kind, number in named if number))
 
 
 def _invoice(it: _Reading) -> Meaning:
@@ -178,7 +219,7 @@ def _refunded(it: _Reading) -> Meaning:
     account = it.whose(it.thing)
     if not account:
         return _not_ours(it)
-    return Refunded(account, text(it.thing, "id"), it.money("amount_refunded"), grants_of(it.thing))
+    return Refunded(account, text(it.thing, "id"), it.money("amount_refunded"), it.grants(it.thing))
 
 
 def _disputed(it: _Reading) -> Meaning:
@@ -192,7 +233,7 @@ def _disputed(it: _Reading) -> Meaning:
     account = it.whose(charge)
     if not account:
         return _not_ours(it)
-    return Disputed(account, text(it.thing, "id"), state, it.money("amount"), grants_of(charge))
+    return Disputed(account, text(it.thing, "id"), state, it.money("amount"), it.grants(charge))
 
 
 def _state_of(kind: str, dispute: Json) -> Literal["opened", "won", "lost"] | None:
@@ -206,13 +247,6 @@ def _state_of(kind: str, dispute: Json) -> Literal["opened", "won", "lost"] | No
 
 def _not_ours(it: _Reading) -> Ignored:
     return Ignored(f"{it.kind}: {it.thing.get('id')} does not buy credits")
-
-
-def grants_of(charge: Json) -> tuple[str, ...]:
-    """The keys under which the charge's payment may have been granted."""
-    invoice, payment = id_of(charge.get("invoice")), id_of(charge.get("payment_intent"))
-    named = (("invoice", invoice), ("payment", payment))
-    return tuple(f"stripe:{kind}:{number}" for kind, number in named if number)
 
 
 def text(thing: Json, field: str) -> str:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, Final, NamedTuple, Protocol, Required, TypeAlias, TypedDict, Unpack
+from typing import Any, Final, NamedTuple, Required, TypeAlias, TypedDict, Unpack
 
 from ledger_fortress.answers import Answer, Reason, Receipt, Refusal, Replayed
 from ledger_fortress.commands import Command, OpenAccount
@@ -17,25 +17,21 @@ from ledger_fortress.ledger.aio import AsyncLedger
 from .booking import Need, Terms, book
 from .currencies import RateLike, rate_table
 from .errors import StripeRejected, Wrong
-from .meanings import AccountOf, Ignored, Json, Meaning, by_metadata, charge_needed, meaning_of, text
+from .meanings import (
+    AccountOf,
+    Ignored,
+    Json,
+    Meaning,
+    by_metadata,
+    charge_needed,
+    charge_of,
+    invoices_needed,
+    meaning_of,
+    text,
+)
+from .payments import AsyncPayments, Payments
 
 TRIES: Final = 16
-
-
-class Payments(Protocol):
-    """What Stripe has to be asked for. `StripePayments` asks it."""
-
-    def charge(self, charge: str) -> Json:
-        """The charge with this id, as JSON."""
-        ...
-
-
-class AsyncPayments(Protocol):
-    """The same, awaited. `AsyncStripePayments` asks it."""
-
-    async def charge(self, charge: str) -> Json:
-        """The charge with this id, as JSON."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,8 +101,13 @@ class _Webhook:
         found: Json = event.to_dict()
         return found
 
-    def _read(self, event: Json, charge: Json | None) -> Meaning:
-        return meaning_of(event, self._rates, self._account, charge)
+    def _unplaced(self, event: Json, fetched: Json | None) -> Json | None:
+        """The charge whose invoices have to be asked for before the event can be read, or None."""
+        charge = fetched or charge_of(event)
+        return charge if charge is not None and invoices_needed(charge, self._account) else None
+
+    def _read(self, event: Json, charge: Json | None, invoices: Sequence[Json]) -> Meaning:
+        return meaning_of(event, self._rates, self._account, charge, invoices)
 
     def _dialogue(self, event: Json, meaning: Meaning) -> _Dialogue:
         """Yields what to look up or to apply, gets the entry or the answers, returns the outcome."""
@@ -140,8 +141,9 @@ class StripeWebhook(_Webhook):
     """Books Stripe's events in a ledger. Safe to share between threads and to run in many processes.
 
     `rates` says how many credits one whole unit of each currency buys; `account` finds the account of an
-    invoice, checkout session or charge (default `by_metadata`); `payments` fetches what a dispute's event
-    lacks. Bought credits get `priority` and live for `life` from the event's own time.
+    invoice, checkout session or charge (default `by_metadata`); `payments` fetches what events lack: the
+    charge of a dispute, and the invoices of a charge. Bought credits get `priority` and live for `life` from
+    the event's own time.
     """
 
     def __init__(
@@ -164,7 +166,9 @@ class StripeWebhook(_Webhook):
         """Book an event that was verified elsewhere."""
         wanted, ask_for = charge_needed(event), self._payments
         charge = None if wanted is None or ask_for is None else ask_for.charge(wanted)
-        dialogue = self._dialogue(event, self._read(event, charge))
+        unplaced = self._unplaced(event, charge)
+        invoices = () if unplaced is None or ask_for is None else ask_for.invoices(unplaced)
+        dialogue = self._dialogue(event, self._read(event, charge, invoices))
         try:
             ask = next(dialogue)
             while True:
@@ -204,7 +208,9 @@ class AsyncStripeWebhook(_Webhook):
         """See `StripeWebhook.book`."""
         wanted, ask_for = charge_needed(event), self._payments
         charge = None if wanted is None or ask_for is None else await ask_for.charge(wanted)
-        dialogue = self._dialogue(event, self._read(event, charge))
+        unplaced = self._unplaced(event, charge)
+        invoices = () if unplaced is None or ask_for is None else await ask_for.invoices(unplaced)
+        dialogue = self._dialogue(event, self._read(event, charge, invoices))
         try:
             ask = next(dialogue)
             while True:
@@ -219,30 +225,6 @@ class AsyncStripeWebhook(_Webhook):
             return next(iter(await self._ledger.statement(ask.account, key=ask.key)), None)
         except Refused:
             return None
-
-
-class StripePayments:
-    """Asks Stripe, by the official client: `StripePayments(stripe.StripeClient(api_key))`."""
-
-    def __init__(self, client: Any) -> None:
-        self._client = client
-
-    def charge(self, charge: str) -> Json:
-        """The charge with this id. Raises what the client raises."""
-        found: Json = self._client.v1.charges.retrieve(charge).to_dict()
-        return found
-
-
-class AsyncStripePayments:
-    """Like `StripePayments`, awaited: over the client's own asynchronous calls."""
-
-    def __init__(self, client: Any) -> None:
-        self._client = client
-
-    async def charge(self, charge: str) -> Json:
-        """The charge with this id. Raises what the client raises."""
-        found: Json = (await self._client.v1.charges.retrieve_async(charge)).to_dict()
-        return found
 
 
 def _booked(answer: Answer) -> Receipt:

@@ -1,4 +1,8 @@
-"""Stripe events as its API sends them, cut down to the fields around the ones that are read."""
+"""Stripe events as its API sends them, cut down to the fields around the ones that are read.
+
+In both of its shapes: an endpoint keeps the API version with which it was made, and the one of 2025-03-31
+changed how invoices, payments and charges point at each other.
+"""
 
 from __future__ import annotations
 
@@ -11,13 +15,14 @@ from ledger_fortress.stripe import StripeWebhook
 
 SECRET = "whsec_" + "t" * 32
 CREATED = 1_763_633_700
+OLD, NEW = "2024-06-20", "2026-10-28.endive"
 
 
-def event(kind: str, thing: dict[str, Any], number: int = 1) -> dict[str, Any]:
+def event(kind: str, thing: dict[str, Any], number: int = 1, api: str = NEW) -> dict[str, Any]:
     return {
         "id": f"evt_{kind.replace('.', '_')}_{number}",
         "object": "event",
-        "api_version": "2026-10-28.endive",
+        "api_version": api,
         "created": CREATED,
         "data": {"object": thing},
         "livemode": False,
@@ -27,25 +32,57 @@ def event(kind: str, thing: dict[str, Any], number: int = 1) -> dict[str, Any]:
     }
 
 
-def invoice(number: str, paid: int, account: str = "acct_1", currency: str = "usd") -> dict[str, Any]:
-    parent = {
-        "type": "subscription_details",
-        "subscription_details": {"metadata": {"ledger_account": account}},
+def invoice_object(
+    number: str, paid: int, account: str = "acct_1", currency: str = "usd", api: str = NEW
+) -> dict[str, Any]:
+    details = {"metadata": {"ledger_account": account}}
+    shape: dict[str, Any] = {"parent": {"type": "subscription_details", "subscription_details": details}}
+    if api == OLD:
+        shape = {
+            "charge": f"ch_{number}",
+            "paid": True,
+            "payment_intent": f"pi_{number}",
+            "subscription": f"sub_{account}",
+            "subscription_details": details,
+        }
+    return {
+        "id": f"in_{number}",
+        "object": "invoice",
+        "amount_paid": paid,
+        "amount_due": paid,
+        "currency": currency,
+        "customer": f"cus_{account}",
+        "metadata": {},
+        "status": "paid",
+        **shape,
     }
-    return event(
-        "invoice.paid",
-        {
-            "id": f"in_{number}",
-            "object": "invoice",
-            "amount_paid": paid,
-            "amount_due": paid,
-            "currency": currency,
-            "customer": f"cus_{account}",
-            "metadata": {},
-            "parent": parent,
-            "status": "paid",
-        },
-    )
+
+
+def invoice(number: str, paid: int, *rest: str, api: str = NEW, **fields: str) -> dict[str, Any]:
+    return event("invoice.paid", invoice_object(number, paid, *rest, api=api, **fields), api=api)
+
+
+def invoice_charge(number: str, amount: int, refunded: int = 0, api: str = NEW) -> dict[str, Any]:
+    """The charge of an invoice. It names no account, and in the newer API not even its invoice."""
+    shape = {"invoice": f"in_{number}"} if api == OLD else {}
+    return charge(number, amount, refunded, metadata={}, **shape)
+
+
+def invoice_payment(number: str, amount: int, **fields: Any) -> dict[str, Any]:
+    """How the newer API joins an invoice with its payment, with the invoice expanded."""
+    return {
+        "id": f"inpay_{number}",
+        "object": "invoice_payment",
+        "amount_paid": amount,
+        "amount_requested": amount,
+        "currency": "usd",
+        "invoice": invoice_object(number, amount),
+        "is_default": True,
+        "livemode": False,
+        "payment": {"type": "payment_intent", "payment_intent": f"pi_{number}"},
+        "status": "paid",
+        **fields,
+    }
 
 
 def session(number: str, total: int, account: str = "acct_1", **fields: Any) -> dict[str, Any]:
@@ -88,6 +125,10 @@ def charge(
 
 def refund(number: str, amount: int, refunded: int, **fields: Any) -> dict[str, Any]:
     return event("charge.refunded", charge(number, amount, refunded, **fields), refunded)
+
+
+def invoice_refund(number: str, amount: int, refunded: int, api: str = NEW) -> dict[str, Any]:
+    return event("charge.refunded", invoice_charge(number, amount, refunded, api), refunded, api)
 
 
 def dispute(

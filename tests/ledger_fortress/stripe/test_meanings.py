@@ -15,9 +15,22 @@ from ledger_fortress.stripe.meanings import (
     Paid,
     Refunded,
     charge_needed,
+    charge_of,
+    invoices_needed,
     meaning_of,
 )
-from tests.ledger_fortress.stripe.events import charge, dispute, event, invoice, refund, session
+from tests.ledger_fortress.stripe.events import (
+    OLD,
+    charge,
+    dispute,
+    event,
+    invoice,
+    invoice_charge,
+    invoice_object,
+    invoice_refund,
+    refund,
+    session,
+)
 
 RATES = {"usd": 10_000, "jpy": 6_500}
 
@@ -59,6 +72,22 @@ def test_refunds_and_disputes() -> None:
         inside = dispute("7", kind, status, 500, of=charge("7", 500))
         assert charge_needed(inside) is None
         assert read(inside) == expected
+
+
+def test_when_stripe_has_to_be_asked_for_invoices() -> None:
+    """By the newer API always, by the older one where only the invoice can name the account."""
+    assert invoices_needed(invoice_charge("7", 500), by_metadata)
+    assert invoices_needed(charge("7", 500), by_metadata)
+    assert not invoices_needed(charge("7", 500, payment_intent=None), by_metadata)
+    assert invoices_needed(invoice_charge("7", 500, api=OLD), by_metadata)
+    assert not invoices_needed(charge("7", 500, invoice="in_7"), by_metadata)
+    assert not invoices_needed(charge("7", 500, invoice=None), by_metadata)
+    assert not invoices_needed(charge("7", 500, invoice={"id": "in_7"}, metadata={}), by_metadata)
+    for told in (refund("7", 500, 0), dispute("7", "created", "warning_needs_response", 500), event("x", {})):
+        assert charge_of(told) is None
+    found = read(invoice_refund("7", 500, 200), invoices=[invoice_object("6", 100), invoice_object("7", 500)])
+    assert found.account == "acct_1"
+    assert found.grants == ("stripe:invoice:in_6", "stripe:invoice:in_7", "stripe:payment:pi_7")
 
 
 @pytest.mark.parametrize(
@@ -115,6 +144,10 @@ def test_an_amount_is_a_whole_number(value: Any) -> None:
 
 def test_what_is_no_event() -> None:
     for told in ({}, {"type": 7}, {"type": "invoice.paid"}, {"type": "invoice.paid", "data": {"object": []}}):
+        assert wrong(told).wrong is Wrong.BAD_EVENT
+    for kind in ("charge.refunded", "charge.dispute.created"):
+        told = {"type": kind, "data": {"object": "ch_1"}}
+        assert (charge_needed(told), charge_of(told)) == (None, None)
         assert wrong(told).wrong is Wrong.BAD_EVENT
 
 

@@ -8,12 +8,13 @@ import pickle
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl
 
 import pytest
 import stripe
@@ -32,12 +33,18 @@ from ledger_fortress.stripe import (
 )
 from tests.ledger_fortress.stripe.events import (
     CREATED,
+    NEW,
+    OLD,
     SECRET,
     charge,
     deliver,
     dispute,
     event,
     invoice,
+    invoice_charge,
+    invoice_object,
+    invoice_payment,
+    invoice_refund,
     refund,
     session,
     signed,
@@ -45,15 +52,20 @@ from tests.ledger_fortress.stripe.events import (
 
 
 class Charges:
-    """The port: charges by id, as JSON."""
+    """The port: charges by id, invoices by charge. Payments whose number begins with `i` are of invoices."""
 
-    def __init__(self, **accounts: str) -> None:
-        self.accounts = accounts
+    def __init__(self) -> None:
         self.asked: list[str] = []
 
     def charge(self, name: str) -> dict[str, Any]:
         self.asked.append(name)
-        return charge(name.removeprefix("ch_"), 1_000, account=self.accounts.get(name, "acct_1"))
+        number = name.removeprefix("ch_")
+        return invoice_charge(number, 1_000) if number.startswith("i") else charge(number, 1_000)
+
+    def invoices(self, charge: Mapping[str, Any]) -> list[dict[str, Any]]:
+        self.asked.append(f"invoices of {charge['id']}")
+        number = charge["id"].removeprefix("ch_")
+        return [invoice_object(number, 1_000)] if number.startswith("i") else []
 
 
 class AsyncCharges:
@@ -61,6 +73,9 @@ class AsyncCharges:
 
     async def charge(self, name: str) -> dict[str, Any]:
         return Charges().charge(name)
+
+    async def invoices(self, charge: Mapping[str, Any]) -> list[dict[str, Any]]:
+        return Charges().invoices(charge)
 
 
 @pytest.fixture
@@ -176,6 +191,53 @@ def test_a_refund_takes_the_credits_that_were_bought(ledger: Ledger, webhook: St
     ]
 
 
+@pytest.mark.parametrize("api", [OLD, NEW])
+def test_a_refunded_invoice_takes_the_credits_that_it_brought(ledger: Ledger, api: str) -> None:
+    """Of that grant, at its rate, on the account that only the invoice names: in both shapes of the API."""
+    ledger.grant("acct_1", 10, key="plan", source="plan", priority=-1, create=True)
+    payments = Charges()
+    webhook = StripeWebhook(ledger, SECRET, rates={"usd": 1}, payments=payments)
+    deliver(webhook, invoice("i7", 1_000, api=api))
+    dearer = StripeWebhook(ledger, SECRET, rates={"usd": "0.5"}, payments=payments)
+    for told in (invoice_refund("i7", 1_000, 300, api), invoice_refund("i7", 1_000, 1_000, api)):
+        assert deliver(dearer, told).account == "acct_1"
+    assert [(bucket.source, bucket.available) for bucket in ledger.balance("acct_1").buckets] == [
+        ("plan", Credits(10))
+    ]
+    assert payments.asked == ["invoices of ch_i7"] * 2
+
+
+def test_a_charge_that_names_its_invoice_and_its_account_asks_nobody(ledger: Ledger) -> None:
+    payments = Charges()
+    webhook = StripeWebhook(ledger, SECRET, rates={"usd": 1}, payments=payments)
+    deliver(webhook, refund("7", 1_000, 300, invoice=None))
+    deliver(webhook, refund("8", 1_000, 300, invoice="in_8"))
+    deliver(webhook, refund("9", 1_000, 300, payment_intent=None))
+    assert payments.asked == []
+
+
+def test_an_invoice_s_charge_without_payments_is_rejected_where_nothing_names_its_account(
+    ledger: Ledger,
+) -> None:
+    webhook = StripeWebhook(ledger, SECRET, rates={"usd": 1})
+    with pytest.raises(StripeRejected, match="payments=StripePayments") as told:
+        deliver(webhook, invoice_refund("i7", 1_000, 300))
+    assert told.value.wrong is Wrong.NO_ACCOUNT
+    named = StripeWebhook(ledger, SECRET, rates={"usd": 1}, account=lambda thing: "acct_1")
+    assert deliver(named, invoice_refund("i7", 1_000, 300)).action == "refunded"
+
+
+@pytest.mark.parametrize("api", [OLD, NEW])
+def test_a_disputed_invoice(ledger: Ledger, webhook: StripeWebhook, api: str) -> None:
+    deliver(webhook, invoice("i7", 1_000, api=api))
+    opened = dispute("i7", "created", "needs_response", 1_000)
+    assert deliver(webhook, opened).account == "acct_1"
+    assert total(ledger) == "0.000000 available, 0.000000 held"
+    inside = dispute("i7", "closed", "won", 1_000, of=invoice_charge("i7", 1_000, api=api))
+    deliver(webhook, inside)
+    assert total(ledger) == "10.000000 available, 0.000000 held"
+
+
 def test_what_was_spent_is_owed(ledger: Ledger, webhook: StripeWebhook) -> None:
     deliver(webhook, session("7", 1_000))
     ledger.reserve("acct_1", 6, key="h")
@@ -260,6 +322,17 @@ def story(number: str) -> list[dict[str, Any]]:
             dispute(number, "created", "warning_needs_response", 400),
             dispute(number, "updated", "needs_response", 400),
         ],
+        "invoice refunded": [
+            invoice(number, 1_000),
+            invoice(number, 1_000, api=OLD),
+            invoice_refund(number, 1_000, 300),
+            invoice_refund(number, 1_000, 600, OLD),
+        ],
+        "invoice disputed": [
+            invoice(number, 1_000, api=OLD),
+            dispute(number, "created", "needs_response", 1_000),
+            dispute(number, "closed", "lost", 1_000, of=invoice_charge(number, 1_000, api=OLD)),
+        ],
         "both": [paid, refund(number, 1_000, 300), dispute(number, "created", "under_review", 700)],
     }[number.partition("_")[0]]
 
@@ -274,6 +347,8 @@ LEFT = {
     "lost": 0,
     "appealed": 10,
     "open": 6,
+    "invoice refunded": 4,
+    "invoice disputed": 0,
     "both": 0,
 }
 
@@ -341,12 +416,37 @@ def test_the_awaited_face() -> None:
     assert asyncio.run(main()) == "6.000000 available, 0.000000 held"
 
 
+def invoice_payments(asked: dict[str, str]) -> dict[str, Any]:
+    """The list as it is filtered and expanded."""
+    assert asked.pop("limit") == "100"
+    assert asked.pop("status") == "paid"
+    assert asked.pop("expand[0]") == "data.invoice"
+    assert asked.pop("payment[type]") == "payment_intent"
+    number = asked.pop("payment[payment_intent]").removeprefix("pi_")
+    assert not asked
+    rows = [invoice_payment(number, 1_000)] if number.startswith("i") else []
+    return {"object": "list", "url": "/v1/invoice_payments", "has_more": False, "data": rows}
+
+
+ROUTES: dict[str, Callable[[dict[str, str]], dict[str, Any]]] = {
+    "/v1/charges/ch_7": lambda _: charge("7", 1_000),
+    "/v1/charges/ch_i7": lambda _: invoice_charge("i7", 1_000),
+    "/v1/invoices/in_i7": lambda _: invoice_object("i7", 1_000),
+    "/v1/invoice_payments": invoice_payments,
+}
+
+
 class StripeApi(BaseHTTPRequestHandler):
-    """The one route of Stripe's API that is asked."""
+    """The routes of Stripe's API that are asked."""
 
     def do_GET(self) -> None:
-        known = self.path == "/v1/charges/ch_7" and self.headers["Authorization"] == "Bearer sk_test_1"
-        told = charge("7", 1_000) if known else {"error": {"type": "invalid_request_error", "message": "no"}}
+        path, _, query = self.path.partition("?")
+        known = path in ROUTES and self.headers["Authorization"] == "Bearer sk_test_1"
+        told = (
+            ROUTES[path](dict(parse_qsl(query)))
+            if known
+            else {"error": {"type": "invalid_request_error", "message": "no"}}
+        )
         body = json.dumps(told).encode()
         self.send_response(200 if known else 404)
         self.send_header("Content-Type", "application/json")
@@ -375,6 +475,34 @@ def test_the_official_client_fetches_the_charge(ledger: Ledger, client: stripe.S
     with pytest.raises(stripe.InvalidRequestError):
         deliver(webhook, dispute("9", "created", "needs_response", 1_000))
     assert total(ledger) == "0.000000 available, 0.000000 held"
+
+
+@pytest.mark.parametrize("api", [OLD, NEW])
+def test_the_official_client_finds_the_invoice(ledger: Ledger, client: stripe.StripeClient, api: str) -> None:
+    """The older API by the charge's own field, the newer one by its invoice payments."""
+    webhook = StripeWebhook(ledger, SECRET, rates={"usd": 1}, payments=StripePayments(client))
+    deliver(webhook, invoice("i7", 1_000, api=api))
+    deliver(webhook, invoice_refund("i7", 1_000, 400, api))
+    deliver(webhook, dispute("i7", "created", "needs_response", 600))
+    assert total(ledger) == "0.000000 available, 0.000000 held"
+    assert [
+        json.loads(entry.body)["grant"] for entry in ledger.statement("acct_1", kind=["clawback", "dispute"])
+    ] == ["stripe:invoice:in_i7"] * 2
+    assert StripePayments(client).invoices({"id": "ch_1", "payment_intent": None}) == []
+
+
+@pytest.mark.parametrize("api", [OLD, NEW])
+def test_the_official_client_finds_it_awaited(client: stripe.StripeClient, api: str) -> None:
+    async def main() -> str:
+        async with AsyncLedger.open("memory:", clock=lambda: CREATED + 60.0) as ledger:
+            payments = AsyncStripePayments(client)
+            webhook = AsyncStripeWebhook(ledger, SECRET, rates={"usd": 1}, payments=payments)
+            for told in (invoice("i7", 1_000, api=api), invoice_refund("i7", 1_000, 400, api)):
+                await webhook.receive(*signed(told))
+            assert await payments.invoices({"id": "ch_1"}) == []
+            return str(await ledger.balance("acct_1"))
+
+    assert asyncio.run(main()) == "6.000000 available, 0.000000 held"
 
 
 def test_the_official_client_fetches_it_awaited(client: stripe.StripeClient) -> None:
