@@ -22,8 +22,8 @@ _NEXT: Final = {
     Wrong.BAD_SIGNATURE: "check that the secret is this endpoint's and that the body is passed on as it came",
     Wrong.BAD_EVENT: "this is not an event as Stripe sends them",
     Wrong.UNKNOWN_CURRENCY: "add the currency to `rates`; Stripe will deliver the event again",
-    Wrong.NO_ACCOUNT: "let `account` find it, or return NOT_OURS for payments that buy no credits; for charges "
-    "of invoices, `payments=StripePayments(client)` lets it see the invoice too",
+    Wrong.NO_ACCOUNT: "let `account` find it, or return NOT_OURS for payments that buy no credits; for an "
+    "invoice's charge, `payments=StripePayments(client)` shows it the invoice too",
     Wrong.NEEDS_CHARGE: "pass `payments=StripePayments(client)`, which fetches it",
 }
 _STATUS: Final = {Wrong.BAD_SIGNATURE: 400, Wrong.BAD_EVENT: 400}
