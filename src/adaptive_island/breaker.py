@@ -22,6 +22,8 @@ from typing import NamedTuple
 
 from .policy import BreakerRules
 
+Scope = tuple[str, str, str]  # provider, account, model; `*` for all accounts or all models
+
 
 class State(StrEnum):
     """Where a breaker stands."""
@@ -48,7 +50,9 @@ class Signal(StrEnum):
 
 
 class Cause(StrEnum):
-    """Why a breaker does not let calls through. All but `failures` and `rate` hold even in a panic."""
+    """Why a breaker does not let calls through. All but `failures` and `rate` hold even in a panic.
+
+    `restored` is the cause of a breaker that a human closed."""
 
     NONE = ""
     FAILURES = "failures"
@@ -56,6 +60,7 @@ class Cause(StrEnum):
     RETRY_AFTER = "retry_after"
     ACCOUNT = "account"
     ISOLATED = "isolated"
+    RESTORED = "restored"
 
 
 class Permit(StrEnum):
@@ -120,6 +125,27 @@ def wait(breaker: Breaker, now: float) -> float | None:
 def step(breaker: Breaker, signal: Signal, moment: Moment, rules: BreakerRules) -> Breaker:
     """The breaker after `signal`. Every pair of state and signal is in `TABLE`."""
     return TABLE[breaker.state, signal](breaker, moment, rules)
+
+
+def merged(mine: Breaker, theirs: Breaker) -> Breaker:
+    """What holds where another process tells of the same breaker.
+
+    The younger judgement does. Of the same opening the longest wish wins, and a probe that somebody holds is
+    nobody else's. What a human isolated only a human restores, and nobody hears from others that all is well
+    where nothing was wrong.
+    """
+    if mine.state is State.ISOLATED and theirs.cause not in (Cause.ISOLATED, Cause.RESTORED):
+        return mine
+    if theirs.since > mine.since:
+        if theirs.state is mine.state is State.CLOSED:
+            return mine
+        return theirs._replace(samples=(), streak=0)
+    if theirs.since == mine.since and mine.state is State.OPEN:
+        if theirs.state is State.HALF_OPEN:
+            return mine._replace(state=State.HALF_OPEN, probe=theirs.probe, lease=theirs.lease)
+        if theirs.state is State.OPEN and theirs.until > mine.until:
+            return mine._replace(until=theirs.until, cause=theirs.cause)
+    return mine
 
 
 def _keep(breaker: Breaker, _moment: Moment, _rules: BreakerRules) -> Breaker:
@@ -208,7 +234,7 @@ def _isolate(breaker: Breaker, moment: Moment, _rules: BreakerRules) -> Breaker:
 
 
 def _restore(_breaker: Breaker, moment: Moment, _rules: BreakerRules) -> Breaker:
-    return Breaker(State.CLOSED, moment.now)
+    return Breaker(State.CLOSED, moment.now, cause=Cause.RESTORED)
 
 
 TABLE: Mapping[tuple[State, Signal], Rule] = {

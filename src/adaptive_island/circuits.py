@@ -20,8 +20,10 @@ from .breaker import (
     Cause,
     Moment,
     Permit,
+    Scope,
     Signal,
     State,
+    merged,
     permit,
     step,
     wait,
@@ -32,8 +34,6 @@ from .policy import BreakerRules
 
 ANY = "*"
 
-Scope = tuple[str, str, str]  # provider, account, model; `*` for all accounts or all models
-
 
 def scopes(provider: str, account: str, model: str) -> tuple[Scope, Scope, Scope, Scope]:
     """The breakers that a call stands under, its own first."""
@@ -43,6 +43,11 @@ def scopes(provider: str, account: str, model: str) -> tuple[Scope, Scope, Scope
         (provider, ANY, model),
         (provider, ANY, ANY),
     )
+
+
+def covers(wide: Scope, narrow: Scope) -> bool:
+    """Whether what is said of `wide` is said of `narrow` too."""
+    return all(mine in (ANY, theirs) for mine, theirs in zip(wide, narrow, strict=True))
 
 
 class Circuits:
@@ -118,14 +123,21 @@ class Circuits:
         before = self.get(scope)
         if signal in _JITTERED:
             moment = moment._replace(chance=self._chance())
-        after = step(before, signal, moment, self.rules)
+        return self._move(scope, before, step(before, signal, moment, self.rules), moment.now)
+
+    def adopt(self, scope: Scope, theirs: Breaker, now: float) -> list[Change]:
+        """Believe what another process tells of a breaker, as far as it is news."""
+        before = self.get(scope)
+        return self._move(scope, before, merged(before, theirs), now)
+
+    def _move(self, scope: Scope, before: Breaker, after: Breaker, now: float) -> list[Change]:
         if after is before:
             return []
         self._put(scope, after)
         if after.state is before.state and after.until <= before.until:
             return []
         cause = after.cause if after.cause is not Cause.NONE else before.cause
-        return [Change(moment.now, *scope, before.state.value, after.state.value, cause.value, after.until)]
+        return [Change(now, *scope, before.state.value, after.state.value, cause.value, after.until)]
 
     def settle(self, own: Scope, signal: Signal, started: float, moment: Moment) -> list[Change]:
         """Fold a verdict into every breaker it concerns.

@@ -7,21 +7,23 @@ It returns events for the island to emit after the lock is free, and counts what
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol
 
-from .attempt import Fault, Outcome
-from .breaker import Moment, Signal
-from .circuits import ANY, Circuits
+from .attempt import Attempt, Fault, Outcome
+from .breaker import Breaker, Cause, Moment, Scope, Signal, State
+from .cells import CellTable, SharedCells, Sum
+from .circuits import ANY, Circuits, covers
 from .decide import Decision, Question, decide
 from .events import BreakerChanged
 from .flights import Flight, Flights
 from .index import Known, expected
-from .knowledge import Knowledge, lost, won
+from .knowledge import Knowledge, Verdict, lost, won
 from .order import Blocked, panics, soft
 from .policy import Policy, Weights
 from .rankings import Rankings
-from .stores.base import Counters, RankingCache
+from .sharing import Counted, Outbox, believable
+from .stores.base import Circuit
 
 FINAL = frozenset({Outcome.USED, Outcome.FAILED, Outcome.CANCELED, Outcome.DISCARDED})
 DELIVERED = frozenset({Outcome.USED, Outcome.DISCARDED})
@@ -60,18 +62,32 @@ class Told(NamedTuple):
             return self.fault is Fault.PROVIDER
         return self.fault is Fault.PROVIDER or self.fault is Fault.NONE
 
+    def verdict(self) -> Verdict | None:
+        """What it teaches about the provider; None: nothing."""
+        if self.outcome in DELIVERED:
+            return won(self.seconds, self.cost)
+        return lost(self.seconds) if self.blamed() else None
+
+    def attempt(self, of: Names) -> Attempt:
+        """The report as an attempt."""
+        return Attempt(
+            id=of.id, model=of.model, provider=of.provider, region=of.region, account=of.account,
+            work=of.work, outcome=self.outcome, fault=self.fault, seconds=self.seconds, cost=self.cost,
+            retry_after=self.retry_after, at=self.at,
+        )  # fmt: skip
+
 
 class Engine:
     """Breakers, attempts in flight, knowledge and published rankings of one island."""
 
-    def __init__(
-        self, policy: Policy, counters: Counters, cache: RankingCache, chance: Callable[[], float]
-    ) -> None:
+    def __init__(self, policy: Policy, chance: Callable[[], float], *, shared: bool = False) -> None:
         self.policy = policy
         self.flights = Flights(policy.attempts_most, policy.flight_age)
         self.circuits = Circuits(policy.breaker, policy.breakers_most, chance)
-        self.knowledge = Knowledge(policy, counters, self.flights)
-        self.rankings = Rankings(cache, policy)
+        self.outbox = Outbox(policy.attempts_most) if shared else None
+        self._cells = SharedCells(policy.models_most) if shared else CellTable(policy.models_most)
+        self.knowledge = Knowledge(policy, self._cells, self.flights)
+        self.rankings = Rankings(policy)
         self.counts: Counter[str] = Counter()
         self._swept = 0.0
 
@@ -96,6 +112,7 @@ class Engine:
                 return block, changes
             if block is None:
                 changes = self.circuits.lease(flight.provider, flight.account, flight.model, name, now)
+                self._tell(changes)
         if now - self._swept > self.policy.flight_age / 10:
             self._swept = now
             self.flights.sweep(now)
@@ -129,11 +146,8 @@ class Engine:
             unknown = waited or told.outcome is Outcome.UNKNOWN
             flights.start(of.id, flight._replace(unknown=unknown))
         self.knowledge.forget(of.region, of.model)
-        if told.outcome in DELIVERED:
-            verdict = won(told.seconds, told.cost)
-            self.knowledge.count(verdict, of.region, of.model, of.provider, of.work, told.at)
-        elif told.outcome in FINAL and told.blamed():
-            self.knowledge.count(lost(told.seconds), of.region, of.model, of.provider, of.work, told.at)
+        if told.outcome in FINAL:
+            self._learn(of, told)
         age = now - told.at
         if told.outcome is Outcome.PENDING or age > self.policy.breaker.window_seconds:
             return []  # an old log being fed teaches the index, but says nothing about this minute
@@ -141,7 +155,23 @@ class Engine:
         signal = self._signal(told, moment.retry_after)
         if waited and signal is Signal.FAILURE:
             signal = Signal.NEUTRAL  # the breaker heard of it when it became unknown
-        return self.circuits.settle((of.provider, of.account, of.model), signal, started, moment)
+        return self._tell(self.circuits.settle((of.provider, of.account, of.model), signal, started, moment))
+
+    def _learn(self, of: Names, told: Told) -> None:
+        """Count what a final outcome teaches, and have it told to others."""
+        verdict, work = told.verdict(), of.work
+        if verdict is not None:
+            work = self.knowledge.count(verdict, of.region, of.model, of.provider, work, told.at)
+        if self.outbox is not None:
+            self.outbox.verdict(Counted(told.attempt(of), verdict, work))
+
+    def _tell(self, changes: list[BreakerChanged]) -> list[BreakerChanged]:
+        """Have others told how these breakers stand now."""
+        if self.outbox is not None:
+            for change in changes:
+                scope = (change.provider, change.account, change.model)
+                self.outbox.circuit(scope, self.circuits.get(scope))
+        return changes
 
     def _signal(self, told: Told, retry_after: float) -> Signal:
         """What the breaker is told."""
@@ -154,13 +184,14 @@ class Engine:
             return Signal.NEUTRAL
         return Signal.THROTTLED if retry_after > 0.0 else Signal.FAILURE
 
-    def publish(self, model: str, region: str, weights: Weights, now: float) -> None:
-        """Write the ranking of a model to the cache, if anything is known about it."""
+    def ranking(self, model: str, region: str, weights: Weights, now: float) -> str | None:
+        """The `ranking.v1` document of a model; None where nothing is known about it."""
         known = self.knowledge.estimates(region, model, "", now)
-        if known.own:
-            tried = self.knowledge.tried(region, model, now)
-            scores = {name: expected(weights, known.of(name)) for name in tried}
-            self.rankings.publish(region, model, scores, sum(tried.values()), now)
+        if not known.own:
+            return None
+        tried = self.knowledge.tried(region, model, now)
+        scores = {name: expected(weights, known.of(name)) for name in tried}
+        return self.rankings.document(scores, sum(tried.values()), now)
 
     def steer(
         self, signal: Signal, provider: str, account: str | None, model: str | None, now: float
@@ -173,6 +204,65 @@ class Engine:
         changes = self.circuits.tell(scope, signal, Moment(now))
         if signal is Signal.RESTORE:
             for other in list(self.circuits.shut):
-                if all(mine in (ANY, theirs) for mine, theirs in zip(scope, other, strict=True)):
+                if covers(scope, other):
                     changes += self.circuits.tell(other, signal, Moment(now))
+        return self._tell(changes)
+
+    # --- sharing ---
+
+    def hand_over(self) -> tuple[list[Counted], dict[Scope, Breaker]]:
+        """What a store has to be told now."""
+        cells, outbox = self._shared()
+        self.knowledge.flush()
+        cells.hand_over()
+        return outbox.hand_over()
+
+    def hand_back(self, circuits: dict[Scope, Breaker]) -> None:
+        """The store did not take it; what is newer stays."""
+        self._shared()[1].back(circuits)
+
+    def forget_outbox(self) -> None:
+        """After a fork: what waits there is the parent's to tell."""
+        self._shared()[1].empty()
+
+    def hear(self, sums: Sequence[Sum]) -> list[str]:
+        """What a store says that cells hold; returns the models it concerns."""
+        cells, _outbox = self._shared()
+        cells.hear(sums)
+        places = {(bucket.region, bucket.model) for bucket, _cell, _sums in sums}
+        for region, model in places:
+            self.knowledge.heard(region, model)
+        return [model for _region, model in places]
+
+    def confirm(self) -> None:
+        """A store has taken what was handed over, and its answer was heard."""
+        cells, outbox = self._shared()
+        cells.confirm()
+        outbox.told()
+
+    def renew(self) -> None:
+        """A store began a new life."""
+        self._shared()[0].renew()
+
+    def believe(self, circuits: Sequence[Circuit], now: float) -> list[BreakerChanged]:
+        """What others say of breakers."""
+        changes: list[BreakerChanged] = []
+        for circuit in circuits:
+            found = believable(circuit, now)
+            if found is None:
+                self.counts["unbelievable"] += 1
+                continue
+            scope, theirs = found
+            changes += self.circuits.adopt(scope, theirs, now)
+            if theirs.cause is Cause.RESTORED and ANY in scope:
+                for other in [other for other in self.circuits.shut if covers(scope, other)]:
+                    changes += self.circuits.adopt(other, theirs, now)
+            mine = self.circuits.get(scope)
+            if mine.state is State.ISOLATED is not theirs.state:  # whoever said this did not know it yet
+                self._shared()[1].circuit(scope, mine)
         return changes
+
+    def _shared(self) -> tuple[SharedCells, Outbox]:
+        assert isinstance(self._cells, SharedCells)
+        assert self.outbox is not None
+        return self._cells, self.outbox

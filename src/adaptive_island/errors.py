@@ -22,6 +22,26 @@ class UnknownStore(IslandError):
         super().__init__(f"no store for {url!r}; this version opens {', '.join(known)}")
 
 
+class MissingExtra(IslandError):
+    """The store needs a package that is not installed."""
+
+    code = "missing_extra"
+
+    def __init__(self, url: str, extra: str, error: ImportError) -> None:
+        self.extra = extra
+        super().__init__(
+            f"{url.partition(':')[0]}: stores need a package that is missing ({error}): "
+            f"pip install 'babysea-primitives[{extra}]'"
+        )
+
+
+class StoreTrouble(IslandError):
+    """A store cannot be used as it is; the text says what to do. An island only tells of it and goes on."""
+
+    code = "store"
+    retryable = True
+
+
 class BadDocument(IslandError):
     """A ranking or attempt document does not have the published form; `issues` says where."""
 

@@ -6,11 +6,15 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 from .breaker import State
 from .engine import Engine
 from .events import Herald
 from .window import NOTHING
+
+if TYPE_CHECKING:
+    from .exchange import Exchange
 
 
 class ProviderStatus(StrEnum):
@@ -43,11 +47,12 @@ class ProviderHealth:
 @dataclass(frozen=True, slots=True)
 class Health:
     """The island as a whole. `counts` says how often something was dropped, ignored or went wrong, by its
-    kind; `store_age` is how many seconds old the shared knowledge is (0 in memory)."""
+    kind; `store_age` is how many seconds old the shared knowledge is (0 in memory, None where the store never
+    answered)."""
 
     providers: tuple[ProviderHealth, ...]
     store: str
-    store_age: float
+    store_age: float | None
     in_flight: int
     open_breakers: int
     rankings: int
@@ -55,7 +60,7 @@ class Health:
     counts: Mapping[str, int] = field(default_factory=dict)
 
 
-def report(engine: Engine, store: str, herald: Herald, now: float) -> Health:
+def report(engine: Engine, exchange: Exchange | None, herald: Herald, now: float) -> Health:
     """Gather it all; runs under the island's lock."""
     flying: dict[tuple[str, str], list[int]] = {}
     for flight in engine.flights.all(now):
@@ -68,12 +73,17 @@ def report(engine: Engine, store: str, herald: Herald, now: float) -> Health:
         states.setdefault(provider, set()).add(State.HALF_OPEN if waiting else breaker.state)
     regions = sorted(engine.knowledge.regions | {region for region, _name in flying})
     counts = {**herald.counts, **engine.counts, "attempts_lost": engine.flights.lost}
+    counts["reports_dropped"] = engine.outbox.dropped if engine.outbox is not None else 0
+    where, age = "memory:", 0.0 if exchange is None else None
+    if exchange is not None:
+        where = exchange.store.where
+        age = max(0.0, now - exchange.heard_at) if exchange.heard_at is not None else None
     return Health(
         providers=tuple(
             line for region in regions for line in _providers(engine, region, flying, states, now)
         ),
-        store=store,
-        store_age=0.0,
+        store=where,
+        store_age=age,
         in_flight=len(engine.flights),
         open_breakers=len(engine.circuits.shut),
         rankings=len(engine.rankings),

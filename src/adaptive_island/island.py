@@ -7,22 +7,23 @@ wrong on the request path, the caller's own order is the answer, and the operato
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 
 from .attempt import Attempt, Fault, Outcome, flaw, is_money, misnamed
 from .breaker import Signal
 from .decide import Explanation, Question, asked, explained
 from .engine import Engine, Told
-from .errors import UnknownStore
 from .events import Herald, Hook, LogHook
+from .exchange import Exchange, read_rankings
 from .flights import Flight
 from .health import Health, report
 from .memo import Memo
 from .order import Blocked, Order, Source, account_of, checked, str_of
 from .policy import Policy
-from .runtime import Names, clocks, guard_fork, lock, random_source
-from .stores.memory import MemoryCounters, MemoryRankings
+from .runtime import Names, Steady, clocks, guard_fork, lock, random_source
+from .stores import open_store
+from .stores.base import RankingCache, Store, ranking_key
+from .stores.memory import MemoryRankings
 from .ticket import Settle, Ticket, uncounted
 
 
@@ -34,19 +35,30 @@ class Island:
     """
 
     def __init__(
-        self, policy: Policy, clock: Callable[[], float] | None, hook: Hook, seed: int | None
+        self,
+        policy: Policy,
+        clock: Callable[[], float] | None,
+        hook: Hook,
+        seed: int | None,
+        store: Store | None,
     ) -> None:
         self.policy = policy
-        self._clock, self._tick = clocks(clock)
-        self._herald = Herald(hook, self._now)
         self._lock = lock()
         self._names = Names()
-        self._last_now = 0.0
         self._memo = Memo(policy.orders_most)
+        given, self._tick = clocks(clock)
+        self._clock = Steady(given, self._memo.clear)  # nothing that was kept may outlive a clock set back
+        self._now = self._clock.now
+        self._herald = Herald(hook, self._now)
         self._kept = self._memo.table  # at hand for the one line that must be fast
-        self.rankings = MemoryRankings(self._now, policy.models_most)
-        counters = MemoryCounters(policy.models_most)
-        self._engine = Engine(policy, counters, self.rankings, random_source(seed))
+        self._engine = Engine(policy, random_source(seed), shared=store is not None)
+        self.rankings: RankingCache = store or MemoryRankings(self._now, policy.models_most)
+        self._exchange: Exchange | None = None
+        self._wake: Callable[[], object] = bool  # in memory there is nobody to wake
+        if store is not None:
+            parts = self._memo, lambda: self._lock, self._herald, self._now
+            self._exchange = Exchange(store, self._engine, *parts)
+            self._wake = self._exchange.start
         guard_fork(self)
 
     @classmethod
@@ -58,16 +70,19 @@ class Island:
         clock: Callable[[], float] | None = None,
         hook: Hook | None = None,
         seed: int | None = None,
+        migrate: bool = False,
     ) -> Island:
         """An island over the store at `url`; `memory:` keeps everything in this process.
 
-        `clock` gives unix seconds (default: wall clock at opening, carried on by a monotonic one), `hook`
-        receives events (default: standard logging), `seed` fixes the jitter. Raises `UnknownStore` for any
-        other URL, `ValueError` for a policy that makes no sense.
+        `sqlite:///path`, `postgresql://…` and `redis://…` share what is learned between processes: one
+        daemon thread exchanges it each second, and a store that is down costs nothing but news. `migrate`
+        makes the tables where they are missing (PostgreSQL). `clock` gives unix seconds (default: wall clock at
+        opening, carried on by a monotonic one), `hook` receives events (default: standard logging), `seed` fixes
+        the jitter. Raises `UnknownStore` for any other URL and `MissingExtra`.
         """
-        if url != "memory:":
-            raise UnknownStore(url, ("memory:",))
-        return cls(policy or Policy(), clock, LogHook() if hook is None else hook, seed)
+        policy = policy or Policy()
+        store = None if url in ("memory:", "memory://") else open_store(url, policy, migrate=migrate)
+        return cls(policy, clock, LogHook() if hook is None else hook, seed, store)
 
     def rank(
         self,
@@ -98,6 +113,7 @@ class Island:
             pass
         names = checked(allowed)
         try:
+            self._wake()
             question = asked(names, allowed, model, order, region, costs, work, sticky, account)
             with self._lock:
                 now = self._now()
@@ -159,11 +175,12 @@ class Island:
         """
         name = id if isinstance(id, str) and id else self._names.next()
         block: Blocked | None = None
-        started = self._last_now
+        started = self._clock.last
         settle: Settle = self._settle
         try:
             if wrong := misnamed(name, model, provider, region, account, work):
                 raise ValueError(wrong)
+            self._wake()
             with self._lock:
                 started = self._now()
                 flight = Flight(region, model, provider, account, work, started)
@@ -186,6 +203,7 @@ class Island:
         try:
             if wrong := flaw(attempt):
                 raise ValueError(wrong)
+            self._wake()
             a, now = attempt, self._now()
             told = Told(a.outcome, a.fault, a.seconds, a.cost, a.retry_after, min(a.at, now) if a.at else now)
             self._take(attempt, told, now)
@@ -202,14 +220,13 @@ class Island:
         self._steer(Signal.RESTORE, provider, account, model)
 
     def refresh(self) -> None:
-        """Read published rankings from the cache. Never raises; documents that are not valid are named
-        once."""
+        """Exchange with the store and read the published rankings now, in this thread. Never raises;
+        documents that are not valid are named once."""
         try:
-            with self._lock:
-                wrong = self._engine.rankings.refresh()
-                self._memo.clear()
-            if wrong:
-                self._herald.fell_open("ranking", ValueError(wrong[0]))
+            if self._exchange is None:
+                read_rankings(self._engine, self._memo, self.rankings, self._lock, self._herald)
+            else:
+                self._exchange.refresh()
         except Exception as error:  # noqa: BLE001  # a cache that is down changes nothing
             self._herald.fell_open("refresh", error)
 
@@ -220,18 +237,23 @@ class Island:
         written where nothing is known. Never raises.
         """
         try:
+            key = ranking_key(region, model)
             with self._lock:
-                self._engine.publish(model, region, self.policy.orders[order], self._now())
+                document = self._engine.ranking(model, region, self.policy.orders[order], self._now())
+            if document is not None:
+                self.rankings.write(key, document, self.policy.ranking_age)
         except Exception as error:  # noqa: BLE001  # a cache that is down changes nothing
             self._herald.fell_open("publish", error)
 
     def health(self) -> Health:
         """How the providers are by what this island knows, and how the island is."""
         with self._lock:
-            return report(self._engine, "memory:", self._herald, self._now())
+            return report(self._engine, self._exchange, self._herald, self._now())
 
     def close(self) -> None:
-        """Nothing runs behind an island in memory; it stays usable."""
+        """Tell the store what it does not know yet, for a second at most. The island stays usable, alone."""
+        if self._exchange is not None:
+            self._exchange.close()
 
     def __enter__(self) -> Island:
         return self
@@ -243,6 +265,8 @@ class Island:
         """In a forked child: what is known is a copy, the lock and the names are its own."""
         self._lock = lock()
         self._names.renew()
+        if self._exchange is not None:
+            self._exchange.after_fork()
 
     def _settle(
         self, ticket: Ticket, outcome: Outcome, fault: Fault, cost: int | None, retry_after: float | None
@@ -274,15 +298,3 @@ class Island:
         now, key = self._tick(), (q.model, q.allowed, q.order, q.region, q.work, q.sticky, q.account)
         until = now + min([self.policy.refresh, *waits])
         self._memo.keep(key, q.costs if priced else None, order, now, until)
-
-    def _now(self) -> float:
-        """The clock's time; the last good one where the clock itself is broken."""
-        try:
-            now = float(self._clock())
-        except Exception:  # noqa: BLE001
-            return self._last_now
-        if math.isfinite(now):
-            if now < self._last_now - 1.0:  # a clock was set back: nothing that was kept may outlive it
-                self._memo.clear()
-            self._last_now = now
-        return self._last_now

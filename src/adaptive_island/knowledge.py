@@ -17,11 +17,11 @@ from typing import NamedTuple
 
 from cachetools import LRUCache
 
+from .cells import Bucket, Cell, Sum, Table
 from .flights import Flight, Flights
 from .index import Cells, Evidence, Known, estimates, pooled, priors
 from .policy import Policy
-from .stores.base import Bucket, Cell, Counters
-from .window import NOTHING, WIDTH, Sums, epoch, rescale, weight
+from .window import WIDTH, Sums, epoch, rescale, weight
 
 MEMORIES = ("fast", "slow")
 OVERDUE = 2.33  # standard deviations of the log seconds: later than 99 of 100 successes
@@ -45,6 +45,27 @@ def lost(seconds: float) -> Verdict:
     return (1.0, 0.0, 0.0, 0.0, 0.0, seconds, 0.0, 0.0)
 
 
+def sums_of(
+    verdict: Verdict, policy: Policy, region: str, model: str, provider: str, work: str, at: float
+) -> tuple[Sum, ...]:
+    """What one verdict adds where, as others have to be told."""
+    return tuple(
+        (bucket, cell, [value * weight(half_life, at) for value in verdict])
+        for memory, half_life in zip(MEMORIES, (policy.fast, policy.slow), strict=True)
+        for bucket, cell in _places(memory, epoch(half_life, at), region, model, provider, work)
+    )
+
+
+def _places(
+    memory: str, number: int, region: str, model: str, provider: str, work: str
+) -> tuple[tuple[Bucket, Cell], ...]:
+    """Where a verdict is kept: for the model, and for the provider over all models."""
+    return (
+        (Bucket(memory, number, region, model), (provider, work)),
+        (Bucket(memory, number, region, ""), (provider, "")),
+    )
+
+
 class _Remembered(NamedTuple):
     """Estimates by class of work; None is every class nobody reported on."""
 
@@ -55,9 +76,9 @@ class _Remembered(NamedTuple):
 class Knowledge:
     """What an island knows, from its own attempts and those of everybody who shares its counters."""
 
-    def __init__(self, policy: Policy, counters: Counters, flights: Flights) -> None:
+    def __init__(self, policy: Policy, cells: Table, flights: Flights) -> None:
         self._policy = policy
-        self._counters = counters
+        self._cells = cells
         self._flights = flights
         self._tally: dict[tuple[int, int, str, str, str, str], tuple[list[float], list[float]]] = {}
         self._known: dict[tuple[str, str], _Remembered] = {}
@@ -69,8 +90,8 @@ class Knowledge:
         self._works: LRUCache[tuple[str, str], dict[str, float]] = LRUCache(maxsize=policy.models_most)
         self._last: LRUCache[tuple[str, str], dict[str, float]] = LRUCache(maxsize=policy.models_most)
 
-    def count(self, verdict: Verdict, region: str, model: str, provider: str, work: str, at: float) -> None:
-        """Add one verdict of the moment `at`."""
+    def count(self, verdict: Verdict, region: str, model: str, provider: str, work: str, at: float) -> str:
+        """Add one verdict of the moment `at`; returns the class of work it counts under."""
         half_lives = self._policy.fast, self._policy.slow
         work = self._class(region, model, work, at)
         key = (epoch(half_lives[0], at), epoch(half_lives[1], at), region, model, provider, work)
@@ -93,6 +114,7 @@ class Knowledge:
         if len(last) < _PROVIDERS_MOST or provider in last:
             last[provider] = max(at, last.get(provider, 0.0))
         self.forget(region, model)
+        return work
 
     def _class(self, region: str, model: str, work: str, at: float) -> str:
         """The class of work a verdict counts under: its own, or the nameless one where the model has as
@@ -118,24 +140,31 @@ class Knowledge:
             self._known.pop((region, model), None)
             self._known.pop((region, ""), None)
 
+    def heard(self, region: str, model: str) -> None:
+        """Others reported on a model."""
+        if len(self.regions) < _REGIONS_MOST:
+            self.regions.add(region)
+        self._priors.pop((region, model), None)
+        self.forget(region, model)
+
     def flush(self) -> None:
         """Add the tally to the counters, for each model and for the provider over all models."""
         if not self._tally:
             return
         tally, self._tally = self._tally, {}
-        batch: dict[tuple[Bucket, Cell], list[float]] = {}
+        batch: dict[tuple[Bucket, Cell], Sequence[float]] = {}
         for (fast, slow, region, model, provider, work), both in tally.items():
             for memory, number, sums in zip(MEMORIES, (fast, slow), both, strict=True):
-                batch[Bucket(memory, number, region, model), (provider, work)] = sums
-                everywhere = (Bucket(memory, number, region, ""), (provider, ""))
-                batch[everywhere] = [a + b for a, b in zip(batch.get(everywhere, NOTHING), sums, strict=True)]
-        self._counters.add(batch)
+                for bucket, cell in _places(memory, number, region, model, provider, work):
+                    known = batch.get((bucket, cell))
+                    batch[bucket, cell] = sums if known is None else [*map(add, known, sums)]
+        self._cells.add(batch)
 
     def read(self, region: str, model: str, now: float) -> tuple[Cells, Cells]:
         """The fast and the slow cells of a model (or, for "", of the providers), faded to `now`."""
         self.flush()
         found: tuple[dict[Cell, Sums], dict[Cell, Sums]] = ({}, {})
-        for (memory, number), cells in self._counters.read(region, model).items():
+        for (memory, number), cells in self._cells.read(region, model).items():
             which = MEMORIES.index(memory)
             factor = rescale((self._policy.fast, self._policy.slow)[which], number, now)
             if factor:
@@ -153,7 +182,7 @@ class Knowledge:
             self._known.clear()
             self._priors.clear()
             self._known_at = now
-        if not self._counters.read(region, model) and not self._flights.any(region, model):
+        if not self._cells.read(region, model) and not self._flights.any(region, model):
             model = ""  # nobody reported on it: all such models share what is known about their providers
         remembered = self._known.get((region, model))
         if remembered is not None:

@@ -67,7 +67,8 @@ class Policy:
     provider nobody has seen is taken to succeed with `prior_success`. `optimism` widens what is
     uncertain. `panic` is the share of open breakers from which they are ignored (see `order.panics`).
     `refresh` is the longest time an order is remembered, `ranking_age` the oldest ranking from the cache
-    that is used, `flight_age` how long an attempt without a verdict is kept in sight. The rest bounds
+    that is used, `flight_age` how long an attempt without a verdict is kept in sight. `share_every` and
+    `rankings_every` are the pauses between rounds with a store and between its rankings. The rest bounds
     memory; beyond `works_most` classes of work in a day, a model's further classes count as one.
     """
 
@@ -84,6 +85,8 @@ class Policy:
     refresh: float = 1.0
     ranking_age: float = 2 * 86_400.0
     flight_age: float = 3_600.0
+    share_every: float = 1.0
+    rankings_every: float = 10.0
     models_most: int = 10_000
     works_most: int = 64
     orders_most: int = 16_384

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import NamedTuple
 
 from .policy import Policy
-from .stores.base import RankingCache, parse_key, ranking_key
+from .stores.base import parse_key
 
 
 class Ranked(NamedTuple):
@@ -22,15 +22,17 @@ class Ranked(NamedTuple):
     computed_at: float
 
 
+Table = dict[tuple[str, str], Ranked]
+
+
 class Rankings:
     """The rankings that are in force, by region and model."""
 
-    def __init__(self, cache: RankingCache, policy: Policy) -> None:
-        self.cache = cache
+    def __init__(self, policy: Policy) -> None:
         self._age = policy.ranking_age
         self._memory = policy.slow / 0.693  # the mean age of what the slow memory counts
-        self._table: dict[tuple[str, str], Ranked] = {}
-        self._raw: dict[str, str | bytes] = {}
+        self._table: Table = {}
+        self._raw: Mapping[str, str | bytes] = {}
 
     def __len__(self) -> int:
         return len(self._table)
@@ -42,20 +44,23 @@ class Rankings:
             return ()
         return ranked.providers
 
-    def refresh(self) -> list[str]:
-        """Read the cache; returns what was wrong with documents that are not used. Unchanged ones are not
-        parsed."""
-        raw = dict(self.cache.read())
-        if raw == self._raw:
-            return []
+    def read(self, raw: Mapping[str, str | bytes]) -> tuple[Table, list[str]] | None:
+        """The documents as a table, and what was wrong with those that are not used; None where nothing
+        changed. Changes nothing itself, so that no lock is needed; then `install` it."""
+        before, old = self._raw, self._table
+        if raw == before:
+            return None
         from .documents import parse_ranking
         from .errors import BadDocument
 
-        table: dict[tuple[str, str], Ranked] = {}
+        table: Table = {}
         wrong = []
         for key, document in raw.items():
             where = parse_key(key)
             if where is None:
+                continue
+            if where in old and before.get(key) == document:
+                table[where] = old[where]
                 continue
             try:
                 parsed = parse_ranking(document)
@@ -63,20 +68,20 @@ class Rankings:
                 wrong.append(f"{key}: {error}")
                 continue
             table[where] = Ranked(tuple(parsed.providers_ranked), parsed.computed_at.timestamp())
-        self._table, self._raw = table, raw
-        return wrong
+        return table, wrong
 
-    def publish(
-        self, region: str, model: str, scores: Mapping[str, float], attempts: float, now: float
-    ) -> None:
-        """Write a ranking to the cache, to stay as long as it would be used."""
+    def install(self, raw: Mapping[str, str | bytes], table: Table) -> None:
+        """Put a table in force."""
+        self._table, self._raw = table, raw
+
+    def document(self, scores: Mapping[str, float], attempts: float, now: float) -> str:
+        """A `ranking.v1` document, best first."""
         from .documents import RankingV1
 
-        document = RankingV1(
+        return RankingV1(
             providers_ranked=sorted(scores, key=scores.__getitem__, reverse=True),
             scores=dict(scores),
             attempts_total=round(attempts),
             window_hours=max(1, round(self._memory / 3600.0)),
             computed_at=datetime.fromtimestamp(now, UTC),
-        )
-        self.cache.write(ranking_key(region, model), document.model_dump_json(), self._age)
+        ).model_dump_json()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import random
 import threading
@@ -20,6 +21,27 @@ def clocks(given: Callable[[], float] | None) -> tuple[Callable[[], float], Call
     monotonic = time.monotonic
     start = time.time() - monotonic()
     return lambda: start + monotonic(), monotonic
+
+
+class Steady:
+    """A clock that always answers: with its last good time where the clock itself is broken. `set_back` is
+    called when it was set back by more than a second."""
+
+    def __init__(self, clock: Callable[[], float], set_back: Callable[[], None]) -> None:
+        self._clock, self._set_back = clock, set_back
+        self.last = 0.0
+
+    def now(self) -> float:
+        """Unix seconds."""
+        try:
+            now = float(self._clock())
+        except Exception:  # noqa: BLE001
+            return self.last
+        if math.isfinite(now):
+            if now < self.last - 1.0:
+                self._set_back()
+            self.last = now
+        return self.last
 
 
 def random_source(seed: int | None) -> Callable[[], float]:

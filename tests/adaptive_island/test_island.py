@@ -14,7 +14,7 @@ from tests.adaptive_island.kit import MODEL, THREE, World
 
 def test_other_stores_are_refused_by_name() -> None:
     with pytest.raises(UnknownStore, match="memory:"):
-        Island.open("redis://cache/0")
+        Island.open("mysql://cache/0")
 
 
 def test_a_cold_start_is_the_callers_order(world: World) -> None:

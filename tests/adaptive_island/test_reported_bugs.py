@@ -7,6 +7,7 @@ import pytest
 from adaptive_island import Attempt, BreakerRules, Fault, Island, Outcome, Policy
 from adaptive_island.events import BreakerChanged
 from adaptive_island.order import Source
+from adaptive_island.testing import FakeClock
 from tests.adaptive_island.kit import MODEL, THREE, World
 
 
@@ -175,7 +176,7 @@ def test_fast_failures_are_not_speed(world: World) -> None:
 
 def test_the_same_verdict_from_two_processes_counts_once() -> None:
     """A webhook and a poll both saying so is normal."""
-    island = Island.open("memory:")
+    island = Island.open("memory:", clock=FakeClock())
     report = Attempt(id="gen_1/1", model=MODEL, provider="fal", outcome=Outcome.FAILED, seconds=4.0)
     for _ in range(10):
         island.record(report)

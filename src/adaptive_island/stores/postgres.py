@@ -1,0 +1,236 @@
+"""What islands share in one PostgreSQL schema.
+
+One connection, opened when it is needed and thrown away after any error. A silent server is given up after
+two seconds; nobody waits for it but the island's own thread.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from importlib.resources import files
+from typing import Any
+from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
+
+import psycopg
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+from adaptive_island.attempt import Attempt
+from adaptive_island.cells import Bucket
+from adaptive_island.errors import StoreTrouble
+from adaptive_island.policy import Policy
+
+from .base import LOG_SECONDS, Circuit, News, Report, totals
+from .rows import CIRCUIT, COLUMNS, SUMS, attempt_row, lifetimes, row_attempt
+
+SCHEMA = 1
+_PRUNE_EVERY = 600.0
+_PAGE = 1_000
+_LIMITS = {"connect_timeout": "2", "application_name": "adaptive_island", "tcp_user_timeout": "4000"}
+
+Connection = psycopg.Connection[tuple[Any, ...]]
+
+
+class PostgresStore:
+    """`postgresql://user@host/database`; tables are made by `migrate=True` or `adaptive-island migrate`."""
+
+    def __init__(self, url: str, policy: Policy, *, migrate: bool = False) -> None:
+        self.where = _without_password(url)
+        self._url = url
+        self._lifetimes = lifetimes(policy)
+        self._lock = threading.Lock()
+        self._connection: Connection | None = None
+        self._left: list[Connection] = []  # a parent's connections, in a child: kept, never closed
+        self._pruned = 0.0
+        self._migrate = migrate
+
+    def push(self, reports: Sequence[Report], circuits: Sequence[Circuit]) -> None:
+        """See `Counters`."""
+        with self._transaction() as db:
+            # Everything in one order, so that no two processes wait for each other.
+            rows = sorted({r.attempt.id: attempt_row(r.attempt) for r in reports}.values())
+            fresh = {id for (id,) in db.execute(_LOG_IN, _columns(rows, _ATTEMPT_TYPES))} if rows else set()
+            first = {report.attempt.id: report for report in reversed(reports)}
+            added = totals(report for id, report in first.items() if id in fresh)
+            if added:
+                cells = sorted((*key, *sums) for key, sums in added.items())
+                db.execute(_ADD, _columns(cells, _CELL_TYPES))
+            if circuits:
+                last = {circuit[:3]: circuit for circuit in circuits}
+                db.execute(_TELL, _columns(sorted(last.values()), _CIRCUIT_TYPES))
+            if time.monotonic() - self._pruned >= _PRUNE_EVERY or not self._pruned:
+                self._pruned = time.monotonic()
+                self._prune(db)
+
+    def pull(self, life: str, cursor: str) -> News:
+        """See `Counters`."""
+        cursor = cursor if cursor.isdecimal() else "0"
+        with self._transaction() as db:
+            own, next_cursor, known = db.execute(_CURSOR, (cursor,)).fetchall()[0]
+            since = cursor if own == life and known else "0"
+            sums = db.execute(_CELLS, (since,)).fetchall()
+            circuits = db.execute(_CIRCUITS, (since,)).fetchall()
+        return News(
+            own,
+            next_cursor,
+            [(Bucket(m, e, r, model), (p, w), values) for m, e, r, model, p, w, *values in sums],
+            [Circuit(*row) for row in circuits],
+        )
+
+    def log(self, after: float = 0.0) -> Iterator[Attempt]:
+        """See `Counters`."""
+        place: tuple[float, str] = (after, "\U0010ffff")
+        while True:
+            with self._transaction() as db:
+                rows = db.execute(_LOG_OUT, (*place, _PAGE)).fetchall()
+            if not rows:
+                return
+            for row in rows:
+                yield row_attempt(row)
+            place = (rows[-1][-1], rows[-1][0])
+
+    def read(self) -> Mapping[str, str | bytes]:
+        """See `RankingCache`."""
+        with self._transaction() as db:
+            return dict(db.execute("SELECT key, document FROM island_rankings WHERE expires > now()"))
+
+    def write(self, key: str, document: str, seconds: float) -> None:
+        """See `RankingCache`."""
+        with self._transaction() as db:
+            db.execute(_RANKING, (key, document, seconds))
+
+    def after_fork(self) -> None:
+        """See `Counters`."""
+        self._lock = threading.Lock()
+        if self._connection is not None:
+            self._left.append(self._connection)
+            self._connection = None
+
+    def close(self) -> None:
+        """Close the connection; a later call opens a new one."""
+        with self._lock:
+            connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
+
+    @contextmanager
+    def _transaction(self) -> Iterator[Connection]:
+        with self._lock:
+            try:
+                db = self._connection = self._connection or self._open()
+                with db.transaction():
+                    yield db
+            except psycopg.Error as error:
+                connection, self._connection = self._connection, None
+                if connection is not None:
+                    connection.close()
+                text = str(error).strip().partition("\n")[0]
+                raise StoreTrouble(f"{self.where}: {text}") from error
+
+    def _open(self) -> Connection:
+        given = conninfo_to_dict(self._url)
+        limits = {name: value for name, value in _LIMITS.items() if name not in given}
+        db: Connection = psycopg.connect(make_conninfo(self._url, **limits), autocommit=True)
+        try:
+            db.execute("SET statement_timeout = '2s'")
+            if self._version(db) is None and self._migrate:
+                with db.transaction():
+                    db.execute("SELECT pg_advisory_xact_lock(hashtext('adaptive_island'))")
+                    if self._version(db) is None:
+                        db.execute(
+                            files("adaptive_island.stores")
+                            .joinpath("sql/postgres.sql")
+                            .read_text("utf-8")
+                            .encode()
+                        )
+            if (version := self._version(db)) != SCHEMA:
+                raise StoreTrouble(self._advice(version))
+        except BaseException:
+            db.close()
+            raise
+        return db
+
+    def _advice(self, version: int | None) -> str:
+        if version is None:
+            return f"{self.where} has no tables of an island yet; run: adaptive-island migrate '{self.where}'"
+        return f"{self.where} has schema {version}, this version works with {SCHEMA}; update the package"
+
+    @staticmethod
+    def _version(db: Connection) -> int | None:
+        if db.execute("SELECT to_regclass('island') IS NULL").fetchall()[0][0]:
+            return None
+        return int(db.execute("SELECT schema FROM island").fetchall()[0][0])
+
+    def _prune(self, db: Connection) -> None:
+        """Forget what nobody reads any more: sums out of sight, old attempts, breakers long closed."""
+        for memory, seconds in self._lifetimes.items():
+            db.execute(
+                "DELETE FROM island_cells WHERE memory = %s AND told < now() - make_interval(secs => %s)",
+                (memory, seconds),
+            )
+        db.execute(
+            "DELETE FROM island_attempts WHERE told < now() - make_interval(secs => %s)", (LOG_SECONDS,)
+        )
+        db.execute("DELETE FROM island_circuits WHERE state = 'closed' AND told < now() - interval '1 day'")
+        db.execute("DELETE FROM island_rankings WHERE expires < now()")
+
+
+def _columns(rows: Sequence[Sequence[Any]], types: Sequence[str]) -> list[list[Any]]:
+    """Rows as one array for each column, as `unnest` takes them."""
+    return [list(column) for column in zip(*rows, strict=True)] if rows else [[] for _ in types]
+
+
+def _unnest(types: Sequence[str]) -> str:
+    return f"unnest({', '.join(f'%s::{name}[]' for name in types)})"
+
+
+def _without_password(url: str) -> str:
+    parts = urlsplit(url)
+    user, at, host = parts.netloc.rpartition("@")
+    options = [(name, value) for name, value in parse_qsl(parts.query) if "password" not in name]
+    query = urlencode(options, quote_via=quote, safe="/")
+    return urlunsplit((parts.scheme, user.partition(":")[0] + at + host, parts.path, query, ""))
+
+
+_ATTEMPT_TYPES = ("text",) * 8 + ("double precision", "bigint", "double precision", "double precision")
+_CELL_TYPES = ("text", "bigint", "text", "text", "text", "text", *("double precision",) * 8)
+_CIRCUIT_TYPES = ("text",) * 4 + (
+    "double precision",
+    "double precision",
+    "text",
+    "bigint",
+    "double precision",
+)
+_KEY = "memory, epoch, region, model, provider, work"
+_CHANGED = "change = pg_current_xact_id(), told = now()"
+_LOG_IN = (
+    f"INSERT INTO island_attempts ({COLUMNS}) SELECT * FROM {_unnest(_ATTEMPT_TYPES)} "
+    "ON CONFLICT DO NOTHING RETURNING id"
+).encode()
+_ADD = (
+    f"INSERT INTO island_cells ({_KEY}, {SUMS}) SELECT * FROM {_unnest(_CELL_TYPES)} "
+    f"ON CONFLICT ({_KEY}) DO UPDATE SET "
+    + ", ".join(f"{name} = island_cells.{name} + excluded.{name}" for name in SUMS.split(", "))
+    + f", {_CHANGED}"
+).encode()
+_TELL = (
+    f"INSERT INTO island_circuits ({CIRCUIT}) SELECT * FROM {_unnest(_CIRCUIT_TYPES)} "
+    "ON CONFLICT (provider, account, model) DO UPDATE SET "
+    + ", ".join(f"{name} = excluded.{name}" for name in CIRCUIT.split(", ")[3:])
+    + f", {_CHANGED}"
+).encode()
+_CURSOR = (
+    b"SELECT life, pg_snapshot_xmin(pg_current_snapshot())::text, "
+    b"%s::xid8 <= pg_snapshot_xmin(pg_current_snapshot()) FROM island"
+)
+_CELLS = f"SELECT {_KEY}, {SUMS} FROM island_cells WHERE change >= %s::xid8".encode()
+_CIRCUITS = f"SELECT {CIRCUIT} FROM island_circuits WHERE change >= %s::xid8".encode()
+_LOG_OUT = (
+    f"SELECT {COLUMNS} FROM island_attempts WHERE (at, id) > (%s, %s) ORDER BY at, id LIMIT %s"
+).encode()
+_RANKING = (
+    b"INSERT INTO island_rankings VALUES (%s, %s, now() + make_interval(secs => %s)) "
+    b"ON CONFLICT (key) DO UPDATE SET document = excluded.document, expires = excluded.expires"
+)
