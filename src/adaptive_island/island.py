@@ -76,9 +76,9 @@ class Island:
 
         `sqlite:///path`, `postgresql://…` and `redis://…` share what is learned between processes: one
         daemon thread exchanges it each second, and a store that is down costs nothing but news. `migrate`
-        makes the tables where they are missing (PostgreSQL). `clock` gives unix seconds (default: wall clock at
-        opening, carried on by a monotonic one), `hook` receives events (default: standard logging), `seed` fixes
-        the jitter. Raises `UnknownStore` for any other URL and `MissingExtra`.
+        makes PostgreSQL's tables where they are missing. `clock` gives unix seconds (default: the wall
+        clock at opening, carried on by a monotonic one), `hook` receives events (default: logging),
+        `seed` fixes the jitter. Raises `UnknownStore` for any other URL and `MissingExtra`.
         """
         policy = policy or Policy()
         store = None if url in ("memory:", "memory://") else open_store(url, policy, migrate=migrate)

@@ -34,7 +34,7 @@ Connection = psycopg.Connection[tuple[Any, ...]]
 
 
 class PostgresStore:
-    """`postgresql://user@host/database`; tables are made by `migrate=True` or `adaptive-island migrate`."""
+    """`postgresql://user@host/database`; tables are made by `migrate=True`."""
 
     def __init__(self, url: str, policy: Policy, *, migrate: bool = False) -> None:
         self.where = _without_password(url)
@@ -154,7 +154,7 @@ class PostgresStore:
 
     def _advice(self, version: int | None) -> str:
         if version is None:
-            return f"{self.where} has no tables of an island yet; run: adaptive-island migrate '{self.where}'"
+            return f"{self.where} has no tables of an island yet: open it once with Island.open(url, migrate=True)"
         return f"{self.where} has schema {version}, this version works with {SCHEMA}; update the package"
 
     @staticmethod
