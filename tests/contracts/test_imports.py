@@ -40,7 +40,17 @@ ASKING = re.compile(r"(now|utcnow|today|monotonic\w*|perf_counter\w*|time_ns|uui
 SHELLS = {
     "adaptive_island": {"courier", "events", "runtime", "stores"},
     "execution_arrow": {
-        *("admission", "arrow", "artifacts", "blocking", "cli", "committing", "credentials", "driver"),
+        *(
+            "admission",
+            "alarms",
+            "arrow",
+            "artifacts",
+            "blocking",
+            "cli",
+            "committing",
+            "credentials",
+            "driver",
+        ),
         *("egress", "following", "lease", "naming", "perform", "reporting", "sandbox", "spool", "stores"),
         *("tasks", "transport", "wiring", "worker"),
     },
