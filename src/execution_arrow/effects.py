@@ -8,8 +8,20 @@ attempt's row, so only the owner who wrote the row may send it, once.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 
-from execution_arrow.facts import Timer
+
+class Timer(StrEnum):
+    """The clocks of a generation. Each is derived from the state, so that none can be lost."""
+
+    PATIENCE = "patience"  # how long an unknown submit may keep the others waiting
+    DEADLINE = "deadline"  # how long an accepted job may run
+    CANCEL = "cancel"  # how long a cancel's answer may keep the successor waiting
+    EMPTY = "empty"  # how long a success may come without outputs
+    COLLECT = "collect"  # how long results may take to be copied
+    WRITE_OFF = "write_off"  # when an unresolved attempt is given up
+    GENERATION = "generation"  # when the customer is told that it failed
+    ANNOUNCE = "announce"  # how long the terminal event waits for the settlement
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +45,13 @@ class Submit:
 
 @dataclass(frozen=True, slots=True)
 class Poll:
+    attempt: str
+
+
+@dataclass(frozen=True, slots=True)
+class Confirm:
+    """Ask for the job that an unsigned callback named, before anything is believed of it."""
+
     attempt: str
 
 
@@ -70,4 +89,4 @@ class Ring:
     attempt: str | None = None
 
 
-Effect = OpenHold | Plan | Submit | Poll | Lookup | Cancel | Copy | Settle | Ring
+Effect = OpenHold | Plan | Submit | Poll | Confirm | Lookup | Cancel | Copy | Settle | Ring

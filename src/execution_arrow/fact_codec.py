@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from execution_arrow.facts import Fact, Fault, Output, Stored, Timer
+from execution_arrow.facts import Fact, Fault, Output, StatusFact, Stored, Timer
 from execution_arrow.values import told
 
 _KINDS: dict[str, type[Any]] = {cls.__name__: cls for cls in Fact.__args__}
@@ -35,6 +35,8 @@ def decode(body: Mapping[str, Any]) -> Fact:
 def _plain(value: Any) -> Any:
     if value is None or isinstance(value, (str, int, float)):
         return value
+    if isinstance(value, StatusFact):
+        return encode(value)
     if dataclasses.is_dataclass(value):
         return told(value)
     if isinstance(value, tuple):
@@ -49,4 +51,6 @@ def _rebuild(name: str, value: Any) -> Any:
         return tuple(Output(**item) for item in value)
     if name == "file":
         return Stored(**value)
+    if name == "told":
+        return decode(value)
     return value

@@ -16,6 +16,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+from execution_arrow.effects import Timer as Timer
 from execution_arrow.outputs import Output as Output
 from execution_arrow.outputs import Stored as Stored
 
@@ -140,6 +141,28 @@ class PollFailed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CalledBack:
+    """A callback with this attempt's token named a job, and perhaps told its status.
+
+    `sure`: the provider signed it, or confirmed it when it was asked. Otherwise it is a reason to ask.
+    """
+
+    job: str
+    sure: bool
+    told: StatusFact | None = None  # folded after the job was found to be this attempt's, never otherwise
+    mark: str = ""  # digest of the body: what is said twice is one fact, what is new is another
+    taken: bool = False  # the store knows this job as another attempt's
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unconfirmed:
+    """The provider was asked for the job of an unsigned callback. `gone`: it knows no such job."""
+
+    gone: bool
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LookupFound:
     """A lookup found exactly one job that can only be this attempt's."""
 
@@ -182,6 +205,11 @@ class UserCancel:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Erase:
+    """The request is to be forgotten, as soon as nothing is left to watch."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class HoldOpened:
     """The ledger holds the credits."""
 
@@ -193,6 +221,11 @@ class HoldRefused:
     reason: str
     needed: int = 0  # micro-credits
     available: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HoldClosed:
+    """There was such a hold, and it has been settled: this generation's history is not the ledger's."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -241,19 +274,6 @@ class SettleRefused:
     reason: str
 
 
-class Timer(StrEnum):
-    """The clocks of a generation. Each is derived from the state, so that none can be lost."""
-
-    PATIENCE = "patience"  # how long an unknown submit may keep the others waiting
-    DEADLINE = "deadline"  # how long an accepted job may run
-    CANCEL = "cancel"  # how long a cancel's answer may keep the successor waiting
-    EMPTY = "empty"  # how long a success may come without outputs
-    COLLECT = "collect"  # how long results may take to be copied
-    WRITE_OFF = "write_off"  # when an unresolved attempt is given up
-    GENERATION = "generation"  # when the customer is told that it failed
-    ANNOUNCE = "announce"  # how long the terminal event waits for the settlement
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TimeUp:
     """A timer of the agenda has run out."""
@@ -272,7 +292,8 @@ class EffectFailed:
 Fact = (
     NotSent | Refused | Accepted | Completed | Ambiguous | OwnerLost | Running | Succeeded | Failed |
     Canceled | Expired | Missing | UnknownStatus | PollFailed | LookupFound | LookupNone |
-    CancelAcknowledged | CancelRefused | UserCancel | HoldOpened | HoldRefused | Planned |
+    CalledBack | Unconfirmed | CancelAcknowledged | CancelRefused | UserCancel | Erase |
+    HoldOpened | HoldRefused | HoldClosed | Planned |
     ArtifactStored | ArtifactLost | ArtifactFailed | Settled | SettleRefused | TimeUp | EffectFailed
 )  # fmt: skip
 

@@ -30,6 +30,7 @@ def terms_of(provider: Provider, quote: Quote, kind: str, policy: Policy, calls_
     patience = policy.unknown_patience
     if patience is None:
         patience = UNKNOWN_PATIENCE if answers else 0.0
+    cancel = semantics.cancel is not None and not provider.is_sync(quote.payload)
     default = semantics.video_deadline if kind == "video" else semantics.image_deadline
     return Terms(
         sync=provider.is_sync(quote.payload),
@@ -38,8 +39,9 @@ def terms_of(provider: Provider, quote: Quote, kind: str, policy: Policy, calls_
         patience=patience,
         lookup=semantics.lookup is not None,
         webhook=webhook,
-        cancel=semantics.cancel is not None and not provider.is_sync(quote.payload),
+        cancel=cancel,
         cancel_erases=semantics.cancel_erases,
+        cancel_free=cancel and semantics.cancel_free,
         billed=semantics.billed,
     )
 

@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -121,16 +121,19 @@ class Performer:
             return f.Ambiguous(message=_say(error), status=reply.status)
 
     async def poll(self, run: Run, effect: fx.Poll) -> list[Fact]:
-        attempt = _attempt(run, effect.attempt)
-        provider, job = self.providers[attempt.provider], _job(run, attempt)
+        return [await self._status(run, _attempt(run, effect.attempt))]
+
+    async def _status(self, run: Run, attempt: Attempt) -> f.StatusFact:
+        """What the provider says of the attempt's job."""
         try:
+            provider, job = self.providers[attempt.provider], _job(run, attempt)
             context = self._context(run, attempt)
             fact = provider.read_poll(job, await self._ask(provider.build_poll(job, context)), context)
             if isinstance(fact, Follow):
                 fact = provider.read_result(job, await self._ask(fact.call))
         except Exception as error:  # noqa: BLE001 - a poll that fails is repeated, whatever it was
-            return [f.PollFailed(message=_say(error))]
-        return [fact]
+            return f.PollFailed(message=_say(error))
+        return fact
 
     async def cancel(self, run: Run, effect: fx.Cancel) -> list[Fact]:
         attempt = _attempt(run, effect.attempt)
@@ -147,6 +150,18 @@ class Performer:
             return [provider.read_cancel(job, await self._ask(call))]
         except Exception as error:  # noqa: BLE001 - a lost answer; polling decides
             return [f.CancelRefused(message=_say(error))]
+
+    async def confirm(self, run: Run, effect: fx.Confirm) -> list[Fact]:
+        """Ask for the job that an unsigned callback named; only the provider's own answer binds it."""
+        attempt = _attempt(run, effect.attempt)
+        assert attempt.hint is not None
+        asked = replace(attempt, job=attempt.hint)
+        fact = await self._status(run, asked)
+        if isinstance(fact, f.Missing | f.PollFailed):
+            return [
+                f.Unconfirmed(gone=isinstance(fact, f.Missing), message=getattr(fact, "message", ""))
+            ]
+        return [f.CalledBack(job=attempt.hint, sure=True, told=fact)]
 
     async def lookup(self, run: Run, effect: fx.Lookup) -> list[Fact]:
         attempt = _attempt(run, effect.attempt)
@@ -177,7 +192,7 @@ class Performer:
         provider, terms = self.providers[attempt.provider], run.route(attempt).terms
         callback = None
         if self.public_url and provider.semantics.webhook is not None:
-            callback = f"{self.public_url.rstrip('/')}/{attempt.provider}/{attempt.token}"
+            callback = callback_url(self.public_url, attempt.provider, run.spec.id, attempt.token)
         return Context(
             base_url=self.base_urls.get(attempt.provider, provider.semantics.base_url).rstrip("/"),
             secret=self.credentials.get(attempt.provider, attempt.credentials),
@@ -220,6 +235,8 @@ def _without_answer(effect: fx.Effect, message: str) -> Fact:
             return f.Ambiguous(message=message)
         case fx.Poll():
             return f.PollFailed(message=message)
+        case fx.Confirm():
+            return f.Unconfirmed(gone=False, message=message)
         case fx.Lookup():
             return f.LookupNone(conclusive=False)
         case fx.Cancel():
@@ -235,10 +252,16 @@ _METHODS: dict[type[Any], Any] = {
     fx.Settle: Performer.settle,
     fx.Submit: Performer.submit,
     fx.Poll: Performer.poll,
+    fx.Confirm: Performer.confirm,
     fx.Cancel: Performer.cancel,
     fx.Lookup: Performer.lookup,
     fx.Copy: Performer.copy,
 }
+
+
+def callback_url(public_url: str, provider: str, generation_id: str, token: str) -> str:
+    """Where the provider calls back: `handle_webhook` takes the last two parts of this address."""
+    return f"{public_url.rstrip('/')}/{provider}/{generation_id}.{token}"
 
 
 def _attempt(run: Run, attempt_id: str) -> Attempt:

@@ -16,9 +16,9 @@ from execution_arrow import facts as f
 from execution_arrow.effects import Effect, Plan, Ring, Submit
 from execution_arrow.fact_codec import decode, encode
 from execution_arrow.facts import Fact
-from execution_arrow.machine import step
+from execution_arrow.machine import Step, step, told
 from execution_arrow.machine.agenda import Entry, agenda
-from execution_arrow.machine.codec import dump_state
+from execution_arrow.machine.codec import dump_spec, dump_state
 from execution_arrow.machine.state import Event, Phase, Run, State
 from execution_arrow.stores.base import Commit, Inboxed
 from execution_arrow.values import replace
@@ -29,7 +29,9 @@ RECORDED = (
     *f.StatusFact.__args__,
     *f.CancelFact.__args__,
     f.LookupFound,
+    f.CalledBack,
     f.UserCancel,
+    f.Erase,
 )
 _MAX_ROUNDS = 64  # timers and plans that can follow each other without anything from outside
 
@@ -167,16 +169,24 @@ def _own_move(change: Change, now: float, plan: Planner) -> Heard | None:
 
 
 def _apply(change: Change, heard: Heard, now: float) -> None:
-    result = step(change.run, heard.fact, now, heard.attempt)
-    change.run = result.run
+    result = _step(change, heard, now)
     # A fact from the inbox must leave it even when it changed nothing.
     change.durable = change.durable or result.durable or heard.seq > 0
     if result.durable or heard.seq:
         change.heard.append(heard)
+    if (content := told(change.run, heard.fact, heard.attempt)) is not None:
+        result = _step(change, replace(heard, fact=content), now)
+        change.durable = change.durable or result.durable
+
+
+def _step(change: Change, heard: Heard, now: float) -> Step:
+    result = step(change.run, heard.fact, now, heard.attempt)
+    change.run = result.run
     change.events.extend(result.events)
     change.rows.append(result.row)
     if result.alert:
         change.alerts.append((result.alert, heard))
+    return result
 
 
 def to_inbox(generation: str, heard: Heard, now: float) -> Inboxed:
@@ -207,7 +217,7 @@ def mark_taken(heard: Sequence[Heard], holder: str) -> list[Heard]:
 
 def _taken(fact: Fact) -> Fact:
     match fact:
-        case f.Accepted() | f.LookupFound():
+        case f.Accepted() | f.LookupFound() | f.CalledBack():
             return replace(fact, taken=True)
         case f.Completed():
             return replace(fact, job=None)
@@ -245,6 +255,7 @@ def to_commit(session: Session, change: Change, owner: str, now: float) -> Commi
         folded=change.folded,
         events=change.events,
         jobs=new_jobs(before, after),
+        erased=dump_spec(after.spec) if after.spec.erased else None,
         free_key=change.frees_key,
         sync=_needs_sync(before, after),
     )
@@ -257,6 +268,8 @@ def _needs_sync(before: Run, after: Run) -> bool:
     far the copying is, can be asked again; those ride on the next durable commit.
     """
     if len(after.attempts) != len(before.attempts) or after.decided_at != before.decided_at:
+        return True
+    if after.spec.erased:
         return True
     known = {attempt.id: (attempt.job, attempt.stop) for attempt in before.attempts}
     return any(known[attempt.id] != (attempt.job, attempt.stop) for attempt in after.attempts)

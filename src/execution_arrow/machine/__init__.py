@@ -9,14 +9,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from execution_arrow.facts import Fact
+from execution_arrow.facts import CalledBack, Fact
 from execution_arrow.machine.agenda import due, next_at
 from execution_arrow.machine.state import Event, Phase, Run, Status
 from execution_arrow.machine.table import INDEX
-from execution_arrow.machine.verdicts import conclude
+from execution_arrow.machine.verdicts import conclude, forget
 from execution_arrow.values import replace
 
-__all__ = ["Step", "due", "next_at", "step"]
+__all__ = ["Step", "due", "next_at", "step", "told"]
 
 IMPOSSIBLE = "impossible"
 
@@ -50,8 +50,20 @@ def step(run: Run, fact: Fact, now: float, attempt_id: str | None = None) -> Ste
             if not row.durable:
                 return Step(changed, row.number, durable=False, alert=row.alert)
             changed, events = _announce(run, conclude(changed, now), now)
+            changed = forget(changed)
             return Step(changed, row.number, durable=changed != run, alert=row.alert, events=events)
     return Step(run, IMPOSSIBLE, durable=False, alert="impossible_fact")
+
+
+def told(run: Run, fact: Fact, attempt_id: str | None) -> Fact | None:
+    """What has to be folded right after a callback: its content, once its job is this attempt's.
+
+    A callback that names somebody else's job, or one that nobody has confirmed, tells nothing.
+    """
+    if not isinstance(fact, CalledBack) or not fact.sure or fact.taken or attempt_id is None:
+        return None
+    attempt = run.attempt(attempt_id)
+    return fact.told if attempt is not None and attempt.job in (fact.job, None) else None
 
 
 def _announce(before: Run, after: Run, now: float) -> tuple[Run, tuple[Event, ...]]:

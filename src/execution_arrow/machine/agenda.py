@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 
-from execution_arrow.effects import Cancel, Copy, Effect, Lookup, OpenHold, Plan, Poll, Ring, Settle, Submit
+from execution_arrow.effects import Cancel, Confirm, Copy, Effect, Lookup, OpenHold, Plan, Poll, Ring, Settle, Submit
 from execution_arrow.facts import Fault, Timer
 from execution_arrow.machine.state import Attempt, Phase, Run, State, Stop
 
@@ -42,7 +42,7 @@ def agenda(run: Run, epoch: int) -> Iterator[Entry]:
         end = run.spec.deadline_at
         if not run.overdue and all(a.seen_at >= end for a in run.attempts if _hoped_for(run, a)):
             yield end, Ring(Timer.GENERATION)
-        if (plan := next_plan(run)) is not None:
+        if (plan := next_plan(run) or hedge_plan(run)) is not None:
             yield plan
     elif run.phase is Phase.SETTLING:
         assert run.settlement is not None
@@ -50,6 +50,8 @@ def agenda(run: Run, epoch: int) -> Iterator[Entry]:
         yield run.retry_at, Settle(run.settlement.verb, run.settlement.amount)
         if not run.announced:
             yield run.decided_at + ANNOUNCE_PATIENCE, Ring(Timer.ANNOUNCE)
+    elif run.settlement is not None and not run.settlement.done:
+        yield run.retry_at, Settle(run.settlement.verb, run.settlement.amount)  # stuck: asked now and then
     for attempt in run.attempts:
         if not attempt.final:
             yield from _AGENDAS[attempt.state](run, attempt, epoch)
@@ -58,6 +60,8 @@ def agenda(run: Run, epoch: int) -> Iterator[Entry]:
 def _sending(run: Run, attempt: Attempt, epoch: int) -> Iterator[Entry]:
     if attempt.epoch == epoch:
         yield attempt.sent_at, Submit(attempt.id)
+    if attempt.hint is not None:
+        yield attempt.next_at, Confirm(attempt.id)
 
 
 def _unknown(run: Run, attempt: Attempt, epoch: int) -> Iterator[Entry]:
@@ -67,8 +71,8 @@ def _unknown(run: Run, attempt: Attempt, epoch: int) -> Iterator[Entry]:
     if not attempt.lapsed and policy.on_unknown != "wait":
         ends[Timer.PATIENCE] = attempt.unknown_at + terms.patience
     if _can_be_asked(run, attempt):
-        look = Poll(attempt.id) if attempt.job is not None else Lookup(attempt.id)
-        yield from _look(run, attempt, look, ends)
+        asked = Poll if attempt.job is not None else Confirm if attempt.hint is not None else Lookup
+        yield from _look(run, attempt, asked(attempt.id), ends)
     else:
         yield from ((at, Ring(timer, attempt.id)) for timer, at in ends.items())
 
@@ -103,7 +107,7 @@ def _collecting(run: Run, attempt: Attempt, epoch: int) -> Iterator[Entry]:
         yield end, Ring(Timer.COLLECT, attempt.id)
 
 
-def _look(run: Run, attempt: Attempt, look: Poll | Lookup, ends: Mapping[Timer, float]) -> Iterator[Entry]:
+def _look(run: Run, attempt: Attempt, look: Poll | Confirm | Lookup, ends: Mapping[Timer, float]) -> Iterator[Entry]:
     """The next look at an attempt, and the timers that have been looked past.
 
     A look is also due at each end since which there was none, however long the provider asked for patience.
@@ -119,7 +123,7 @@ def _look(run: Run, attempt: Attempt, look: Poll | Lookup, ends: Mapping[Timer, 
 
 def _can_be_asked(run: Run, attempt: Attempt) -> bool:
     if attempt.state is State.UNKNOWN:
-        return attempt.job is not None or run.route(attempt).terms.lookup
+        return attempt.job is not None or attempt.hint is not None or run.route(attempt).terms.lookup
     return attempt.state in (State.LIVE, State.CLOSING)
 
 
@@ -157,7 +161,7 @@ def blocks(attempt: Attempt) -> bool:
     """Whether this attempt keeps the next provider waiting."""
     if attempt.state in (State.UNKNOWN, State.CLOSING):
         return not attempt.lapsed and attempt.stop is not Stop.LOST_RACE
-    return attempt.state in (State.SENDING, State.LIVE, State.COLLECTING)
+    return attempt.state in (State.SENDING, State.LIVE)
 
 
 def hopeful(run: Run, attempt: Attempt) -> bool:
@@ -166,6 +170,25 @@ def hopeful(run: Run, attempt: Attempt) -> bool:
         terms = run.route(attempt).terms
         return not attempt.lapsed or attempt.job is not None or terms.lookup or terms.webhook
     return not attempt.final
+
+
+def hedge_plan(run: Run) -> tuple[float, Plan] | None:
+    """Who may be asked beside the one attempt that runs, and from when; None unless the policy hedges.
+
+    Once per generation, and only where the loser costs nothing: both providers cancel for free. With
+    anything in doubt, or anything else under way, there is no second bet.
+    """
+    after = run.spec.policy.hedge_after
+    if after is None or run.cancel or run.overdue or any(a.hedge for a in run.attempts):
+        return None
+    running = [attempt for attempt in run.attempts if not attempt.final]
+    if len(running) != 1 or running[0].state is not State.LIVE or not run.route(running[0]).terms.cancel_free:
+        return None
+    asked = {attempt.provider for attempt in run.attempts}
+    fresh = tuple(
+        name for name in run.spec.chain if name not in asked and run.spec.routes[name].terms.cancel_free
+    )
+    return (running[0].sent_at + after, Plan(fresh)) if fresh else None
 
 
 def next_plan(run: Run) -> tuple[float, Plan] | None:

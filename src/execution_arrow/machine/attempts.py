@@ -19,6 +19,12 @@ from execution_arrow.values import replace
 MISSING_WINDOW = 300.0  # seconds in which three answers "no such job" are believed
 
 
+def hedge(run: Run, _: Attempt | None, fact: f.Planned, now: float) -> Run:
+    """A second bet beside one that is slow. The first of both to succeed wins, the other is canceled."""
+    run = plan(run, _, fact, now)
+    return put(run, run.attempts[-1], hedge=True)
+
+
 def plan(run: Run, _: Attempt | None, fact: f.Planned, now: float) -> Run:
     attempt = Attempt(
         id=fact.id,
@@ -56,18 +62,56 @@ def reject_caller(run: Run, attempt: Attempt, fact: f.Refused, now: float) -> Ru
     return decide_failed(run, now, caller_code(fact), fact.message or fact.code)
 
 
-def accept(run: Run, attempt: Attempt, fact: f.Accepted | f.LookupFound, now: float) -> Run:
-    """Bind the job. Who was told to stop meanwhile starts closing at once."""
-    bound: dict[str, Any] = {"job": fact.job, "urls": dict(fact.urls), "accepted_at": now, "errors": 0}
-    bound["next_at"] = now + run.route(attempt).terms.poll_every
-    if attempt.stop is not None:
-        return put(run, attempt, state=State.CLOSING, closing_at=now, lapsed=True, **bound)
+def accept(run: Run, attempt: Attempt, fact: f.Accepted | f.LookupFound | f.CalledBack, now: float) -> Run:
+    """Bind the job. Who was told to stop meanwhile, or comes too late, starts closing at once."""
+    bound: dict[str, Any] = {
+        "job": fact.job, "hint": None, "accepted_at": attempt.accepted_at or now, "errors": 0,
+        "urls": {**attempt.urls, **getattr(fact, "urls", {})},
+        "next_at": now + run.route(attempt).terms.poll_every,
+    }  # fmt: skip
+    wanted = run.open and run.winner is None and not run.cancel
+    stop = attempt.stop or (None if wanted else Stop.LOST_RACE)
+    if stop is not None:
+        return put(run, attempt, state=State.CLOSING, stop=stop, closing_at=now, lapsed=True, **bound)
     return put(run, attempt, state=State.LIVE, lapsed=False, **bound)
+
+
+def reopen(run: Run, attempt: Attempt, fact: f.Accepted | f.LookupFound | f.CalledBack, now: float) -> Run:
+    """A job turned up after we were sure that there was none: it may be billed, so it is watched."""
+    cleared: dict[str, Any] = {
+        "ended_at": None, "fault": None, "code": "", "message": "", "cost": None, "cost_source": "unknown",
+        "retry_at": None,
+    }  # fmt: skip
+    run = put(run, attempt, **cleared)
+    changed = run.attempt(attempt.id)
+    assert changed is not None
+    return accept(run, changed, fact, now)
+
+
+def learn_urls(run: Run, attempt: Attempt, fact: f.Accepted, now: float) -> Run:
+    """The submit's own reply, after a callback was faster: only the addresses in it are news."""
+    return put(run, attempt, urls={**attempt.urls, **fact.urls})
+
+
+def hint(run: Run, attempt: Attempt, fact: f.CalledBack, now: float) -> Run:
+    """Somebody who knows the token names a job, unsigned: the provider is asked before it is believed."""
+    if attempt.hint is not None:
+        return run
+    return put(run, attempt, hint=fact.job, next_at=now, errors=0)
+
+
+def forget_hint(run: Run, attempt: Attempt, fact: f.Unconfirmed, now: float) -> Run:
+    return put(run, attempt, hint=None, next_at=now)
+
+
+def poll_now(run: Run, attempt: Attempt, _: f.CalledBack, now: float) -> Run:
+    return put(run, attempt, next_at=min(attempt.next_at, now))
 
 
 def doubt(run: Run, attempt: Attempt, fact: f.Fact, now: float) -> Run:
     """The POST left, or the job is gone, and nobody can say what is true."""
-    message = getattr(fact, "message", "") or "the answer to the submit was lost"
+    lost = "the provider does not know the job any more" if isinstance(fact, f.Missing) else ""
+    message = getattr(fact, "message", "") or lost or "the answer to the submit was lost"
     return put(run, attempt, state=State.UNKNOWN, unknown_at=now, next_at=now, errors=0, message=message)
 
 

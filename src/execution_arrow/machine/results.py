@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from execution_arrow import facts as f
 from execution_arrow.facts import Fault
 from execution_arrow.machine.common import backoff, bill, poll_pause, put
@@ -29,26 +31,31 @@ def win(run: Run, attempt: Attempt, fact: f.Succeeded | f.Completed, now: float)
         state=State.COLLECTING,
         stop=None,
         outputs=fact.outputs,
-        files=(),
-        lost=(),
-        collecting_at=now,
-        next_at=now,
-        errors=0,
         job=attempt.job or getattr(fact, "job", None),
+        **_to_copy(now),
         **bill(run, attempt, fact.cost),
     )
 
 
 def discard(run: Run, attempt: Attempt, fact: f.Succeeded | f.Completed, now: float) -> Run:
-    """A success nobody waits for any more: billed to us, never to the customer."""
-    return put(
-        run, attempt, state=State.STORED, ended_at=now, outputs=fact.outputs, **bill(run, attempt, fact.cost)
-    )
+    """A success nobody waits for any more: billed to us, never to the customer.
+
+    Where the policy keeps such results they are copied first, as a winner's are.
+    """
+    changes: dict[str, Any] = {"outputs": fact.outputs, **bill(run, attempt, fact.cost)}
+    if run.spec.policy.keep_discarded:
+        stop = attempt.stop or Stop.LOST_RACE
+        return put(run, attempt, state=State.COLLECTING, stop=stop, **changes, **_to_copy(now))
+    return put(run, attempt, state=State.STORED, ended_at=now, **changes)
 
 
 def empty(run: Run, attempt: Attempt, _: f.Fact, now: float) -> Run:
     pause = poll_pause(run, attempt, now)
     return put(run, attempt, empty_at=attempt.empty_at or now, seen_at=now, next_at=now + pause)
+
+
+def _to_copy(now: float) -> dict[str, Any]:
+    return {"files": (), "lost": (), "collecting_at": now, "next_at": now, "errors": 0, "ended_at": None}
 
 
 def empty_for_good(run: Run, attempt: Attempt, fact: f.Fact, now: float) -> Run:
@@ -99,8 +106,22 @@ def _collected(run: Run, attempt_id: str, now: float) -> Run:
     assert attempt is not None
     if len(attempt.files) + len(attempt.lost) < len(attempt.outputs):
         return run
+    if attempt.id != run.winner:  # a discarded one that is kept: whatever could be had of it
+        return put(run, attempt, state=State.STORED, ended_at=now)
     if attempt.files:
         run = put(run, attempt, state=State.STORED, ended_at=now)
         return decide_succeeded(run, attempt, len(attempt.files), now)
     run = put(run, attempt, state=State.LOST, ended_at=now, fault=Fault.PROVIDER, code="outputs_lost")
-    return replace(run, winner=None, phase=Phase.RUNNING)
+    return _second_best(replace(run, winner=None, phase=Phase.RUNNING), now)
+
+
+def _second_best(run: Run, now: float) -> Run:
+    """A result that lost the race is paid for already: it is taken before anybody else is asked."""
+    for attempt in run.attempts:
+        beaten = attempt.state is State.STORED or attempt.state is State.COLLECTING
+        if beaten and attempt.outputs and not run.cancel:
+            run = replace(run, winner=attempt.id, phase=Phase.COLLECTING)
+            if attempt.state is State.COLLECTING or attempt.files:  # copied already, or in the middle of it
+                return _collected(put(run, attempt, state=State.COLLECTING, stop=None), attempt.id, now)
+            return put(run, attempt, state=State.COLLECTING, stop=None, **_to_copy(now))
+    return run

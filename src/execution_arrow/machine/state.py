@@ -101,6 +101,7 @@ class Terms:
     webhook: bool = False
     cancel: bool = False
     cancel_erases: bool = False
+    cancel_free: bool = False  # a canceled job is not billed
     billed: frozenset[str] = frozenset()  # ends other than success that the provider bills
 
 
@@ -136,6 +137,7 @@ class Spec:
     catalog_digest: str
     created_at: float
     deadline_at: float
+    erased: bool = False  # request and payloads are forgotten
 
     @property
     def longest_life(self) -> float:
@@ -155,7 +157,9 @@ class Attempt:
     sent_at: float
     state: State = State.SENDING
     stop: Stop | None = None
+    hedge: bool = False  # asked beside one that was slow, at the operator's cost
     job: str | None = None
+    hint: str | None = None  # a job that an unsigned callback named and nobody has confirmed
     urls: Mapping[str, str] = field(default_factory=dict)
     accepted_at: float | None = None
     unknown_at: float | None = None
@@ -228,6 +232,7 @@ class Run:
     attempts: tuple[Attempt, ...] = ()
     winner: str | None = None
     cancel: bool = False  # the user asked for it
+    erase: bool = False  # the request is to be forgotten when nothing is left to watch
     settlement: Settlement | None = None
     overdue: bool = False  # the generation's own deadline has passed
     started_at: float | None = None

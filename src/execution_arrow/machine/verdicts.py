@@ -8,9 +8,12 @@ from __future__ import annotations
 
 from execution_arrow import facts as f
 from execution_arrow.machine.agenda import blocks, hopeful, next_plan
-from execution_arrow.machine.common import backoff
+from execution_arrow.machine.common import backoff, billed
 from execution_arrow.machine.state import Attempt, Phase, Run, Settlement, State, Status, Stop
 from execution_arrow.values import replace
+
+
+STUCK_PAUSE = 3600.0  # seconds between two questions about a settlement that the ledger refused
 
 
 def stop_all(run: Run, why: Stop, now: float) -> Run:
@@ -30,7 +33,9 @@ def cancel_new(run: Run, _: Attempt | None, fact: f.UserCancel, now: float) -> R
 
 
 def cancel_running(run: Run, _: Attempt | None, fact: f.UserCancel, now: float) -> Run:
-    accepted = [a for a in run.attempts if not a.final and a.job is not None]
+    accepted = [
+        a for a in run.attempts if not a.final and a.job is not None and billed(run, a, "canceled")
+    ]
     run = stop_all(replace(run, cancel=True), Stop.USER, now)
     charged = accepted[-1] if accepted and run.spec.policy.charge_on_cancel else None
     return decide(run, Status.CANCELED, now, "", "canceled by the customer", charged)
@@ -53,6 +58,30 @@ def hold_refused(run: Run, _: Attempt | None, fact: f.HoldRefused, now: float) -
         decided_at=now,
         closed_at=now,
     )
+
+
+def hold_closed(run: Run, _: Attempt | None, fact: f.HoldClosed, now: float) -> Run:
+    """The hold of this generation has been settled already: one of the two stores lost its memory.
+
+    Nothing is dispatched, the idempotency key stays taken, and a human looks (`reconcile`).
+    """
+    return replace(
+        run,
+        phase=Phase.CLOSED,
+        verdict=Status.FAILED,
+        error_code="BSE5000",
+        error="the ledger has settled this generation's hold before: see `execution-arrow reconcile`",
+        decided_at=now,
+        closed_at=now,
+        settlement=Settlement(verb="release", amount=0, stuck="hold_closed"),
+        retry_at=now + STUCK_PAUSE,
+    )
+
+
+def hold_late(run: Run, _: Attempt | None, fact: f.HoldOpened, now: float) -> Run:
+    """The hold arrived after it had been given back: it is given back again."""
+    assert run.settlement is not None
+    return replace(run, settlement=replace(run.settlement, done=False), retry_at=now, errors=0)
 
 
 def deadline(run: Run, _: Attempt | None, fact: f.TimeUp, now: float) -> Run:
@@ -105,15 +134,45 @@ def decide_succeeded(run: Run, winner: Attempt, stored: int, now: float) -> Run:
 
 def settled(run: Run, _: Attempt | None, fact: f.Settled, now: float) -> Run:
     assert run.settlement is not None
-    return replace(run, phase=Phase.CLOSED, closed_at=now, settlement=replace(run.settlement, done=True))
+    moved = replace(run.settlement, done=True, stuck="")
+    return replace(run, phase=Phase.CLOSED, closed_at=run.closed_at or now, settlement=moved)
 
 
 def stuck(run: Run, _: Attempt | None, fact: f.SettleRefused, now: float) -> Run:
-    """The ledger said no. The result is not withheld; a human looks (`reconcile`)."""
+    """The ledger said no. The result is not withheld; a human looks (`reconcile`).
+
+    It is asked again every hour: an account that was opened or a store that was repaired heals by itself.
+    """
     assert run.settlement is not None
     return replace(
-        run, phase=Phase.CLOSED, closed_at=now, settlement=replace(run.settlement, stuck=fact.reason)
+        run,
+        phase=Phase.CLOSED,
+        closed_at=run.closed_at or now,
+        settlement=replace(run.settlement, stuck=fact.reason),
+        retry_at=now + STUCK_PAUSE,
     )
+
+
+def ask_ledger_later(run: Run, _: Attempt | None, fact: f.Fact, now: float) -> Run:
+    return replace(run, retry_at=now + STUCK_PAUSE)
+
+
+def erase(run: Run, _: Attempt | None, fact: f.Erase, now: float) -> Run:
+    """Marked now, done by `forget` as soon as nobody is watched any more."""
+    return replace(run, erase=True)
+
+
+def forget(run: Run) -> Run:
+    """Blank what the customer wrote, and what a provider may have quoted of it. Money and ids stay."""
+    if not run.erase or not run.done or run.spec.erased:
+        return run
+    routes = {
+        name: replace(route, payload=replace(route.payload, body=None, fetches=()))
+        for name, route in run.spec.routes.items()
+    }
+    attempts = tuple(replace(attempt, message="", outputs=()) for attempt in run.attempts)
+    spec = replace(run.spec, request={}, routes=routes, erased=True)
+    return replace(run, spec=spec, attempts=attempts, error="")
 
 
 def announce(run: Run, _: Attempt | None, fact: f.TimeUp, now: float) -> Run:
