@@ -158,9 +158,7 @@ class Performer:
         asked = replace(attempt, job=attempt.hint)
         fact = await self._status(run, asked)
         if isinstance(fact, f.Missing | f.PollFailed):
-            return [
-                f.Unconfirmed(gone=isinstance(fact, f.Missing), message=getattr(fact, "message", ""))
-            ]
+            return [f.Unconfirmed(gone=isinstance(fact, f.Missing), message=getattr(fact, "message", ""))]
         return [f.CalledBack(job=attempt.hint, sure=True, told=fact)]
 
     async def lookup(self, run: Run, effect: fx.Lookup) -> list[Fact]:

@@ -63,7 +63,7 @@ def told(run: Run, fact: Fact, attempt_id: str | None) -> Fact | None:
     if not isinstance(fact, CalledBack) or not fact.sure or fact.taken or attempt_id is None:
         return None
     attempt = run.attempt(attempt_id)
-    return fact.told if attempt is not None and attempt.job in (fact.job, None) else None
+    return fact.told if attempt is not None and attempt.job == fact.job else None
 
 
 def _announce(before: Run, after: Run, now: float) -> tuple[Run, tuple[Event, ...]]:

@@ -13,7 +13,19 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 
-from execution_arrow.effects import Cancel, Confirm, Copy, Effect, Lookup, OpenHold, Plan, Poll, Ring, Settle, Submit
+from execution_arrow.effects import (
+    Cancel,
+    Confirm,
+    Copy,
+    Effect,
+    Lookup,
+    OpenHold,
+    Plan,
+    Poll,
+    Ring,
+    Settle,
+    Submit,
+)
 from execution_arrow.facts import Fault, Timer
 from execution_arrow.machine.state import Attempt, Phase, Run, State, Stop
 
@@ -107,7 +119,9 @@ def _collecting(run: Run, attempt: Attempt, epoch: int) -> Iterator[Entry]:
         yield end, Ring(Timer.COLLECT, attempt.id)
 
 
-def _look(run: Run, attempt: Attempt, look: Poll | Confirm | Lookup, ends: Mapping[Timer, float]) -> Iterator[Entry]:
+def _look(
+    run: Run, attempt: Attempt, look: Poll | Confirm | Lookup, ends: Mapping[Timer, float]
+) -> Iterator[Entry]:
     """The next look at an attempt, and the timers that have been looked past.
 
     A look is also due at each end since which there was none, however long the provider asked for patience.
@@ -168,7 +182,7 @@ def hopeful(run: Run, attempt: Attempt) -> bool:
     """Whether this attempt may still bring a result, or certainty that it never will."""
     if attempt.state is State.UNKNOWN:
         terms = run.route(attempt).terms
-        return not attempt.lapsed or attempt.job is not None or terms.lookup or terms.webhook
+        return not attempt.lapsed or _can_be_asked(run, attempt) or terms.webhook
     return not attempt.final
 
 
@@ -199,6 +213,8 @@ def next_plan(run: Run) -> tuple[float, Plan] | None:
     """
     policy = run.spec.policy
     if run.cancel or run.overdue or run.winner is not None or any(blocks(a) for a in run.attempts):
+        return None
+    if any(a.fault is Fault.CALLER for a in run.attempts):  # nobody else is asked for what cannot be done
         return None
     if sum(a.state is State.UNKNOWN for a in run.attempts) > policy.max_unknown_per_generation:
         return None

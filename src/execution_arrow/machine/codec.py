@@ -3,7 +3,8 @@
 A row has two documents: the spec, written once, and the state, written with every change. Values at
 their default are left out, so that most states are a few hundred bytes. Both carry a schema number;
 `UPCASTERS` hold, per number, the function that turns such a document into the next one, so that a row
-written by an older version can be read by this one.
+written by an older version can be read by this one. A default that changes its meaning needs a new number
+too: rows do not say what was left out.
 """
 
 from __future__ import annotations
@@ -30,8 +31,17 @@ from execution_arrow.policy import Policy
 from execution_arrow.ports import Payload
 from execution_arrow.values import shared, told
 
-SCHEMA = 1
-UPCASTERS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}
+
+def _from_1(body: dict[str, Any]) -> dict[str, Any]:
+    """Schema 2 has hints, hedges, erasures and kept results; what they are at first is what 1 meant.
+
+    The number is there for the others: a program that knows only 1 must not drop what it cannot read.
+    """
+    return body
+
+
+SCHEMA = 2
+UPCASTERS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {1: _from_1}
 
 
 def dump_spec(spec: Spec) -> str:

@@ -119,7 +119,7 @@ def _second_best(run: Run, now: float) -> Run:
     """A result that lost the race is paid for already: it is taken before anybody else is asked."""
     for attempt in run.attempts:
         beaten = attempt.state is State.STORED or attempt.state is State.COLLECTING
-        if beaten and attempt.outputs and not run.cancel:
+        if beaten and attempt.outputs:
             run = replace(run, winner=attempt.id, phase=Phase.COLLECTING)
             if attempt.state is State.COLLECTING or attempt.files:  # copied already, or in the middle of it
                 return _collected(put(run, attempt, state=State.COLLECTING, stop=None), attempt.id, now)

@@ -139,6 +139,9 @@ SUBMIT_ROWS: tuple[Row, ...] = (
           alert="contradiction") for kind in (f.Refused, f.NotSent, f.Completed)),
     Row("10", (_LIVE, _CLO), f.CalledBack, "same", do.poll_now, when="look now", durable=False),
     # unknown
+    *(Row("11", (_UNK,), kind, "same", same, if_.unbound, "of which job?", durable=False,
+          alert="impossible_fact")
+      for kind in (f.Succeeded, f.Failed, f.Canceled, f.Expired, f.Running, f.Missing)),
     Row("11", (_UNK,), f.Accepted, "live", do.accept),
     Row("11", (_UNK,), f.LookupFound, "live", do.accept),
     Row("11", (_UNK,), f.CalledBack, "live", do.accept, if_.sure, "signed, or confirmed by asking"),

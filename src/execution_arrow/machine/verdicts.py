@@ -7,11 +7,11 @@ nobody works on and that nobody is left to be asked for.
 from __future__ import annotations
 
 from execution_arrow import facts as f
+from execution_arrow.facts import Fault
 from execution_arrow.machine.agenda import blocks, hopeful, next_plan
 from execution_arrow.machine.common import backoff, billed
 from execution_arrow.machine.state import Attempt, Phase, Run, Settlement, State, Status, Stop
 from execution_arrow.values import replace
-
 
 STUCK_PAUSE = 3600.0  # seconds between two questions about a settlement that the ledger refused
 
@@ -33,9 +33,7 @@ def cancel_new(run: Run, _: Attempt | None, fact: f.UserCancel, now: float) -> R
 
 
 def cancel_running(run: Run, _: Attempt | None, fact: f.UserCancel, now: float) -> Run:
-    accepted = [
-        a for a in run.attempts if not a.final and a.job is not None and billed(run, a, "canceled")
-    ]
+    accepted = [a for a in run.attempts if not a.final and a.job is not None and billed(run, a, "canceled")]
     run = stop_all(replace(run, cancel=True), Stop.USER, now)
     charged = accepted[-1] if accepted and run.spec.policy.charge_on_cancel else None
     return decide(run, Status.CANCELED, now, "", "canceled by the customer", charged)
@@ -199,9 +197,12 @@ def conclude(run: Run, now: float) -> Run:
 def _explain_failure(run: Run) -> tuple[str, str]:
     if run.overdue:
         return "BSE3002", "no provider finished before the generation's deadline"
+    for attempt in run.attempts:
+        if attempt.fault is Fault.CALLER:
+            return caller_code(attempt), attempt.message or attempt.code
     tried = "; ".join(f"{a.provider}: {a.code or a.state}" for a in run.attempts)
     return "BSE3003", f"all providers failed ({tried})" if tried else "no provider could be asked"
 
 
-def caller_code(fact: f.Refused | f.Failed) -> str:
+def caller_code(fact: f.Refused | f.Failed | Attempt) -> str:
     return "BSE2006" if fact.moderation else "BSE2001"

@@ -13,10 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from execution_arrow import facts as f
-from execution_arrow.effects import Cancel, Copy, Lookup, Plan, Poll, Ring, Submit
+from execution_arrow.effects import Cancel, Confirm, Copy, Lookup, Plan, Poll, Ring, Settle, Submit
 from execution_arrow.fact_codec import decode, encode
 from execution_arrow.facts import Fault, Timer
-from execution_arrow.machine import due, next_at, step
+from execution_arrow.machine import due, next_at, step, told
 from execution_arrow.machine.codec import dump_spec, dump_state, load_run, load_spec
 from execution_arrow.machine.state import Phase, Run, State, Status
 from execution_arrow.policy import Policy
@@ -36,6 +36,15 @@ FACTS = st.one_of(
         ]
     ),
     st.builds(f.Accepted, job=st.sampled_from(["j1", "j2", "j3"]), taken=st.booleans()),
+    st.builds(
+        f.CalledBack,
+        job=st.sampled_from(["j1", "j2"]),
+        sure=st.booleans(),
+        taken=st.booleans(),
+        told=st.sampled_from([None, f.Running(), f.Succeeded(outputs=outputs(1)), f.Canceled()]),
+    ),
+    st.builds(f.Unconfirmed, gone=st.booleans()),
+    st.sampled_from([f.HoldClosed(), f.HoldRefused(reason="x"), f.SettleRefused(reason="x"), f.Erase()]),
     st.builds(f.LookupFound, job=st.sampled_from(["j1", "j2"])),
     st.builds(f.Refused, fault=st.sampled_from(list(Fault)), code=st.just("c"), retry_after=st.just(2.0)),
     st.builds(
@@ -50,6 +59,8 @@ POLICIES = st.builds(
     unknown_patience=st.sampled_from([None, 0.0, 5.0]),
     charge_on_cancel=st.booleans(),
     charge_on_moderation=st.booleans(),
+    keep_discarded=st.booleans(),
+    hedge_after=st.sampled_from([None, 0.0, 15.0]),
 )
 MOVES = st.lists(
     st.one_of(
@@ -64,10 +75,28 @@ MOVES = st.lists(
 
 SILENCE = {
     Poll: f.PollFailed(),
+    Confirm: f.Unconfirmed(gone=False),
     Lookup: f.LookupNone(conclusive=False),
     Cancel: f.CancelRefused(),
     Copy: f.ArtifactFailed(index=0),
 }
+
+
+ENDINGS = ("generation.completed", "generation.failed", "generation.canceled")
+# What leads out of doubt: certainty about the submit (11, 12), polls of a bound job, giving up (15).
+OUT_OF_UNKNOWN = {"11", "12", "15", "17", "18", "19a", "20", "21", "22", "23", "24"}
+
+
+def amounts(run: Run) -> set[int]:
+    """What may be owed: nothing, a share of the winner's frozen price, or by policy a billed attempt's."""
+    winner = run.attempt(run.winner) if run.winner is not None else None
+    if run.verdict is Status.SUCCEEDED:
+        share = run.route(winner).price * min(len(winner.files), run.spec.asked) // run.spec.asked
+        return {min(run.spec.hold, max(1, share))}
+    policy = run.spec.policy
+    if policy.charge_on_cancel or policy.charge_on_moderation:
+        return {0, *(route.price for route in run.spec.routes.values())}
+    return {0}
 
 
 class Checked:
@@ -78,7 +107,7 @@ class Checked:
         self.final: Status | None = None
         self.winners: list[str] = []
         self.events: list[int] = []
-        self.owed: object = None
+        self.endings = 0
 
     def tell(self, fact: f.Fact, attempt: str | None = None) -> None:
         before = self.run
@@ -89,7 +118,14 @@ class Checked:
                 self.run.phase, self.run.winner, self.run.verdict, self.run.settlement,
             ), result.row  # fmt: skip
         self.events.extend(event.no for event in result.events)
+        self.endings += sum(event.type in ENDINGS for event in result.events)
+        for attempt_before in before.attempts:
+            after = self.run.attempt(attempt_before.id)
+            if attempt_before.state is State.UNKNOWN and after.state is not State.UNKNOWN:
+                assert result.row in OUT_OF_UNKNOWN, result.row
         self._check(before)
+        if (content := told(self.run, fact, attempt)) is not None:
+            self.tell(content, attempt)
 
     def _check(self, before: Run) -> None:
         run = self.run
@@ -105,7 +141,16 @@ class Checked:
                 before.settlement.verb, before.settlement.amount,
             )  # what is owed is never computed again  # fmt: skip
         if run.settlement is not None:
-            assert 0 <= run.settlement.amount <= run.spec.hold
+            assert run.settlement.amount in amounts(run)
+        if run.verdict is Status.SUCCEEDED:
+            winner = run.attempt(run.winner)
+            assert winner.state is State.STORED
+            assert winner.files
+            assert run.spec.erased or len(winner.files) + len(winner.lost) == len(winner.outputs)
+        bound = [(a.provider, a.job) for a in run.attempts if a.job is not None]
+        assert len(bound) == len(set(bound))  # a job is one attempt's
+        assert self.endings <= 1
+        assert run.spec == before.spec or run.spec.erased  # frozen
         for attempt in before.attempts:
             after = run.attempt(attempt.id)
             assert attempt.job is None or after.job == attempt.job  # a bound job stays bound
@@ -127,6 +172,7 @@ class Checked:
                 self.tell(f.TimeUp(timer=move.timer), move.attempt)
             else:
                 assert self.run.winner is None
+                assert not any(a.fault is Fault.CALLER for a in self.run.attempts)
                 sending = [a for a in self.run.attempts if a.state is State.SENDING]
                 assert not sending  # at most one call on its way
                 self.attempts += 1
@@ -173,8 +219,12 @@ def _end(world: Checked) -> None:
         else:
             world.now += 30.0 if world.run.phase is not Phase.CLOSED else 3600.0
     assert world.run.done, "a generation was left hanging"
-    assert world.run.settlement is not None
+    if world.run.settlement is not None and not world.run.settlement.done:  # stuck; then the ledger is healed
+        world.now += 3600.0
+        assert [type(effect) for effect in due(world.run, world.now, EPOCH)] == [Settle]
+        world.tell(f.Settled())
     assert next_at(world.run, EPOCH) is None
+    assert due(world.run, world.now + 1e9, EPOCH) == ()  # an idle generation needs nothing, for ever
 
 
 @settings(max_examples=200)
