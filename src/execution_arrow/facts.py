@@ -3,10 +3,8 @@
 A fact is something that happened outside the machine: a provider's answer to a submit, a poll, a lookup
 or a cancel, the ledger's answer, a file that was stored, a user's wish. Facts are values; anyone may
 append one at any time, and they are never rejected because of who brings them. Only the owner of a
-generation folds them into state (`machine.step`).
-
-Every fact can be written as JSON and read again (`fact_codec`), because a fact that arrives while nobody
-owns the generation waits in the store.
+generation folds them into state (`machine.step`). Every fact can be written as JSON and read again
+(`fact_codec`): one that arrives while nobody owns the generation waits in the store.
 """
 
 from __future__ import annotations
@@ -142,10 +140,7 @@ class PollFailed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CalledBack:
-    """A callback with this attempt's token named a job, and perhaps told its status.
-
-    `sure`: the provider signed it, or confirmed it when it was asked. Otherwise it is a reason to ask.
-    """
+    """A callback with this attempt's token named a job. `sure`: it was signed, or confirmed by asking."""
 
     job: str
     sure: bool
@@ -225,7 +220,7 @@ class HoldRefused:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HoldClosed:
-    """There was such a hold, and it has been settled: this generation's history is not the ledger's."""
+    """There was such a hold, and it has been settled: one of the two stores lost its memory."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
