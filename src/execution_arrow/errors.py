@@ -120,7 +120,6 @@ class WaitTimeout(ArrowError, TimeoutError):
 
     code = "BSE3002"
     http_status = 504
-    retryable = True
 
     def __init__(self, generation_id: str, seconds: float) -> None:
         self.generation_id = generation_id
