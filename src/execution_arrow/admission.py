@@ -13,6 +13,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from execution_arrow import facts as f
+from execution_arrow.checks import check_account, check_options
 from execution_arrow.driver import Driver
 from execution_arrow.errors import (
     IdempotencyConflict,
@@ -78,7 +79,12 @@ class Options(TypedDict, total=False):
     sticky: str | None
 
 
+_OPTIONS = frozenset(Options.__annotations__)
+
+
 def wish_of(model: str, request: Mapping[str, Any], account: str, options: Options) -> Wish:
+    """Raises `RequestRejected` for options that are not there, or not of their kind."""
+    check_options(options, _OPTIONS)
     return Wish(
         model=model,
         request=request,
@@ -122,7 +128,7 @@ class Admission:
 
     async def admit(self, wish: Wish) -> Session | str:
         """A new generation, ours, with the ledger's answer queued; or the id that the key belongs to."""
-        _check_names(wish)
+        check_account(wish.account, wish.key)
         mark = fingerprint(wish.model, wish.request)
         if wish.key is not None:
             known = await self._store.by_key(wish.account, wish.key)
@@ -212,24 +218,6 @@ class Admission:
             },
             reason=spec.chain_reason,
         )
-
-
-def _check_names(wish: Wish) -> None:
-    names = [("account", wish.account, 200)]  # the length that the ledger takes
-    if wish.key is not None:
-        names.append(("idempotency_key", wish.key, 255))
-    issues = [
-        f"{name}: must be text of 1 to {most} printable characters, not {value!r:.80}"
-        for name, value, most in names
-        if not _is_name(value, most)
-    ]
-    if issues:
-        raise RequestRejected(issues)
-
-
-def _is_name(value: object, most: int) -> bool:
-    """Half a surrogate pair is text to Python and to nobody else; it is not printable either."""
-    return isinstance(value, str) and 0 < len(value) <= most and value.isprintable()
 
 
 def _same_request(key: str, known: tuple[str, str], wanted: str) -> str:

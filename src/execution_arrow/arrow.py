@@ -16,7 +16,9 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
 
 from execution_arrow.admission import Admission, Estimate, Options, wish_of
+from execution_arrow.checks import check_opening, check_page, check_timeout
 from execution_arrow.committing import Committer
+from execution_arrow.credentials import VARIABLES
 from execution_arrow.driver import Driver
 from execution_arrow.errors import (
     GenerationFailed,
@@ -60,6 +62,8 @@ class AsyncArrow:
         limits: Limits | None = None,
         watch: Callable[[Generation], None] | None = None,
     ) -> None:
+        known = frozenset((*parts.providers, *VARIABLES))
+        check_opening(known, policy=policy, region=region, base_urls=base_urls, public_url=public_url)
         self._parts = parts
         self._worker_wanted = worker
         self._limits = limits or Limits()
@@ -224,6 +228,7 @@ class AsyncArrow:
         **options: Unpack[Options],
     ) -> Generation:
         """`generate`, then `wait`. Raises `GenerationFailed` unless it succeeded."""
+        check_timeout(timeout)
         wish = wish_of(model, request, account, options)
         session = await self._finish(self._admission.begin(wish, self._here(), drive=True))
         generation_id = session if isinstance(session, str) else session.run.spec.id
@@ -257,7 +262,7 @@ class AsyncArrow:
     ) -> list[Generation]:
         """Newest first. `before`: the last id of the previous page."""
         self._here()
-        wanted = Status(status).value if status is not None else None
+        wanted = check_page(account, status, before, limit)
         return await self._reader.page(account, wanted, before, limit)
 
     async def wait(self, generation_id: str, *, timeout: float | None = None) -> Generation:
@@ -266,6 +271,7 @@ class AsyncArrow:
         Raises `WaitTimeout` after `timeout` seconds; the generation goes on.
         """
         self._here()
+        check_timeout(timeout)
         return await self._follower.wait(generation_id, timeout)
 
     async def cancel(self, generation_id: str) -> Generation:

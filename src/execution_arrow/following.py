@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from execution_arrow import facts as f
+from execution_arrow.checks import check_id
 from execution_arrow.driver import Driver
 from execution_arrow.errors import CancelTooLate, UnknownGeneration, WaitTimeout
 from execution_arrow.machine.codec import load_run, load_spec
@@ -47,6 +48,7 @@ class Reader:
 
     async def row(self, generation_id: str) -> Row:
         """Raises `UnknownGeneration`."""
+        check_id(generation_id)
         row = await self._store.load(generation_id)
         if row is None:
             raise UnknownGeneration(generation_id)

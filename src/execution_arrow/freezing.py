@@ -18,7 +18,10 @@ UNKNOWN_PATIENCE = 60.0  # seconds, where the provider can be asked or calls bac
 
 def fingerprint(model: str, request: Mapping[str, Any]) -> str:
     """What an idempotency key is bound to: the model and the request as they were sent."""
-    text = json.dumps([model, request], sort_keys=True, default=str, ensure_ascii=False)
+    try:
+        text = json.dumps([model, request], sort_keys=True, default=str, ensure_ascii=False)
+    except (TypeError, ValueError, RecursionError) as error:  # names that are no text, circles, depth
+        raise RequestRejected([f"the request is not JSON: {error}"]) from error
     return hashlib.blake2b(text.encode(errors="surrogatepass"), digest_size=16).hexdigest()
 
 
