@@ -101,6 +101,7 @@ class Follower:
 
     async def wait(self, generation_id: str, timeout: float | None) -> Generation:
         """See `AsyncArrow.wait`."""
+        check_id(generation_id)
         if (end := await self._end_of(generation_id)) is not None:
             return end  # no time is needed for what has ended
         waiter = _Waiter()
