@@ -42,6 +42,7 @@ LIMITS: Mapping[str, int] = {"image": 128 << 20, "video": 4 << 30}  # bytes of o
 _DEFAULT_LIMIT = 4 << 30
 _CHUNK = 1 << 20
 _DAY = 86_400.0
+_WHOLE_HEADER = 1 << 20  # a shorter file holds all of its header, so that its size can be read
 _KEY = re.compile(r"sha256/([0-9a-f]{2})/(\1[0-9a-f]{62})\.[a-z0-9]{1,5}")
 # Answers that may be another answer later. 401 and 403 are among them because object stores say "forbidden"
 # for what is not there yet; when the link has really died, the caller's deadline ends the trying.
@@ -217,6 +218,8 @@ class _Sink:
         if not self._measured and not ends_well(self._file, form):
             raise ArtifactRetry(f"output {index} ends in the middle of the {self._kind}")
         facts = inspect(self._file, form)
+        if facts.width is None and self._size < _WHOLE_HEADER:
+            raise ArtifactGone(f"output {index} begins as {form.media_type} and has no readable size")
         os.fsync(self._file.fileno())
         digest = self._hash.hexdigest()
         key = f"sha256/{digest[:2]}/{digest}.{form.extension}"
