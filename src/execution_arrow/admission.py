@@ -7,9 +7,10 @@ with the same key.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from execution_arrow import facts as f
@@ -134,9 +135,10 @@ class Admission:
             known = await self._store.by_key(wish.account, wish.key)
             if known is not None:
                 return _same_request(wish.key, known, mark)
-        spec = self.freeze(wish)
+        frozen_at = self.freeze(wish)
+        await self._lease.keep()  # from now on we know what time it is at the store
+        spec = frozen_at(now=self._lease.clock.now())
         run = Run(spec=spec)
-        await self._lease.keep()
         session = Session(run, version=1, epoch=1, key=wish.key, term=self._lease.term)
         try:
             created = await self._store.apply(self._creation(wish, run, mark))
@@ -147,7 +149,7 @@ class Admission:
         except IdempotencyConflict:
             raise
         except BaseException:
-            self._lease.doubtful = True  # the row may be there, in our name
+            self._lease.doubt()  # the row may be there, in our name
             raise
         return session
 
@@ -174,11 +176,14 @@ class Admission:
         try:
             await self._store.apply(Release(owner=self._lease.owner, rows=[(spec.id, spec.created_at)]))
         except BaseException:
-            self._lease.doubtful = True
+            self._lease.doubt()
             raise
 
-    def freeze(self, wish: Wish) -> Spec:
-        """All that a generation needs from catalogue, tariff, ranking and policy. Writes nothing."""
+    def freeze(self, wish: Wish) -> Callable[..., Spec]:
+        """All that a generation needs from catalogue, tariff, ranking and policy, to be given `now`.
+
+        Writes nothing and asks no store.
+        """
         policy, region = wish.policy or self._policy, wish.region or self._region
         prepared = self._parts.normalizer.prepare(wish.model, wish.request)
         routes = routes_of(prepared, self._parts.providers, policy, self._calls_back)
@@ -194,7 +199,8 @@ class Admission:
         )
         if not ranked.providers:
             raise RequestRejected(["generation_provider_order: names no provider that can do this request"])
-        return freeze(
+        return partial(
+            freeze,
             generation_id=self._parts.names.generation(),
             account=wish.account,
             region=region,
@@ -202,11 +208,10 @@ class Admission:
             routes=routes,
             ranked=ranked,
             policy=policy,
-            now=self._parts.clock.now(),
         )
 
     def estimate(self, wish: Wish) -> Estimate:
-        spec = self.freeze(wish)
+        spec = self.freeze(wish)(now=self._lease.clock.now())
         return Estimate(
             model=spec.model,
             price=credits(spec.hold),

@@ -20,13 +20,9 @@ from execution_arrow.checks import check_opening, check_page, check_timeout
 from execution_arrow.committing import Committer
 from execution_arrow.credentials import VARIABLES
 from execution_arrow.driver import Driver
-from execution_arrow.errors import (
-    GenerationFailed,
-    StoreUnavailable,
-    WrongLoop,
-)
+from execution_arrow.errors import GenerationFailed, StoreUnavailable, WrongLoop
 from execution_arrow.following import Advanced, Busy, Follower, Reader
-from execution_arrow.lease import Lease
+from execution_arrow.lease import Lease, StoreClock
 from execution_arrow.machine.state import Phase, Run, Status
 from execution_arrow.perform import Performer
 from execution_arrow.policy import Policy
@@ -70,8 +66,9 @@ class AsyncArrow:
         self._watch = watch
         self._store = parts.access(parts.store)
         self._reader = Reader(self._store, parts.artifacts)
-        self._follower = Follower(self._reader, self._store, parts.clock, self._here)
-        self._lease = Lease(self._store, parts.clock, f"w-{parts.names.attempt()}", self._limits.lease)
+        self._clock = StoreClock(parts.clock)
+        self._follower = Follower(self._reader, self._store, self._clock, self._here)
+        self._lease = Lease(self._store, self._clock, f"w-{parts.names.attempt()}", self._limits.lease)
         self._performer = Performer(
             providers=parts.providers,
             transport=parts.transport,
@@ -88,6 +85,7 @@ class AsyncArrow:
         self._tasks: asyncio.TaskGroup | None = None
         self._driver: Driver | None = None
         self._worker: Worker | None = None
+        self._watches: list[Callable[[], None]] = []
         self._pid = os.getpid()
 
     @classmethod
@@ -147,10 +145,10 @@ class AsyncArrow:
             raise WrongLoop("this Arrow is open already; open a second one for a second loop")
         self._tasks = await asyncio.TaskGroup().__aenter__()
         self._driver = Driver(
-            committer=Committer(self._store, self._lease, self._parts.clock),
+            committer=Committer(self._store, self._lease, self._clock),
             performer=self._performer,
             router=self._parts.router,
-            clock=self._parts.clock,
+            clock=self._clock,
             names=self._parts.names,
             tasks=self._tasks,
             lease=self._lease,
@@ -158,7 +156,9 @@ class AsyncArrow:
             watch=self._changed,
         )
         self._worker = Worker(self._driver, self._store, self._lease, self._limits)
+        self._watches = [self._store.watch(hear) for hear in (self._worker.hear, self._follower.hear)]
         self._tasks.create_task(self._worker.keep_house())
+        self._tasks.create_task(self._worker.read_inbox())
         if self._worker_wanted:
             self._tasks.create_task(self._worker.serve())
         return self
@@ -176,6 +176,8 @@ class AsyncArrow:
         assert self._driver is not None
         assert self._worker is not None
         self._worker.stop()
+        for end in self._watches:
+            end()
         with contextlib.suppress(StoreUnavailable):  # our lease ends by itself; others take over then
             await self._driver.stop(grace)
         await tasks.__aexit__(None, None, None)

@@ -12,14 +12,11 @@ from execution_arrow.session import RECORDED, Change, Heard, Session, to_commit,
 from execution_arrow.stores.access import Access
 from execution_arrow.stores.base import (
     Append,
-    Claim,
-    Claimed,
     Commit,
     Committed,
     Fenced,
     JobTaken,
     Release,
-    Row,
 )
 
 logger = logging.getLogger("execution_arrow")
@@ -65,25 +62,13 @@ class Committer:
         except StoreUnavailable as error:
             logger.warning("fact_lost generation=%s error=%s", generation_id, error)
 
-    async def claim(self, ids: Iterable[str], limit: int) -> tuple[Row, ...]:
-        """Take generations that nobody alive owns, under a young lease of ours."""
-        await self._lease.keep()
-        claim = Claim(owner=self._lease.owner, now=self._clock.now(), limit=limit, ids=tuple(ids))
-        try:
-            claimed = await self._store.apply(claim)
-        except BaseException:  # cancelled or without an answer: it may have happened all the same
-            self._lease.doubtful = True
-            raise
-        assert isinstance(claimed, Claimed)
-        return claimed.rows
-
     async def release(self, rows: list[tuple[str, float | None]]) -> None:
         """Hand rows back with the time when they need somebody again. Those of others are left alone."""
         if rows:
             try:
                 await self._store.apply(Release(owner=self._lease.owner, rows=rows))
             except BaseException:
-                self._lease.doubtful = True
+                self._lease.doubt()
                 raise
 
     async def owns(self, session: Session) -> bool:

@@ -59,18 +59,22 @@ class Driver:
 
     # --- owning ---
 
-    async def claim(self, ids: Sequence[str] = (), limit: int = 1) -> list[str]:
-        """Take generations that nobody alive owns; returns the ids that are ours now."""
-        rows = await self._committer.claim(ids, limit)
+    async def claim(self, ids: Sequence[str]) -> list[str]:
+        """Take these, if nobody alive owns them; returns the ids that are ours now."""
+        return (await self.look(ids, len(ids)))[0]
+
+    async def look(self, ids: Sequence[str] = (), limit: int = 1) -> tuple[list[str], float | None]:
+        """Claim, and say when there may be more to claim if nothing changes until then (unix seconds)."""
+        claimed = await self._lease.claim(ids, limit, owning=bool(self.sessions))
         unreadable: list[tuple[str, float | None]] = []
-        for row in rows:
+        for row in claimed.rows:
             try:
                 self._take_over(row)
             except Exception:
                 logger.exception("unreadable generation=%s: left alone for an hour", row.id)
                 unreadable.append((row.id, self._clock.now() + 3600.0))
         await self._committer.release(unreadable)
-        return [row.id for row in rows if row.id in self.sessions]
+        return [row.id for row in claimed.rows if row.id in self.sessions], claimed.next_at
 
     def _take_over(self, row: Row) -> None:
         if (old := self.sessions.get(row.id)) is not None:
@@ -91,8 +95,7 @@ class Driver:
 
     def hear(self, generation_id: str, heard: Heard) -> bool:
         """Give a fact to a session we own; False when we do not own it."""
-        session = self.sessions.get(generation_id)
-        if session is None:
+        if (session := self.sessions.get(generation_id)) is None:
             return False
         if not heard.seq or all(item.seq != heard.seq for item in session.queue):
             session.queue.append(heard)
@@ -110,13 +113,10 @@ class Driver:
 
     async def release(self, generation_ids: Iterable[str]) -> None:
         """Hand generations back with the time when they need somebody again."""
-        rows: list[tuple[str, float | None]] = []
-        for generation_id in generation_ids:
-            session = self.sessions.get(generation_id)
-            if session is not None:
-                rows.append((generation_id, session.next_at))
-                self._forget(session)
-        await self._committer.release(rows)
+        sessions = [self.sessions[name] for name in generation_ids if name in self.sessions]
+        for session in sessions:
+            self._forget(session)
+        await self._committer.release([(s.run.spec.id, s.next_at) for s in sessions])
 
     # --- turns ---
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from execution_arrow import facts as f
@@ -17,10 +17,10 @@ from execution_arrow.ports import ArtifactStore, Clock
 from execution_arrow.record import Generation, view
 from execution_arrow.session import Heard, from_inbox, to_inbox
 from execution_arrow.stores.access import Access
-from execution_arrow.stores.base import Append, Row
+from execution_arrow.stores.base import Append, Hint, Row
 
-_LOOK_AGAIN = 1.0  # seconds between looks at a generation that we drive, should a change go unnoticed
-_ELSEWHERE = 0.1  # seconds between looks at one that another process drives
+_LOOK_AGAIN = 5.0  # seconds between looks at a generation, should a hint have been lost
+_SHORTEST = 0.05
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,6 +84,14 @@ class Follower:
         self._reader, self._store, self._clock, self._driver = reader, store, clock, driver
         self._waiters: dict[str, list[_Waiter]] = {}
 
+    def hear(self, hints: Sequence[Hint]) -> None:
+        """Wake whoever waits for the end of these generations, or for a change of any."""
+        for hint in hints:
+            if hint.kind != "fact":
+                for name in [hint.generation] if hint.generation else list(self._waiters):
+                    for waiter in self._waiters.get(name, ()):
+                        waiter.bell.set()
+
     def ended(self, run: Run) -> None:
         """Tell whoever waits for the end of this generation, which is durable now."""
         if (waiters := self._waiters.get(run.spec.id)) is not None:
@@ -127,13 +135,14 @@ class Follower:
         return found if found.done else None
 
     async def _pursue(self, generation_id: str, told: asyncio.Event) -> None:
-        driver = self._driver()
-        if generation_id in driver.sessions or await driver.claim([generation_id]):
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(_LOOK_AGAIN):
-                    await told.wait()
-            return
-        await asyncio.sleep(_ELSEWHERE)
+        """Drive it if nobody does, and wait: for a change, or for the end of its owner's lease."""
+        driver, patience = self._driver(), _LOOK_AGAIN
+        if generation_id not in driver.sessions and not await driver.claim([generation_id]):
+            until = (await self._reader.row(generation_id)).owner_until or 0.0
+            patience = min(max(until - self._clock.now(), _SHORTEST), _LOOK_AGAIN)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(patience):
+                await told.wait()
 
     async def cancel(self, generation_id: str) -> Generation:
         """See `AsyncArrow.cancel`."""

@@ -7,10 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from adaptive_island import Attempt, Island, Outcome
+from adaptive_island import Attempt, Outcome
 from adaptive_island.cli import main
-from adaptive_island.documents import AttemptV1, parse_attempt, parse_ranking
-from adaptive_island.testing import FakeClock
+from adaptive_island.documents import AttemptV1, parse_ranking
 from tests.adaptive_island.kit import MODEL
 
 
@@ -78,38 +77,3 @@ def test_a_line_ends_at_a_line_feed_only(tmp_path: Path, capsys: pytest.CaptureF
     path = tmp_path / "attempts.jsonl"
     path.write_text(AttemptV1.of(attempt).model_dump_json() + "\r\n", encoding="utf-8", newline="")
     assert main(["check", str(path)]) == 0, capsys.readouterr().out
-
-
-def test_a_store_is_a_source_and_a_place_to_publish(
-    log: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    url = f"sqlite:///{tmp_path}/island.db"
-    assert main(["health", url]) == 1
-    assert "does not exist" in capsys.readouterr().err
-    assert main(["migrate", url]) == 0
-    assert main(["learn", log, "--write", url]) == 0
-    assert MODEL in capsys.readouterr().out
-    with Island.open(url, clock=FakeClock(1_750_000_200.0)) as island:
-        for line in Path(log).read_text("utf-8").splitlines():
-            if line:
-                island.record(parse_attempt(line))
-        island.refresh()
-        assert island.health().rankings == 1
-    assert main(["export", url]) == 0
-    exported = capsys.readouterr().out
-    assert sorted(exported.split()) == sorted(Path(log).read_text("utf-8").split())
-    assert main(["explain", url, MODEL, "byteplus", "fal", "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)[0]["provider"] == "fal"
-
-
-def test_replay_counts_where_it_agrees(log: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["replay", log, "--order", "fastest", "--json"]) == 0
-    answer = json.loads(capsys.readouterr().out)
-    was, fastest = answer["policies"]
-    assert (was["policy"], fastest["policy"]) == ("as it was", "fastest")
-    assert was["attempts"] == 4, "with one provider known there was nothing to choose"
-    assert fastest["attempts"] < was["attempts"], "after failures it would have asked the other"
-    assert answer["caveats"]
-    assert main(["replay", log, "--order", "fastets"]) == 1
-    assert main(["replay", log, "--set", "optimism=0.1"]) == 0
-    assert main(["replay", log, "--set", "hope=0.1"]) == 1

@@ -9,10 +9,11 @@ that answer from memory.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Protocol
 
 from execution_arrow.machine.state import Event
-from execution_arrow.stores.base import Inboxed, JobStore, Op, Result, Row
+from execution_arrow.stores.base import Hear, Inboxed, JobStore, Op, Result, Row
 from execution_arrow.stores.writer import Group, Writer
 
 
@@ -34,9 +35,15 @@ class Access(Protocol):
         self, account: str | None, status: str | None, before: str | None, limit: int
     ) -> list[Row]: ...
 
+    async def unfinished(self, after: str | None, limit: int) -> list[Row]: ...
+
     async def events(self, generation_id: str) -> list[Event]: ...
 
     async def inbox(self, owner: str) -> list[Inboxed]: ...
+
+    def watch(self, hear: Hear) -> Callable[[], None]:
+        """Call `hear` on this loop about changes, until what is returned is called."""
+        ...
 
     async def aclose(self) -> None:
         """Perform what was offered, then close the store."""
@@ -68,11 +75,18 @@ class Threaded:
     ) -> list[Row]:
         return await asyncio.to_thread(self._store.page, account, status, before, limit)
 
+    async def unfinished(self, after: str | None, limit: int) -> list[Row]:
+        return await asyncio.to_thread(self._store.unfinished, after, limit)
+
     async def events(self, generation_id: str) -> list[Event]:
         return await asyncio.to_thread(self._store.events, generation_id)
 
     async def inbox(self, owner: str) -> list[Inboxed]:
         return await asyncio.to_thread(self._store.inbox, owner)
+
+    def watch(self, hear: Hear) -> Callable[[], None]:
+        loop = asyncio.get_running_loop()
+        return self._store.watch(lambda hints: loop.call_soon_threadsafe(hear, hints))
 
     async def aclose(self) -> None:
         await asyncio.to_thread(self._writer.close)
@@ -112,11 +126,17 @@ class Inline:
     ) -> list[Row]:
         return self._store.page(account, status, before, limit)
 
+    async def unfinished(self, after: str | None, limit: int) -> list[Row]:
+        return self._store.unfinished(after, limit)
+
     async def events(self, generation_id: str) -> list[Event]:
         return self._store.events(generation_id)
 
     async def inbox(self, owner: str) -> list[Inboxed]:
         return self._store.inbox(owner)
+
+    def watch(self, hear: Hear) -> Callable[[], None]:
+        return self._store.watch(hear)
 
     async def aclose(self) -> None:
         self.close()

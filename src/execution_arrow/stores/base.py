@@ -7,13 +7,16 @@ back in the same order. A fenced commit is an answer, not an error.
 
 Facts are never fenced: `Append` works for anybody, at any time. What it wrote waits in the inbox until
 the owner folds it.
+
+Leases run by the store's own clock, which no operation can argue with: workers say for how long they want
+one, and are told the time. What that clock is, each store says: the server's, the host's, a test's.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Final, Literal, NamedTuple, Protocol
 
 from execution_arrow.machine.state import Event
 
@@ -79,10 +82,13 @@ class Append:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claim:
-    """Take rows that nobody alive owns and that are due (or are named in `ids`)."""
+    """Take rows that nobody alive owns and that are due (or are named in `ids`), under a lease of `seconds`.
+
+    Where nothing is taken, nothing is written and the lease stays as it is.
+    """
 
     owner: str
-    now: float
+    seconds: float
     limit: int = 1
     ids: Sequence[str] = ()
 
@@ -104,16 +110,14 @@ class Disown:
 
     owner: str
     keep: Sequence[str]
-    now: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Beat:
-    """Extend a worker's lease. `until` in the store's time; a past time gives the lease back."""
+    """Let a worker's lease end `seconds` from now; 0 gives it back."""
 
     owner: str
-    now: float
-    until: float
+    seconds: float
 
 
 Op = Create | Commit | Append | Claim | Release | Disown | Beat
@@ -168,21 +172,52 @@ class JobTaken:
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """Appended (`new` says whether the fact was unknown before), released, or extended."""
+    """Appended (`new` says whether the fact was unknown before), released, or disowned."""
 
     new: bool = True
 
 
 @dataclass(frozen=True, slots=True)
+class Beaten:
+    """The lease was extended; it is `now` by the store's clock."""
+
+    now: float
+
+
+@dataclass(frozen=True, slots=True)
 class Claimed:
+    """What was taken, at `now` by the store's clock.
+
+    `next_at`: when there may be something to take if nothing changes until then: a free row becomes due or
+    somebody else's lease ends. None: never, or not looked up because the claim was not for whatever is due.
+    """
+
     rows: tuple[Row, ...]
+    now: float
+    next_at: float | None = None
 
 
-Result = Created | Existing | Committed | Fenced | JobTaken | Done | Claimed
+Result = Created | Existing | Committed | Fenced | JobTaken | Done | Beaten | Claimed
+
+
+class Hint(NamedTuple):
+    """What a change may mean to somebody who waits. Nobody relies on it; it only saves looking.
+
+    `free`: a row may be claimed; `fact`: one waits for the generation's owner; `end`: it has ended. Without
+    a generation, any may be meant.
+    """
+
+    kind: Literal["free", "fact", "end", "any"]
+    generation: str = ""
+
+
+ANYTHING: Final = Hint("any")
+Hear = Callable[[Sequence[Hint]], object]
 
 
 class JobStore(Protocol):
-    """Blocking and thread-confined: the grouping writer (`stores.writer`) is its only caller for `apply`.
+    """Blocking: the grouping writer (`stores.writer`) is the only caller of `apply`; reads may come from any
+    thread.
 
     Raises `errors.StoreUnavailable` when a batch has no answer; everything else is a result.
     """
@@ -212,6 +247,13 @@ class JobStore(Protocol):
 
     def inbox(self, owner: str) -> list[Inboxed]:
         """Facts that wait for generations this worker owns."""
+        ...
+
+    def watch(self, hear: Hear) -> Callable[[], None]:
+        """Call `hear` about changes that others may wait for, from any thread; returns what ends it.
+
+        A hint may be lost, be late, or say `ANYTHING`: whoever waits looks by himself now and then.
+        """
         ...
 
     def close(self) -> None: ...

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 from execution_arrow.machine.state import Event
 from execution_arrow.stores.base import (
     Append,
     Beat,
+    Beaten,
     Claim,
     Claimed,
     Commit,
@@ -19,6 +21,7 @@ from execution_arrow.stores.base import (
     Done,
     Existing,
     Fenced,
+    Hear,
     Inboxed,
     JobTaken,
     Op,
@@ -26,6 +29,7 @@ from execution_arrow.stores.base import (
     Result,
     Row,
 )
+from execution_arrow.stores.hints import Bell, hints_of
 
 
 @dataclass(slots=True)
@@ -38,9 +42,14 @@ class _Record:
 
 
 class MemoryStore:
-    """Everything is gone when the process is. The contract suite holds for it as for the others."""
+    """Everything is gone when the process is. The contract suite holds for it as for the others.
 
-    def __init__(self) -> None:
+    `clock` is the store's clock: unix seconds, the host's by default.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.time) -> None:
+        self._clock = clock
+        self._bell = Bell()
         self._records: dict[str, _Record] = {}
         self._keys: dict[tuple[str, str], str] = {}
         self._jobs: dict[tuple[str, str, str], str] = {}
@@ -48,7 +57,12 @@ class MemoryStore:
         self._seq = 0
 
     def apply(self, ops: Sequence[Op]) -> list[Result]:
-        return [self._one(op) for op in ops]
+        results = [self._one(op) for op in ops]
+        self._bell.ring(hints_of(ops, results))
+        return results
+
+    def watch(self, hear: Hear) -> Callable[[], None]:
+        return self._bell.add(hear)
 
     def _one(self, op: Op) -> Result:
         match op:
@@ -69,12 +83,13 @@ class MemoryStore:
             case Disown():
                 for generation_id, record in self._records.items():
                     if record.row.owner == op.owner and generation_id not in op.keep:
-                        due = None if record.row.next_at is None else op.now
+                        due = None if record.row.next_at is None else self._clock()
                         record.row = replace(record.row, owner=None, next_at=due)
                 return Done()
             case Beat():
-                self._leases[op.owner] = op.until
-                return Done()
+                now = self._clock()
+                self._leases[op.owner] = now + op.seconds
+                return Beaten(now)
 
     def _create(self, op: Create) -> Result:
         if op.key is not None and (held := self._keys.get((op.account, op.key))) is not None:
@@ -126,23 +141,34 @@ class MemoryStore:
         return True
 
     def _claim(self, op: Claim) -> Claimed:
-        rows: list[Row] = []
-        for generation_id in op.ids or list(self._records):
-            record = self._records.get(generation_id)
-            if record is None or len(rows) >= op.limit or not self._free(record, op):
-                continue
+        now = self._clock()
+        wanted = op.ids or list(self._records)
+        free = [name for name in wanted if name in self._records and self._free(self._records[name], op, now)]
+        taken = dict.fromkeys(free[: op.limit])
+        if taken:
+            self._leases[op.owner] = now + op.seconds
+        for name in taken:
+            record = self._records[name]
             record.row = replace(record.row, owner=op.owner, epoch=record.row.epoch + 1)
-            rows.append(self._view(record))
-        return Claimed(tuple(rows))
+        later = now if len(free) > len(taken) else self._next_at(op.owner, now)
+        return Claimed(
+            tuple(self._view(self._records[name]) for name in taken), now, None if op.ids else later
+        )
 
-    def _free(self, record: _Record, op: Claim) -> bool:
+    def _next_at(self, owner: str, now: float) -> float | None:
+        rows = [record.row for record in self._records.values() if record.row.next_at is not None]
+        due = [row.next_at for row in rows if row.owner is None]
+        ends = [self._leases.get(row.owner, now) for row in rows if row.owner not in (None, owner)]
+        return min((at for at in [*due, *ends] if at is not None), default=None)
+
+    def _free(self, record: _Record, op: Claim, now: float) -> bool:
         row = record.row
         waiting = any(fact.seq for fact in record.facts.values())
         if row.next_at is None and not waiting:
             return False
         if row.owner is not None:
-            return self._leases.get(row.owner, 0.0) <= op.now
-        return bool(op.ids) or waiting or (row.next_at is not None and row.next_at <= op.now)
+            return self._leases.get(row.owner, 0.0) <= now
+        return bool(op.ids) or waiting or (row.next_at is not None and row.next_at <= now)
 
     def _view(self, record: _Record) -> Row:
         inbox = tuple(sorted((f for f in record.facts.values() if f.seq), key=lambda fact: fact.seq))

@@ -10,7 +10,8 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from importlib import resources
@@ -18,19 +19,31 @@ from pathlib import Path
 
 from execution_arrow.errors import SchemaOutdated, StoreUnavailable
 from execution_arrow.machine.state import Event
-from execution_arrow.stores.base import Inboxed, Op, Result, Row
+from execution_arrow.stores.base import Hear, Inboxed, Op, Result, Row
+from execution_arrow.stores.hints import hints_of
 from execution_arrow.stores.sqlite_file import connect, share, unshare
-from execution_arrow.stores.sqlite_ops import PERFORM, ROW, UNFINISHED, durable, inboxed, read_row
+from execution_arrow.stores.sqlite_ops import PERFORM, ROW, UNFINISHED, Batch, durable, inboxed, read_row
 
 SCHEMA = "1"
 
 
 class SqliteStore:
-    """Open with a path; the file and its tables are made when they are missing."""
+    """Open with a path; the file and its tables are made when they are missing.
 
-    def __init__(self, path: str | Path) -> None:
+    The store's clock is the host's, or `clock` (unix seconds). `several_writers` lets more than one process
+    write even with an SQLite build that may then corrupt the file; see `sqlite_file`.
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        *,
+        clock: Callable[[], float] = time.time,
+        several_writers: bool = False,
+    ) -> None:
         self._path = Path(path)
-        self._side = share(self._path, partial(_ensure_schema, path=self._path))
+        self._clock = clock
+        self._side = share(self._path, partial(_ensure_schema, path=self._path), several_writers)
         self._local = threading.local()
         self._readers: list[sqlite3.Connection] = []
         self._closed = False
@@ -44,7 +57,9 @@ class SqliteStore:
                 f"{self._path} was opened before a fork; open it again", maybe_applied=False
             )
         with self._side.lock:
-            return self._apply(ops)
+            results = self._apply(ops)
+        self._side.bell.ring(hints_of(ops, results))
+        return results
 
     def _apply(self, ops: Sequence[Op]) -> list[Result]:
         connection = self._side.connection()
@@ -53,7 +68,8 @@ class SqliteStore:
         try:
             connection.execute(f"PRAGMA synchronous={'FULL' if sync else 'NORMAL'}")
             connection.execute("BEGIN IMMEDIATE")
-            results = [PERFORM[type(op)](connection, op) for op in ops]
+            batch = Batch(connection, self._clock())
+            results = [PERFORM[type(op)](batch, op) for op in ops]
             committing = True
             connection.execute("COMMIT")
         except Exception as error:
@@ -134,6 +150,10 @@ class SqliteStore:
                 (owner,),
             ).fetchall()
             return [inboxed(row) for row in rows]
+
+    def watch(self, hear: Hear) -> Callable[[], None]:
+        """Changes of this process at once, those of others within a quarter of a second."""
+        return self._side.watcher.watch(hear)
 
     def close(self) -> None:
         if self._closed:

@@ -15,6 +15,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from execution_arrow.errors import StoreUnavailable
+from execution_arrow.stores.hints import Bell
+from execution_arrow.stores.sqlite_watch import Watcher
 
 FIXED_FROM = (3, 51, 3)
 BACKPORTS = {(3, 50): 7, (3, 44): 6}
@@ -46,18 +48,24 @@ def connect(path: Path) -> sqlite3.Connection:
 class WriteSide:
     """Shared by every store of this process that names the file. Hold `lock` while writing."""
 
-    def __init__(self, path: Path, prepare: Callable[[sqlite3.Connection], None]) -> None:
+    def __init__(
+        self, path: Path, prepare: Callable[[sqlite3.Connection], None], several_writers: bool
+    ) -> None:
         self._path, self._prepare = path, prepare
+        self._several_writers = several_writers or many_writers_are_safe()
+        self.bell = Bell()
+        self.watcher = Watcher(self._foreign_version, self.bell)
         self.lock = threading.RLock()
         self.users = 0
         self.pid = os.getpid()
         self._connection: sqlite3.Connection | None = None
         self._file_lock: int | None = None
+        self._looking: sqlite3.Connection | None = None
 
     def connection(self) -> sqlite3.Connection:
         """The writing connection. Raises `StoreUnavailable` when another process writes the file."""
         if self._connection is None:
-            if self._file_lock is None and not many_writers_are_safe():
+            if self._file_lock is None and not self._several_writers:
                 self._file_lock = _lock(self._path)
             self._connection = connect(self._path)
             self._prepare(self._connection)
@@ -69,6 +77,23 @@ class WriteSide:
             self._connection.close()
             self._connection = None
 
+    def _foreign_version(self) -> object:
+        """Changes when another process has committed; None when no other process may write.
+
+        The number is a connection's own: it changes with the commits of all others. So the writing
+        connection is asked, and one that only looks where this process does not write.
+        """
+        with self.lock:
+            if self._file_lock is not None:
+                return None
+            if self._connection is not None:
+                return "writer", _data_version(self._connection)
+            if self._looking is None:
+                if not self._path.exists():
+                    return "missing"
+                self._looking = connect(self._path)
+            return "reader", _data_version(self._looking)
+
     def leave_to_parent(self) -> None:
         """In a forked child: the connection is the parent's, and the file lock must die with the parent."""
         if self._file_lock is not None:
@@ -76,19 +101,29 @@ class WriteSide:
             self._file_lock = None
 
     def end(self) -> None:
+        self.watcher.stop()
         self.drop()
+        if self._looking is not None:
+            self._looking.close()
+            self._looking = None
         if self._file_lock is not None:
             os.close(self._file_lock)
             self._file_lock = None
 
 
-def share(path: Path, prepare: Callable[[sqlite3.Connection], None]) -> WriteSide:
+def _data_version(connection: sqlite3.Connection) -> int:
+    return int(connection.execute("PRAGMA data_version").fetchone()[0])
+
+
+def share(
+    path: Path, prepare: Callable[[sqlite3.Connection], None], several_writers: bool = False
+) -> WriteSide:
     """The writing side of this file, counted; give it back with `unshare`."""
     where = path.absolute()
     with _OPEN_LOCK:
         side = _OPEN.get(where)
         if side is None or side.pid != os.getpid():
-            side = _OPEN[where] = WriteSide(where, prepare)
+            side = _OPEN[where] = WriteSide(where, prepare, several_writers)
         side.users += 1
         return side
 

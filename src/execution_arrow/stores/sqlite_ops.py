@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from execution_arrow.stores.base import (
     Append,
     Beat,
+    Beaten,
     Claim,
     Claimed,
     Commit,
@@ -58,6 +59,12 @@ _TOLD = f"""SELECT DISTINCT g.id FROM facts f JOIN generations g ON g.id = f.gen
             WHERE f.folded = 0 AND {_FREE} LIMIT :limit"""
 _DUE = """SELECT id FROM generations WHERE owner IS NULL AND next_at IS NOT NULL AND next_at <= :now
           ORDER BY next_at LIMIT :limit"""
+_LATER = """
+    SELECT MIN(at) FROM (
+        SELECT MIN(next_at) AS at FROM generations WHERE owner IS NULL AND next_at IS NOT NULL
+        UNION ALL
+        SELECT MAX(w.until, :now) FROM workers w WHERE w.id <> :owner AND EXISTS (
+            SELECT 1 FROM generations g WHERE g.owner = w.id AND g.next_at IS NOT NULL))"""
 _WAITING = "EXISTS (SELECT 1 FROM facts f WHERE f.generation = g.id AND f.folded = 0)"
 
 
@@ -69,14 +76,21 @@ def durable(op: Op) -> bool:
     return isinstance(op, Create | Append) or (isinstance(op, Commit) and op.sync)
 
 
-def _create(connection: sqlite3.Connection, op: Create) -> Result:
+class Batch(NamedTuple):
+    """A transaction under way, and the store's time when it began."""
+
+    connection: sqlite3.Connection
+    now: float
+
+
+def _create(batch: Batch, op: Create) -> Result:
     if op.key is not None:
-        found = connection.execute(
+        found = batch.connection.execute(
             "SELECT id, fingerprint FROM generations WHERE account = ? AND key = ?", (op.account, op.key)
         ).fetchone()
         if found:
             return Existing(*found)
-    connection.execute(
+    batch.connection.execute(
         """INSERT INTO generations (id, account, model, status, key, fingerprint, spec, state, version, epoch,
                                     owner, next_at, created_at, changed_at)
            VALUES (?, ?, ?, ?, ?, ?, ?, ?, 1, ?, ?, ?, ?, ?)""",
@@ -86,15 +100,15 @@ def _create(connection: sqlite3.Connection, op: Create) -> Result:
     return Created()
 
 
-def _commit(connection: sqlite3.Connection, op: Commit) -> Result:
+def _commit(batch: Batch, op: Commit) -> Result:
     for provider, credentials, job, attempt in op.jobs:
-        holder = connection.execute(
+        holder = batch.connection.execute(
             "SELECT attempt FROM jobs WHERE provider = ? AND credentials = ? AND job = ?",
             (provider, credentials, job),
         ).fetchone()
         if holder and holder[0] != attempt:
             return JobTaken(holder[0])
-    changed = connection.execute(
+    changed = batch.connection.execute(
         """UPDATE generations SET state = ?, status = ?, next_at = ?, changed_at = ?, version = version + 1,
                                   key = CASE WHEN ? THEN NULL ELSE key END,
                                   owner = CASE WHEN ? THEN NULL ELSE owner END
@@ -114,14 +128,14 @@ def _commit(connection: sqlite3.Connection, op: Commit) -> Result:
     )
     if changed.rowcount != 1:
         return Fenced()
-    connection.executemany("INSERT OR IGNORE INTO jobs VALUES (?, ?, ?, ?)", op.jobs)
+    batch.connection.executemany("INSERT OR IGNORE INTO jobs VALUES (?, ?, ?, ?)", op.jobs)
     for fact in op.heard:
-        _insert_fact(connection, fact, folded=True)
-    connection.executemany("UPDATE facts SET folded = 1 WHERE seq = ?", [(seq,) for seq in op.folded])
+        _insert_fact(batch.connection, fact, folded=True)
+    batch.connection.executemany("UPDATE facts SET folded = 1 WHERE seq = ?", [(seq,) for seq in op.folded])
     if op.erased is not None:
-        connection.execute("UPDATE generations SET spec = ? WHERE id = ?", (op.erased, op.id))
-        connection.execute("DELETE FROM facts WHERE generation = ? AND folded = 1", (op.id,))
-    connection.executemany(
+        batch.connection.execute("UPDATE generations SET spec = ? WHERE id = ?", (op.erased, op.id))
+        batch.connection.execute("DELETE FROM facts WHERE generation = ? AND folded = 1", (op.id,))
+    batch.connection.executemany(
         "INSERT INTO events (generation, no, type, at, settled) VALUES (?, ?, ?, ?, ?)",
         [(op.id, event.no, event.type, event.at, event.settled) for event in op.events],
     )
@@ -142,59 +156,74 @@ def _insert_fact(connection: sqlite3.Connection, fact: Inboxed, folded: bool) ->
     return inserted.rowcount == 1
 
 
-def _append(connection: sqlite3.Connection, op: Append) -> Result:
-    return Done(new=_insert_fact(connection, op.fact, folded=False))
+def _append(batch: Batch, op: Append) -> Result:
+    return Done(new=_insert_fact(batch.connection, op.fact, folded=False))
 
 
-def _claim(connection: sqlite3.Connection, op: Claim) -> Result:
+def _claim(batch: Batch, op: Claim) -> Result:
     if op.ids:
         marks = ", ".join("?" * len(op.ids))
         wanted = f"g.id IN ({marks}) AND (g.next_at IS NOT NULL OR {_WAITING})"
         query = f"SELECT g.id FROM generations g WHERE {wanted} AND {_FREE.replace(':now', '?')} LIMIT ?"
-        ids = connection.execute(query, (*op.ids, op.now, op.limit)).fetchall()
+        ids = batch.connection.execute(query, (*op.ids, batch.now, op.limit)).fetchall()
     else:
         ids = []
         for query in (_ORPHANS, _TOLD, _DUE):
-            values = {"now": op.now, "limit": op.limit - len(ids)}
-            ids += [row for row in connection.execute(query, values) if row not in ids]
+            values = {"now": batch.now, "limit": op.limit - len(ids)}
+            ids += [row for row in batch.connection.execute(query, values) if row not in ids]
     rows = []
     for (generation_id,) in ids:
-        connection.execute(
+        batch.connection.execute(
             "UPDATE generations SET owner = ?, epoch = epoch + 1 WHERE id = ?", (op.owner, generation_id)
         )
-        found = connection.execute(f"{ROW} WHERE g.id = ?", (generation_id,)).fetchone()
-        rows.append(read_row(connection, found))
-    return Claimed(tuple(rows))
+        found = batch.connection.execute(f"{ROW} WHERE g.id = ?", (generation_id,)).fetchone()
+        rows.append(read_row(batch.connection, found))
+    if not rows:
+        return Claimed((), batch.now, None if op.ids else _next_at(batch, op.owner))
+    _extend(batch, op.owner, op.seconds)
+    later = batch.now if len(rows) == op.limit else _next_at(batch, op.owner)
+    return Claimed(tuple(rows), batch.now, None if op.ids else later)
 
 
-def _release(connection: sqlite3.Connection, op: Release) -> Result:
-    connection.executemany(
+def _next_at(batch: Batch, owner: str) -> float | None:
+    """The next free row's time or the end of somebody else's lease, whichever is earlier."""
+    found = batch.connection.execute(_LATER, {"owner": owner, "now": batch.now}).fetchone()
+    at: float | None = found[0]
+    return at
+
+
+def _release(batch: Batch, op: Release) -> Result:
+    batch.connection.executemany(
         "UPDATE generations SET owner = NULL, next_at = ? WHERE id = ? AND owner = ?",
         [(next_at, generation_id, op.owner) for generation_id, next_at in op.rows],
     )
     return Done()
 
 
-def _disown(connection: sqlite3.Connection, op: Disown) -> Result:
-    connection.execute(
+def _disown(batch: Batch, op: Disown) -> Result:
+    batch.connection.execute(
         """UPDATE generations SET owner = NULL, next_at = CASE WHEN next_at IS NULL THEN NULL ELSE ? END
            WHERE owner = ? AND id NOT IN (SELECT value FROM json_each(?))""",
-        (op.now, op.owner, json.dumps(list(op.keep))),
+        (batch.now, op.owner, json.dumps(list(op.keep))),
     )
     return Done()
 
 
-def _beat(connection: sqlite3.Connection, op: Beat) -> Result:
-    connection.execute(
-        "INSERT INTO workers (id, until) VALUES (?, ?) ON CONFLICT (id) DO UPDATE SET until = excluded.until",
-        (op.owner, op.until),
-    )
+def _beat(batch: Batch, op: Beat) -> Result:
+    _extend(batch, op.owner, op.seconds)
     # A lease that ended an hour ago protects nothing; rows of such workers are claimable without it too.
-    connection.execute("DELETE FROM workers WHERE until < ?", (op.now - 3600,))
-    return Done()
+    batch.connection.execute("DELETE FROM workers WHERE until < ?", (batch.now - 3600,))
+    return Beaten(batch.now)
 
 
-PERFORM: dict[type[Any], Callable[[sqlite3.Connection, Any], Result]] = {
+def _extend(batch: Batch, owner: str, seconds: float) -> None:
+    batch.connection.execute(
+        "INSERT INTO workers (id, until) VALUES (?, ?) ON CONFLICT (id) DO UPDATE SET until = excluded.until",
+        (owner, batch.now + seconds),
+    )
+
+
+PERFORM: dict[type[Any], Callable[[Batch, Any], Result]] = {
     Create: _create,
     Commit: _commit,
     Append: _append,

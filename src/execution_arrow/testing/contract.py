@@ -1,102 +1,54 @@
 """The contract of a job store.
 
-Subclass `JobStoreContract` in a pytest module and give it a `store` fixture::
+Subclass `JobStoreContract` in a pytest module and give it a `clock` fixture, and a `store` that takes its
+time from there::
 
     class TestMyStore(JobStoreContract):
         @pytest.fixture
-        def store(self, tmp_path):
-            ...
+        def clock(self):
+            return ManualClock()
+
+        @pytest.fixture
+        def store(self, clock, tmp_path):
+            return MyStore(tmp_path / "store", clock=clock)
 
 Nothing here needs pytest itself; a failing promise is an `AssertionError` that names it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, TypeVar
 
 from execution_arrow.machine.state import Event
 from execution_arrow.stores.base import (
     Append,
     Beat,
+    Beaten,
     Claim,
     Claimed,
-    Commit,
     Committed,
-    Create,
     Created,
-    Disown,
     Done,
     Existing,
     Fenced,
-    Inboxed,
     JobStore,
     JobTaken,
-    Op,
-    Release,
-    Result,
-    Row,
+)
+from execution_arrow.testing.contract_claims import ClaimPromises
+from execution_arrow.testing.steps import (
+    NOW,
+    ManualClock,
+    claimed_by,
+    commit_of,
+    created_by,
+    fact,
+    loaded,
+    one,
+    owned,
 )
 
-R = TypeVar("R", bound=Result)
-NOW = 1_800_000_000.0
 
-
-def one(store: JobStore, op: Op, kind: type[R]) -> R:
-    (result,) = store.apply([op])
-    assert isinstance(result, kind), f"{op!r} answered {result!r}, expected {kind.__name__}"
-    return result
-
-
-def created_by(identity: str = "gen_1", **changes: Any) -> Create:
-    op = Create(
-        id=identity, account="acct", model="lab/m", status="pending", spec="{}", state="{}", created_at=NOW,
-        next_at=NOW, fingerprint="f1",
-    )  # fmt: skip
-    return replace(op, **changes)
-
-
-def commit_of(row: Row, **changes: Any) -> Commit:
-    assert row.owner is not None
-    op = Commit(
-        id=row.id,
-        owner=row.owner,
-        epoch=row.epoch,
-        version=row.version,
-        state='{"x":1}',
-        status="processing",
-        next_at=NOW + 5,
-        at=NOW,
-    )
-    return replace(op, **changes)
-
-
-def fact(text: str = "a", attempt: str = "att_1", generation: str = "gen_1") -> Inboxed:
-    return Inboxed(generation=generation, attempt=attempt, dedup=text, body={"kind": text}, at=NOW)
-
-
-def owned(store: JobStore, owner: str = "w1", **changes: Any) -> Row:
-    """A generation that `owner`, alive until NOW + 10, has created and owns."""
-    op = created_by(owner=owner, **changes)
-    store.apply([Beat(owner=owner, now=NOW, until=NOW + 10), op])
-    return loaded(store, op.id)
-
-
-def loaded(store: JobStore, identity: str = "gen_1") -> Row:
-    row = store.load(identity)
-    assert row is not None, f"{identity} was created and cannot be loaded"
-    return row
-
-
-def claimed_by(
-    store: JobStore, owner: str, now: float, ids: Sequence[str] = (), limit: int = 10
-) -> tuple[Row, ...]:
-    store.apply([Beat(owner=owner, now=now, until=now + 10)])
-    return one(store, Claim(owner=owner, now=now, limit=limit, ids=ids), Claimed).rows
-
-
-class JobStoreContract:
+class JobStoreContract(ClaimPromises):
     """Every promise of `stores.base.JobStore`. Each test starts from an empty store."""
 
     def test_a_created_row_is_loaded_as_it_was_written(self, store: JobStore) -> None:
@@ -135,12 +87,12 @@ class JobStoreContract:
         assert loaded(store) == row
         assert store.events("gen_1") == []
 
-    def test_a_commit_that_needs_nobody_hands_the_row_back(self, store: JobStore) -> None:
+    def test_a_commit_that_needs_nobody_hands_the_row_back(self, store: JobStore, clock: ManualClock) -> None:
         row = owned(store)
         one(store, commit_of(row, next_at=None, status="succeeded"), Committed)
         after = loaded(store)
         assert (after.owner, after.next_at) == (None, None)
-        assert claimed_by(store, "w2", NOW + 100) == ()
+        assert claimed_by(store, clock, "w2", NOW + 100) == ()
 
     def test_a_key_can_be_given_back(self, store: JobStore) -> None:
         row = owned(store, key="k")
@@ -187,72 +139,6 @@ class JobStoreContract:
         assert not one(store, Append(fact=fact("b")), Done).new  # a late repeat does not come back
         assert loaded(store).inbox == ()
 
-    def test_a_claim_takes_what_is_due_and_free(self, store: JobStore) -> None:
-        store.apply(
-            [created_by("gen_1"), created_by("gen_2", next_at=NOW + 60), created_by("gen_3", next_at=None)]
-        )
-        (row,) = claimed_by(store, "w1", NOW)
-        assert (row.id, row.owner, row.epoch) == ("gen_1", "w1", 1)
-        assert claimed_by(store, "w2", NOW) == ()
-        store.apply([Beat(owner="w1", now=NOW, until=NOW + 100)])
-        assert [found.id for found in claimed_by(store, "w2", NOW + 60)] == ["gen_2"]
-
-    def test_a_named_claim_need_not_be_due(self, store: JobStore) -> None:
-        store.apply([created_by("gen_1", next_at=NOW + 60), created_by("gen_2")])
-        assert [row.id for row in claimed_by(store, "w1", NOW, ids=["gen_1"])] == ["gen_1"]
-        assert claimed_by(store, "w2", NOW, ids=["gen_1"]) == ()
-        assert claimed_by(store, "w2", NOW, ids=["nobody"]) == ()
-
-    def test_a_claim_respects_its_limit(self, store: JobStore) -> None:
-        store.apply([created_by(f"gen_{number}") for number in range(5)])
-        assert len(claimed_by(store, "w1", NOW, limit=3)) == 3
-        assert len(claimed_by(store, "w2", NOW, limit=3)) == 2
-
-    def test_a_dead_owner_loses_its_rows_under_a_new_epoch(self, store: JobStore) -> None:
-        row = owned(store)
-        assert claimed_by(store, "w2", NOW + 9) == ()
-        (taken,) = claimed_by(store, "w2", NOW + 11)
-        assert (taken.owner, taken.epoch) == ("w2", row.epoch + 1)
-        one(store, commit_of(row), Fenced)
-
-    def test_a_dead_owners_row_is_due_whatever_its_time(self, store: JobStore) -> None:
-        owned(store, next_at=NOW + 10_000)
-        assert [row.id for row in claimed_by(store, "w2", NOW + 11)] == ["gen_1"]
-
-    def test_a_released_row_is_free_at_its_time(self, store: JobStore) -> None:
-        owned(store)
-        one(store, Release(owner="w1", rows=[("gen_1", NOW + 30)]), Done)
-        assert claimed_by(store, "w2", NOW) == ()
-        assert len(claimed_by(store, "w2", NOW + 30)) == 1
-
-    def test_only_the_owner_can_release(self, store: JobStore) -> None:
-        owned(store)
-        one(store, Release(owner="w2", rows=[("gen_1", None)]), Done)
-        assert loaded(store).owner == "w1"
-
-    def test_an_owner_hands_back_what_it_does_not_know_of(self, store: JobStore) -> None:
-        for number in range(1, 4):
-            owned(store, identity=f"gen_{number}", next_at=NOW + 60)
-        owned(store, "w2", identity="gen_4")
-        one(store, Release(owner="w1", rows=[("nobody", None)]), Done)
-        one(store, Disown(owner="w1", keep=["gen_2"], now=NOW), Done)
-        assert [loaded(store, f"gen_{number}").owner for number in range(1, 5)] == [None, "w1", None, "w2"]
-        assert {row.id for row in claimed_by(store, "w3", NOW)} == {"gen_1", "gen_3"}
-
-    def test_a_claim_takes_each_row_once(self, store: JobStore) -> None:
-        """A dead owner's row that is due and has a waiting fact is one row all the same."""
-        owned(store)
-        store.apply([created_by("gen_2"), Append(fact=fact()), Append(fact=fact(generation="gen_2"))])
-        found = claimed_by(store, "w2", NOW + 11)
-        assert sorted((row.id, len(row.inbox)) for row in found) == [("gen_1", 1), ("gen_2", 1)]
-
-    def test_a_waiting_fact_makes_a_row_due(self, store: JobStore) -> None:
-        row = owned(store)
-        one(store, commit_of(row, next_at=None), Committed)
-        one(store, Append(fact=fact()), Done)
-        (found,) = claimed_by(store, "w2", NOW)
-        assert [item.dedup for item in found.inbox] == ["a"]
-
     def test_pages_are_newest_first_and_filtered(self, store: JobStore) -> None:
         store.apply([created_by(f"gen_{number}", account="a" if number % 2 else "b") for number in range(6)])
         assert [row.id for row in store.page(None, None, None, 3)] == ["gen_5", "gen_4", "gen_3"]
@@ -282,10 +168,10 @@ class JobStoreContract:
     def test_a_batch_is_performed_in_order(self, store: JobStore) -> None:
         results = store.apply(
             [
-                Beat(owner="w1", now=NOW, until=NOW + 10),
+                Beat(owner="w1", seconds=10),
                 created_by(),
-                Claim(owner="w1", now=NOW, limit=1),
+                Claim(owner="w1", seconds=10, limit=1),
                 Append(fact=fact()),
             ]
         )
-        assert [type(result) for result in results] == [Done, Created, Claimed, Done]
+        assert [type(result) for result in results] == [Beaten, Created, Claimed, Done]

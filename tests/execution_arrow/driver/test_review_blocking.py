@@ -17,7 +17,7 @@ from execution_arrow.errors import ArrowClosed
 from execution_arrow.stores.memory import MemoryStore
 from execution_arrow.stores.sqlite import SqliteStore
 from execution_arrow.testing import FakeProvider, fake_parts
-from execution_arrow.testing.contract import NOW, created_by
+from execution_arrow.testing.steps import NOW, created_by
 from tests.execution_arrow.driver.test_driver import QUICK, REQUEST
 
 

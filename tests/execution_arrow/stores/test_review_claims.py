@@ -12,15 +12,15 @@ from execution_arrow.errors import StoreUnavailable
 from execution_arrow.stores import sqlite_ops
 from execution_arrow.stores.base import Claim, Done, Release
 from execution_arrow.stores.sqlite import SqliteStore
-from execution_arrow.testing.contract import created_by, loaded
+from execution_arrow.testing.steps import ManualClock, created_by, loaded
 
 
-@pytest.mark.parametrize("query", ["_ORPHANS", "_TOLD", "_DUE"])
+@pytest.mark.parametrize("query", ["_ORPHANS", "_TOLD", "_DUE", "_LATER"])
 def test_no_question_of_a_claim_reads_the_whole_history(tmp_path: Path, query: str):
     SqliteStore(tmp_path / "a.db").apply([created_by()])
     with sqlite3.connect(tmp_path / "a.db") as connection:
         plan = connection.execute(
-            f"EXPLAIN QUERY PLAN {getattr(sqlite_ops, query)}", {"now": 1.0, "limit": 1}
+            f"EXPLAIN QUERY PLAN {getattr(sqlite_ops, query)}", {"now": 1.0, "limit": 1, "owner": "w"}
         ).fetchall()
     connection.close()
     steps = [row[3] for row in plan]
@@ -44,11 +44,13 @@ def test_what_cannot_be_bound_is_a_store_error_and_takes_nobody_along(tmp_path: 
 
 def test_a_claim_costs_no_sync_of_its_own(tmp_path: Path):
     """Row, hold and attempt are the three before the bytes leave; an idle worker's look is none at all."""
-    store = SqliteStore(tmp_path / "a.db")
+    clock = ManualClock()
+    store = SqliteStore(tmp_path / "a.db", clock=clock)
     store.apply([created_by()])
     before = store.syncs
-    store.apply([Claim(owner="w", now=1.0, limit=9)])
-    store.apply([Claim(owner="w", now=1e12, limit=9)])
+    store.apply([Claim(owner="w", seconds=10, limit=9)])
+    clock.now += 100
+    store.apply([Claim(owner="w", seconds=10, limit=9)])
     assert loaded(store).owner == "w"
     assert store.syncs == before
     store.close()

@@ -12,7 +12,7 @@ from execution_arrow.errors import SchemaOutdated, StoreUnavailable
 from execution_arrow.stores.base import Beat, Committed
 from execution_arrow.stores.sqlite import SqliteStore
 from execution_arrow.stores.sqlite_file import many_writers_are_safe
-from execution_arrow.testing.contract import NOW, commit_of, created_by, loaded, owned
+from execution_arrow.testing.steps import commit_of, created_by, loaded, owned
 
 
 def test_rows_survive_the_process_object(tmp_path: Path):
@@ -57,7 +57,7 @@ def _write_elsewhere(path: str, results: multiprocessing.Queue) -> None:
     store = SqliteStore(path)
     assert store.load("gen_1") is not None  # reading is allowed
     try:
-        store.apply([Beat(owner="w", now=NOW, until=NOW + 1)])
+        store.apply([Beat(owner="w", seconds=1)])
         results.put("written")
     except StoreUnavailable as error:
         results.put((error.maybe_applied, str(error)))

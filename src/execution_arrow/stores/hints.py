@@ -1,0 +1,73 @@
+"""Hints: what a change may mean to somebody who waits.
+
+Nobody relies on a hint; it only saves looking. Three things are worth waking somebody for: a row that may be
+claimed, a fact for whoever owns its row, and the end of a generation. `hints_of` reads them off a batch that
+was applied, the same for every store; how they travel to other processes is each store's affair.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from typing import Final
+
+from execution_arrow.stores import base
+from execution_arrow.stores.base import Hear, Hint, Op, Result
+
+logger = logging.getLogger("execution_arrow")
+
+ENDED: Final = ("succeeded", "failed", "canceled")
+
+
+def hints_of(ops: Iterable[Op], results: Iterable[Result]) -> list[Hint]:
+    """What others may want to know of a batch that was performed."""
+    hints: list[Hint] = []
+    for op, result in zip(ops, results, strict=True):
+        match op, result:
+            case base.Create(owner=None), base.Created() if op.next_at is not None:
+                hints.append(Hint("free", op.id))
+            case base.Append(), base.Done(new=True):
+                hints.append(Hint("fact", op.fact.generation))
+            case base.Commit(), base.Committed() if op.status in ENDED:
+                hints.append(Hint("end", op.id))
+            case base.Release(), _:
+                hints.extend(Hint("free", name) for name, next_at in op.rows if next_at is not None)
+            case (base.Disown() | base.Beat(seconds=0), _):
+                hints.append(Hint("free"))
+            case _:
+                pass
+    return hints
+
+
+class Bell:
+    """Those in this process who want to hear of one store's changes."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._hearers: list[Hear] = []
+
+    def __bool__(self) -> bool:
+        return bool(self._hearers)
+
+    def add(self, hear: Hear) -> Callable[[], None]:
+        """Returns what removes it again; removing twice is harmless."""
+        with self._lock:
+            self._hearers.append(hear)
+
+        def remove() -> None:
+            with self._lock:
+                if hear in self._hearers:
+                    self._hearers.remove(hear)
+
+        return remove
+
+    def ring(self, hints: Sequence[Hint]) -> None:
+        """Tell everybody. A hearer that raises (its loop may be closed) hears nothing, the others do."""
+        if not hints:
+            return
+        for hear in list(self._hearers):
+            try:
+                hear(hints)
+            except Exception:  # noqa: BLE001
+                logger.debug("a hint was not heard", exc_info=True)
