@@ -71,4 +71,6 @@ _OPENERS: dict[str, Callable[[str, Clock | None, bool], LedgerStore]] = {
     "redis": _redis,
     "rediss": _redis,
     "redis+unix": _redis,
+    "redis+cluster": _redis,
+    "rediss+cluster": _redis,
 }

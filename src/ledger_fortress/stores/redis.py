@@ -1,8 +1,13 @@
 """A ledger in Redis: several processes and hosts, as durable as the server is configured to be.
 
-Nothing is locked. A transaction loads what it touches in one script, decides, and saves with another, which
-first checks that every account still has the version it was loaded with and that no new key is taken. Where
-one has moved on, nothing is written and all begins again, at most `ATTEMPTS` times, with random pauses.
+A transaction loads what it touches in one script, decides, and saves with another, which first checks that
+every account still has the version it was loaded with and that no new key is taken. Where one has moved on,
+nothing is written and all begins again.
+
+Many writers of one hot account would spend their time overtaking each other. So whoever was overtaken once
+takes the *lease* of the shard: until he has saved, nobody else loads in order to write, or saves, there. The
+lease only decides who comes next. That nothing is lost rests on the versions alone, so a lease may end too
+early (its holder was stopped for longer than `LEASE_MS`) and one that nobody gives back ends by itself.
 
 One script changes accounts of one shard only; see `redis_rows`. A batch is bounded, because a Redis does
 nothing else while a script runs.
@@ -10,24 +15,34 @@ nothing else while a script runs.
 
 from __future__ import annotations
 
+import random
 import re
+import time
+from contextlib import suppress
+from secrets import token_hex
 from typing import Final, Self
 
-from ledger_fortress.errors import SchemaOutdated, StoreBusy
+from ledger_fortress.errors import SchemaOutdated, StoreBusy, StoreUnavailable
 from ledger_fortress.protocol import Changes, Decide, Loaded, Touch
 
-from .base import ATTEMPTS, Clock, attempts, now_micros
+from .base import ATTEMPTS, Clock, now_micros
 from .redis_reads import Questions
-from .redis_rows import Layout, Plan, Question, plan
+from .redis_rows import Layout, Lease, Plan, Question, plan
 from .redis_server import Server, call, split_options
 
 SCHEMA_VERSION: Final = "1"
 MAX_SHARDS: Final = 1_024
+LEASE_MS: Final = 1_000
+BUSY_SECONDS: Final = 5.0
+_LONGEST_PAUSE: Final = 0.005
 _NAME: Final = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 
 
 class RedisStore(Questions):
-    """The ledger `name` in the Redis at `url`, a `redis://`, `rediss://` or `redis+unix://` URL.
+    """The ledger `name` in the Redis at `url`.
+
+    That is `redis://`, `rediss://` or `redis+unix://`, or with some node of a Cluster `redis+cluster://` or
+    `rediss+cluster://`.
 
     `shards` is settled when the ledger is made (1, unless said otherwise) and cannot be changed; None takes
     it as it is. `durability` is what the server promised when the ledger was opened. `clock` replaces the
@@ -61,19 +76,36 @@ class RedisStore(Questions):
         return cls(rest, name=name, shards=None if shards is None else int(shards), clock=clock)
 
     def transact(self, touch: Touch, decide: Decide) -> Changes:
-        for _ in attempts():
-            loaded = self.read(touch)
-            changes = decide(loaded)
-            if not any(changes._replace(answers=())):
-                return changes
-            if self._save(plan(self._layout, loaded, touch, changes)):
-                return changes
+        """See the protocol. Gives up after `ATTEMPTS` conflicts, or `BUSY_SECONDS` of others' leases."""
+        lease, conflicts, until = Lease(token_hex(8)), 0, time.monotonic() + BUSY_SECONDS
+        try:
+            while conflicts < ATTEMPTS:
+                loaded = self._load(touch, lease)
+                if loaded is None:
+                    lease = lease._replace(life=LEASE_MS)
+                    if time.monotonic() > until:
+                        raise StoreBusy(
+                            f"other writers kept a shard of the {self._server.where} for {BUSY_SECONDS:g} s"
+                        )
+                    time.sleep(random.uniform(0, _LONGEST_PAUSE))
+                    continue
+                changes = decide(loaded)
+                if not any(changes._replace(answers=())):
+                    return changes
+                if self._save(plan(self._layout, loaded, touch, changes, lease.name)):
+                    lease = lease._replace(life=0)  # given back with the save
+                    return changes
+                conflicts += 1
+                lease = lease._replace(life=LEASE_MS)
+        finally:
+            if lease.life:
+                self._give_back(touch, lease)
         raise StoreBusy(f"other writers of the {self._server.where} were faster {ATTEMPTS} times")
 
     def read(self, touch: Touch) -> Loaded:
-        question = Question(self._layout, touch, now_micros(self._clock) if self._clock else None)
-        reply = self._server.ask(lambda client: call(client, "load", question, question.argument))
-        return question.answer(touch, reply)
+        loaded = self._load(touch, None)
+        assert loaded is not None  # readers wait for nobody
+        return loaded
 
     def trust_clock(self) -> bool:
         """False: the server's clock is taken as it is."""
@@ -81,6 +113,19 @@ class RedisStore(Questions):
 
     def close(self) -> None:
         self._server.close()
+
+    def _load(self, touch: Touch, lease: Lease | None) -> Loaded | None:
+        """What is there; None, for a writer, while another one has the lease."""
+        question = Question(self._layout, touch, now_micros(self._clock) if self._clock else None, lease)
+        reply = self._server.ask(lambda client: call(client, "load", question, question.argument))
+        return None if reply is None else question.answer(touch, reply)
+
+    def _give_back(self, touch: Touch, lease: Lease) -> None:
+        """Let the next writer in; if that fails, the lease ends by itself."""
+        todo = Plan()
+        todo.under(self._layout.shared(self._layout.one_shard(touch.accounts), "writer"), lease.name)
+        with suppress(StoreUnavailable):
+            self._save(todo)
 
     def _save(self, todo: Plan) -> bool:
         argument = todo.argument

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from ledger_fortress.entries import Entry, Note, Notice
 from ledger_fortress.state import Account, Hold, Member
 
 from .json_rows import account_of, entry_of, hold_of, member_of, note_of, notice_of
-from .redis_rows import Layout
-from .redis_server import Server
+from .redis_rows import Layout, Script
+from .redis_server import Server, call
 
 PAGE: Final = 500
 
@@ -59,16 +59,12 @@ class Picture:
 
 def state_of(server: Server, layout: Layout, account: str) -> State | None:
     """Everything of one account but its entries, in one step."""
-
-    def look(client: Any) -> list[Any]:
-        pipe = client.pipeline(transaction=True)
-        pipe.hget(layout.of(account, "account"), "row")
-        for kind in ("open", "hold", "note", "member", "notice"):
-            pipe.hvals(layout.of(account, kind))
-        result: list[Any] = pipe.execute()
-        return result
-
-    row, opened, settled, notes, members, notices = server.ask(look)
+    asked = Script()
+    for kind in ("account", "open", "hold", "note", "member", "notice"):
+        asked.key(layout.of(account, kind))
+    row, opened, settled, notes, members, notices = server.ask(
+        lambda client: call(client, "look", asked, b"")
+    )
     return None if row is None else State(account_of(row), [*opened, *settled], notes, members, notices)
 
 

@@ -129,8 +129,7 @@ class Questions:
     def _now(self) -> int:
         if self._clock is not None:
             return now_micros(self._clock)
-        seconds, micros = self._server.fetch("time")
-        return int(seconds) * 1_000_000 + int(micros)
+        return self._server.time()
 
 
 def _drop(key: str, row: bytes, client: Any) -> int:

@@ -12,6 +12,7 @@ shard carry the same hash tag, so that a Cluster keeps them on one node and a sc
     {credits.0}:names, :due      sorted sets of accounts
     {credits.0}:holding          set: account and key, on two lines, of every open hold
     {credits.0}:pending          sorted set: notices that nobody has acknowledged
+    {credits.0}:writer           the name of the writer who has the shard to himself, for a moment
 
 Rows are those of `json_rows`. Times in sorted sets are whole numbers below
 2^53, which a double holds exactly.
@@ -22,7 +23,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from hashlib import blake2b
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from ledger_fortress.commands import NEVER
 from ledger_fortress.entries import Entry
@@ -89,10 +90,17 @@ class Script:
         return self.keys.setdefault(name, len(self.keys) + 1)
 
 
+class Lease(NamedTuple):
+    """A writer's name, and the milliseconds for which he takes the shard for himself (0: he does not)."""
+
+    name: str
+    life: int = 0
+
+
 class Question(Script):
     """What `load` is asked. ValueError where it is more than one script may look at."""
 
-    def __init__(self, layout: Layout, touch: Touch, now: int | None) -> None:
+    def __init__(self, layout: Layout, touch: Touch, now: int | None, lease: Lease | None = None) -> None:
         super().__init__()
         pairs = (touch.keys, touch.holds, touch.members, touch.marks)
         names = dict.fromkeys((*touch.accounts, *(pair[0] for part in pairs for pair in part)))
@@ -100,7 +108,7 @@ class Question(Script):
             raise ValueError(_too_many(len(names), MAX_ACCOUNTS, "accounts"))
         if len(touch.keys) > 2 * MAX_COMMANDS:  # a command looks at two keys at most
             raise ValueError(_too_many(len(touch.keys), 2 * MAX_COMMANDS, "keys"))
-        layout.one_shard(names)
+        shard = layout.one_shard(names)
         places = {name: place for place, name in enumerate(names, 1)}
         accounts = [{kind: self.key(layout.of(name, kind)) for kind in _LOADED} for name in names]
         found = [[(places[account], str(name)) for account, name in part] for part in pairs]
@@ -109,6 +117,7 @@ class Question(Script):
                 "now": "" if now is None else str(now),
                 "accounts": accounts,
                 **dict(zip(("keys", "holds", "members", "marks"), found, strict=True)),
+                **({} if lease is None else {"lease": (self.key(layout.shared(shard, "writer")), *lease)}),
             }
         )
 
@@ -143,6 +152,7 @@ class Plan(Script):
         super().__init__()
         self.checks: list[tuple[int, str, str]] = []
         self.writes: list[tuple[str | int, ...]] = []
+        self.lease: tuple[str | int, ...] | None = None
 
     def check(self, key: str, field: str, expected: str) -> None:
         """The field must have this text; '' for a field that must not exist."""
@@ -151,22 +161,27 @@ class Plan(Script):
     def write(self, command: str, key: str, *arguments: str) -> None:
         self.writes.append((command, self.key(key), *arguments))
 
+    def under(self, key: str, name: str) -> None:
+        """Write as the one who may have this lease."""
+        self.lease = self.key(key), name
+
     @property
     def argument(self) -> bytes:
-        packed = _text((self.checks, self.writes))
+        packed = _text((self.checks, self.writes, self.lease or {}))
         if len(packed) > MAX_BYTES:
             raise ValueError(_too_many(len(packed), MAX_BYTES, "bytes"))
         return packed
 
 
-def plan(layout: Layout, loaded: Loaded, touch: Touch, changes: Changes) -> Plan:
-    """Save the changes, on condition that no account that was looked at has moved on."""
+def plan(layout: Layout, loaded: Loaded, touch: Touch, changes: Changes, writer: str) -> Plan:
+    """Save the changes as `writer`, on condition that no account that was looked at has moved on."""
     if len(changes.answers) > MAX_COMMANDS:
         raise ValueError(_too_many(len(changes.answers), MAX_COMMANDS, "commands"))
     rows = (changes.entries, changes.holds, changes.notes, changes.members, changes.notices)
     names = {row.account for part in rows for row in part} | {state.account for state, _ in changes.accounts}
-    shard = layout.one_shard(sorted(names))
+    shard = layout.one_shard(sorted({*names, *touch.accounts}))
     todo = Plan()
+    todo.under(layout.shared(shard, "writer"), writer)
     versions = {
         name: loaded.accounts[name].version if name in loaded.accounts else 0 for name in touch.accounts
     }

@@ -14,7 +14,16 @@ from urllib.parse import parse_qsl, urlencode
 
 import redis
 from redis.backoff import NoBackoff
-from redis.exceptions import NoScriptError, RedisError, ResponseError
+from redis.exceptions import (
+    AskError,
+    ClusterDownError,
+    MasterDownError,
+    NoScriptError,
+    RedisClusterException,
+    RedisError,
+    ResponseError,
+    TryAgainError,
+)
 from redis.retry import Retry
 
 from ledger_fortress.errors import LedgerError, StoreUnavailable
@@ -26,6 +35,13 @@ OLDEST: Final = (6, 2)
 _SECONDS: Final = 5.0
 # Errors that come before a script's first write, so that nothing was written.
 _UNWRITTEN: Final = ("OOM ", "READONLY", "MISCONF", "NOREPLICAS", "BUSY ", "CLUSTERDOWN", "LOADING", "NOPERM")
+
+# From safe to lossy.
+_FSYNC: Final = ("always", "everysec", "no", "off", "unknown")
+_FAILED: Final = (RedisError, RedisClusterException)
+
+# What a Cluster says before it runs anything.
+_TURNED_AWAY: Final = (AskError, ClusterDownError, MasterDownError, TryAgainError)
 
 _T = TypeVar("_T")
 
@@ -59,18 +75,45 @@ class Durability:
 
 
 class Server:
-    """A client without retries of its own: what may have been written must not be sent again unseen."""
+    """A client without retries of its own: what may have been written must not be sent again unseen.
+
+    Of one server, or, with a URL of `redis+cluster://` or `rediss+cluster://`, of a Cluster that has a node
+    there. A node that answers that a key has moved has written nothing, so the client follows it.
+    """
 
     def __init__(self, url: str) -> None:
         options = {"protocol": 2, "retry": Retry(NoBackoff(), 0), "decode_responses": False}
         limits = {"socket_timeout": _SECONDS, "socket_connect_timeout": _SECONDS}
-        self.client: Any = redis.Redis.from_url(url.removeprefix("redis+"), **options, **limits)
-        self.where = f"Redis ledger {without_password(url)}"
+        scheme, _, rest = url.partition("://")
+        self.clustered = scheme.endswith("+cluster")
+        self.where = f"Redis {'Cluster ' if self.clustered else ''}ledger {without_password(url)}"
         self.closed = False
+        plain = f"{scheme.removesuffix('+cluster').removeprefix('redis+')}://{rest}"
+        kind: Any = redis.RedisCluster if self.clustered else redis.Redis
+        try:
+            self.client: Any = kind.from_url(plain, **options, **limits)
+        except _FAILED as error:
+            raise StoreUnavailable(f"{self.where} cannot be reached ({error})") from error
 
     def inspect(self) -> Durability:
-        """Refuse a server that cannot keep a ledger; say how well this one does."""
-        info = self.ask(lambda client: client.info("everything"))
+        """Refuse a server that cannot keep a ledger; say how well it does, a Cluster by its worst node."""
+        found = [self._inspect(node) for node in self.ask(lambda _: self._nodes())]
+        worst = max((one.fsync for one in found), key=_FSYNC.index)
+        return Durability(worst, sum(one.replicas for one in found))
+
+    def time(self) -> int:
+        """The server's clock in microseconds; of a Cluster, that of some node."""
+        seconds, micros = self.ask(lambda _: self._nodes()[0].time())
+        return int(seconds) * 1_000_000 + int(micros)
+
+    def _nodes(self) -> list[Any]:
+        """A client for each server that keeps a part of the ledger."""
+        if not self.clustered:
+            return [self.client]
+        return [self.client.get_redis_connection(node) for node in self.client.get_primaries()]
+
+    def _inspect(self, node: Any) -> Durability:
+        info = self.ask(lambda _: node.info("everything"))
         version = tuple(int(part) for part in str(info["redis_version"]).split(".")[:2])
         if version < OLDEST:
             raise LedgerError(f"{self.where}: Redis {info['redis_version']} is too old, use 6.2 or later")
@@ -81,13 +124,13 @@ class Server:
                 f"{self.where} may throw keys away when memory is short (maxmemory-policy "
                 f"{info['maxmemory_policy']}), which would lose money: CONFIG SET maxmemory-policy noeviction"
             )
-        return Durability(self._fsync(info), int(info["connected_slaves"]))
+        return Durability(self._fsync(node, info), int(info["connected_slaves"]))
 
-    def _fsync(self, info: dict[str, Any]) -> str:
+    def _fsync(self, node: Any, info: dict[str, Any]) -> str:
         if not info["aof_enabled"]:
             return "off"
         try:
-            found = self.client.config_get("appendfsync")
+            found = node.config_get("appendfsync")
         except ResponseError:
             return "unknown"
         value = found.get("appendfsync", found.get(b"appendfsync", "unknown"))
@@ -101,7 +144,7 @@ class Server:
                 return action(self.client)
             except redis.ConnectionError:
                 return action(self.client)
-        except RedisError as error:
+        except _FAILED as error:
             raise StoreUnavailable(f"{self.where} failed ({error})") from error
 
     def fetch(self, command: str, *values: Any, **options: Any) -> Any:
@@ -113,8 +156,8 @@ class Server:
         self._guard()
         try:
             return action(self.client)
-        except RedisError as error:
-            applied = not (
+        except _FAILED as error:
+            applied = not isinstance(error, _TURNED_AWAY) and not (
                 isinstance(error, ResponseError) and any(code in str(error) for code in _UNWRITTEN)
             )
             raise StoreUnavailable(f"{self.where} failed ({error})", maybe_applied=applied) from error

@@ -95,6 +95,51 @@ class RedisServer:
         self._folder.cleanup()
 
 
+class RedisCluster:
+    """Three masters on loopback, each with a third of the slots."""
+
+    def __init__(self) -> None:
+        self.ports = [free_port() for _ in range(3)]
+        options = ("--cluster-enabled", "yes", "--bind", "127.0.0.1", "--cluster-node-timeout", "2000")
+        self.nodes = [RedisServer(*options, "--port", str(port)) for port in self.ports]
+        clients = [node.client() for node in self.nodes]
+        for number, client in enumerate(clients):
+            first, end = number * 16_384 // 3, (number + 1) * 16_384 // 3
+            for slot in range(first, end, 1_024):
+                client.execute_command("CLUSTER ADDSLOTS", *range(slot, min(slot + 1_024, end)))
+            client.execute_command("CLUSTER SET-CONFIG-EPOCH", number + 1)
+        for port in self.ports[1:]:
+            clients[0].execute_command("CLUSTER MEET", "127.0.0.1", port)
+        deadline = time.monotonic() + 30
+        while not all(self._is_whole(client) for client in clients):
+            assert time.monotonic() < deadline, "the cluster did not come together"
+            time.sleep(0.05)
+        self.url = f"redis+cluster://127.0.0.1:{self.ports[0]}"
+
+    @staticmethod
+    def _is_whole(client: Any) -> bool:
+        info = client.execute_command("CLUSTER INFO")
+        known = len(client.execute_command("CLUSTER NODES")) == 3
+        return info["cluster_state"] == "ok" and info["cluster_slots_ok"] == "16384" and known
+
+    def clear(self) -> None:
+        for node in self.nodes:
+            with node.client() as client:
+                client.flushall()
+
+    def close(self) -> None:
+        for node in self.nodes:
+            node.close()
+
+
+@cache
+def redis_cluster() -> RedisCluster:
+    """This process's cluster."""
+    cluster, pid = RedisCluster(), os.getpid()
+    atexit.register(lambda: cluster.close() if os.getpid() == pid else None)
+    return cluster
+
+
 @cache
 def redis_server() -> RedisServer:
     """This process's Redis.

@@ -23,6 +23,7 @@ from ledger_fortress.errors import (
 )
 from ledger_fortress.protocol import Changes, Loaded, Touch
 from ledger_fortress.rules import Policy
+from ledger_fortress.stores import redis as redis_store
 from ledger_fortress.stores.base import ATTEMPTS
 from ledger_fortress.stores.redis import RedisStore
 from ledger_fortress.stores.redis_server import Durability
@@ -36,9 +37,15 @@ def grant(account: str, key: str, **more: Any) -> Grant:
 
 
 def everything(server: RedisServer) -> dict[bytes, bytes]:
-    """All that is stored, as the server dumps it."""
+    """All that is stored for longer than a moment, as the server dumps it."""
     with server.client() as client:
-        return {key: client.dump(key) for key in client.keys("*")}
+        return {key: client.dump(key) for key in client.keys("*") if client.ttl(key) == -1}
+
+
+@pytest.fixture
+def short_leases(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leases that end before their holder has saved: all that protects him then are the versions."""
+    monkeypatch.setattr(redis_store, "LEASE_MS", 1)
 
 
 @pytest.mark.parametrize("policy", ["allkeys-lru", "volatile-ttl"])
@@ -176,7 +183,7 @@ def test_a_full_server_writes_nothing(own_server: RedisServer) -> None:
         ledger.reserve("a", 1, key="h", timeout=60)
 
 
-def test_sixteen_times_too_late_is_busy(url: str, server: RedisServer) -> None:
+def test_sixteen_times_too_late_is_busy(url: str, short_leases: None) -> None:
     """A writer that is always overtaken gives up, and has written nothing."""
     store, other = RedisStore(url), RedisStore(url)
     run(store, [grant("a", "in")], Policy())
@@ -196,7 +203,9 @@ def test_sixteen_times_too_late_is_busy(url: str, server: RedisServer) -> None:
 
 
 @pytest.mark.parametrize("what", ["looked at", "not there", "key", "entry"])
-def test_everything_that_was_looked_at_is_checked(url: str, server: RedisServer, what: str) -> None:
+def test_everything_that_was_looked_at_is_checked(
+    url: str, server: RedisServer, short_leases: None, what: str
+) -> None:
     """An account that was only read, one that was missing, a taken key, a taken place: nothing is saved."""
     store, other = RedisStore(url), RedisStore(url)
     run(store, [grant("a", "in"), grant("b", "in")], Policy())

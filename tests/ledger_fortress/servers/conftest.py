@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager, contextmanager
 import pytest
 
 from ledger_fortress import Ledger
-from tests.ledger_fortress.redis.servers import redis_server
+from tests.ledger_fortress.redis.servers import redis_cluster, redis_server
 from tests.services import postgres_server
 
 Empty = Callable[[], AbstractContextManager[str]]
@@ -20,7 +20,18 @@ def redis_place() -> Iterator[str]:
     yield server.url
 
 
-PLACES: dict[str, Empty] = {"postgres": lambda: postgres_server().schema(), "redis": redis_place}
+@contextmanager
+def cluster_place() -> Iterator[str]:
+    cluster = redis_cluster()
+    cluster.clear()
+    yield cluster.url
+
+
+PLACES: dict[str, Empty] = {
+    "postgres": lambda: postgres_server().schema(),
+    "redis": redis_place,
+    "cluster": cluster_place,
+}
 
 
 @pytest.fixture(params=sorted(PLACES))

@@ -2,12 +2,21 @@
 --   now       microseconds as a text, '' for this server's own clock
 --   accounts  one table per account, from a kind of key to its number in KEYS
 --   keys, holds, members, marks   pairs {place of the account, name}
--- Returns the time, and the rows of accounts, entries, holds and members, of marked entries, and for each
+--   lease     where the asker means to write: the number of the shard's lease in KEYS, his name, and the
+--             milliseconds for which he takes it if it is free, 0 to leave it
+-- Returns nothing while somebody else has the lease; else the time, and the rows of accounts, entries, holds and members, of marked entries, and for each
 -- account found: its name, the deadline after the due ones ('' if there is none).
 local ask = cjson.decode(ARGV[1])
 local places = ask.accounts
 local accounts, entries, holds, members, marked, nexts = {}, {}, {}, {}, {}, {}
 local seen_hold, seen_member = {}, {}
+
+if ask.lease then
+  local key, name, life = KEYS[ask.lease[1]], ask.lease[2], ask.lease[3]
+  local holder = redis.call('GET', key)
+  if holder and holder ~= name then return false end
+  if life > 0 then redis.call('SET', key, name, 'PX', life) end
+end
 
 local now = ask.now
 if now == '' then
