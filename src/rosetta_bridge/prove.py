@@ -16,6 +16,7 @@ from typing import Any
 from .checks import native_keys
 from .contract import Contract
 from .expressions import Expr, Switch, Unsupported, walk
+from .fields import ABSENT
 from .loading import Catalog
 from .mapping import Mapping, Route
 from .model import Model
@@ -183,7 +184,8 @@ class _RouteProver:
                 )
             for variant in variants:
                 values = {**base, name: variant}
-                if self.mapping.route(values) is self.route:
+                public = {**dict.fromkeys(self.contract.fields, ABSENT), **values}
+                if self.contract.possible(public) and self.mapping.route(values) is self.route:
                     self.look_at(values)
 
     def verdict(self) -> RouteProof:
