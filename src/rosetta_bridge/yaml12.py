@@ -119,6 +119,8 @@ def parse(text: bytes, file: str) -> Doc:
     except (yaml.MarkedYAMLError, yaml.reader.ReaderError) as error:
         mark: Any = getattr(error, "problem_mark", None)
         what = getattr(error, "problem", None) or getattr(error, "reason", None) or "unreadable YAML"
+        if "nesting depth" in what:  # newer libyaml has a limit of its own, far above ours
+            what = f"nested deeper than {MAX_DEPTH} levels"
         raise InvalidCatalog([Problem(file, int(mark.line) + 1 if mark else 0, "", str(what))]) from None
 
 
