@@ -16,7 +16,16 @@ from tools.packages import ROOT
 FOLDERS = ("src", "tests", "benchmarks", "examples", "tools")
 
 # What runs leave behind, beside byte code and coverage data; `clean` removes it and .gitignore names it.
-LEFTOVERS = (".venv", ".mypy_cache", ".ruff_cache", ".hypothesis", "build", "dist", "demo-output")
+LEFTOVERS = (
+    ".venv",
+    ".mypy_cache",
+    ".ruff_cache",
+    ".hypothesis",
+    "build",
+    "dist",
+    "demo-output",
+    "bench-output",
+)
 
 
 def main() -> int:

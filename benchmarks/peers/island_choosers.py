@@ -16,6 +16,9 @@ class Static:
     def __init__(self, names: str, seed: int) -> None:
         self.names = tuple(names)
 
+    def asked(self, work: str, eligible: tuple[str, ...]) -> None:
+        """It does not tell one kind of request from another."""
+
     def order(self, now: float, costs: dict[str, float]) -> tuple[str, ...]:
         return self.names
 
@@ -146,6 +149,9 @@ class Thompson(Static):
         scores = {name: self._draw(name, costs[name]) for name in self.names}
         return tuple(sorted(self.names, key=scores.__getitem__, reverse=True))
 
+    def _chance(self, won: float, lost: float) -> float:
+        return self._random.betavariate(won, lost)
+
     def _draw(self, name: str, dollars: float) -> float:
         n, won, waited, lost = self._slow[name]
         usual = (0.95 * 3 + won) / (3 + n)
@@ -153,6 +159,31 @@ class Thompson(Static):
         failure = (2.0 + lost) / (1.0 + n - won)
         n, won, waited, _lost = self._fast[name]
         seconds = (4 * seconds + waited) / (4 + won)
-        p = max(0.01, self._random.betavariate(4 * usual + won + 0.05, 4 * (1 - usual) + n - won + 0.05))
+        p = max(0.01, self._chance(4 * usual + won + 0.05, 4 * (1 - usual) + n - won + 0.05))
         value = 1.0 - 0.3 * seconds / 60.0 - 0.2 * dollars / 0.05
         return value - (0.10 + 0.3 * failure / 60.0) * (1.0 - p) / p
+
+
+class MeanProbes(Thompson):
+    """The same two memories, served by the expected index without any optimism; up to three requests in a
+    hundred go first to the provider that was asked the longest time ago."""
+
+    share = 0.03
+
+    def __init__(self, names: str, seed: int) -> None:
+        super().__init__(names, seed)
+        self._tokens = 0.0
+        self._asked = dict.fromkeys(names, 0.0)
+
+    def order(self, now: float, costs: dict[str, float]) -> tuple[str, ...]:
+        self._tokens = min(1.0, self._tokens + self.share)
+        ranked = super().order(now, costs)
+        oldest = min(self.names, key=self._asked.__getitem__)
+        if self._tokens >= 1.0 and ranked[0] != oldest:
+            self._tokens -= 1.0
+            ranked = (oldest, *(name for name in ranked if name != oldest))
+        self._asked[ranked[0]] = now
+        return ranked
+
+    def _chance(self, won: float, lost: float) -> float:
+        return won / (won + lost)

@@ -1,7 +1,7 @@
-"""Regret of an island's orders, and of its peers', over nine regimes.
+"""Regret of an island's orders, and of its peers', over ten regimes.
 
 Run: python -m benchmarks.routing [--rate low|high|REQUESTS_PER_SECOND] [--providers 3 5 8] [--seed N ...]
-     [--regime S1 ...] [--chooser island static ...]
+     [--regime S1 ...] [--chooser island static ...] [--chart FILE.svg|FILE.png]
 
 Without arguments: low traffic (432 requests a day), three seeds, about a minute. `--rate low high --seed
 0 1 2 3 4 5 6 7 8 9` is the full table. Prints the table as JSON lines: regret per 1,000 requests by
@@ -13,13 +13,16 @@ from __future__ import annotations
 
 import argparse
 import statistics
+import sys
 from collections.abc import Callable
+from pathlib import Path
 
 from adaptive_island import Island, Ticket
 from adaptive_island.testing import FakeClock
 from benchmarks.harness import Report
-from benchmarks.peers.island_choosers import Gold, GoldHourly, LatencyCooldown, Static, Thompson
-from benchmarks.routing.world import REGIMES, SETS, Chooser, Score, run
+from benchmarks.peers.island_choosers import Gold, GoldHourly, LatencyCooldown, MeanProbes, Static, Thompson
+from benchmarks.routing.chart import draw
+from benchmarks.routing.world import REGIMES, SETS, Chooser, Score, regime, run
 
 RATES = {"low": 0.005, "high": 0.05}
 SEEDS = {"low": 3, "high": 3}
@@ -34,17 +37,21 @@ class OfIsland:
 
     def __init__(self, names: str, seed: int) -> None:
         self.names = tuple(names)
+        self.work = ""
         self.clock = FakeClock(EPOCH)
         self.island = Island.open("memory:", clock=self.clock, hook=lambda _event: None, seed=seed)
+
+    def asked(self, work: str, eligible: tuple[str, ...]) -> None:
+        self.work, self.names = work, eligible
 
     def order(self, now: float, costs: dict[str, float]) -> tuple[str, ...]:
         self.clock.now = EPOCH + now
         money = {name: round(dollars * 1e6) for name, dollars in costs.items()}
-        return self.island.rank(MODEL, self.names, order="balanced", costs=money)
+        return self.island.rank(MODEL, self.names, order="balanced", costs=money, work=self.work)
 
     def start(self, name: str, now: float) -> Ticket | None:
         self.clock.now = EPOCH + now
-        ticket = self.island.attempt(MODEL, name)
+        ticket = self.island.attempt(MODEL, name, work=self.work)
         return None if ticket.skip else ticket
 
     def end(self, started: object, name: str, success: bool, seconds: float, now: float) -> None:
@@ -63,28 +70,31 @@ CHOOSERS: dict[str, Callable[[str, int], Chooser]] = {
     "gold hourly": GoldHourly,
     "latency and cooldown": LatencyCooldown,
     "thompson": Thompson,
+    "mean and probes": MeanProbes,
 }
 
 
 def table(chooser: str, names: str, rate: float, seeds: list[int], regimes: list[str]) -> dict[str, Score]:
     """The scores of one chooser by regime."""
     result = {}
-    for regime in regimes:
+    for name in regimes:
         total = Score()
         for seed in seeds:
-            total.add(run(CHOOSERS[chooser](names, seed), REGIMES[regime], names, rate, seed))
-        result[regime] = total
+            total.add(run(CHOOSERS[chooser](names, seed), regime(name, names), names, rate, seed))
+        result[name] = total
     return result
 
 
-def judge(report: Report, args: argparse.Namespace, count: int, rate: str) -> None:
-    """Print the lines of all choosers for one number of providers and one rate."""
+def judge(report: Report, args: argparse.Namespace, count: int, rate: str) -> dict[str, dict[str, float]]:
+    """Print the lines of all choosers for one number of providers and one rate; returns the regrets."""
     per_second = RATES.get(rate) or float(rate)
     seeds = args.seed or list(range(SEEDS.get(rate, 3)))
-    finals = {}
+    finals: dict[str, dict[str, float]] = {}
+    drawn: dict[str, dict[str, float]] = {}
     for chooser in args.chooser:
         scores = table(chooser, SETS[count], per_second, seeds, args.regime)
         regrets = {regime: round(score.per_thousand, 2) for regime, score in scores.items()}
+        drawn[chooser] = regrets
         mean, worst = statistics.fmean(regrets.values()), max(regrets.values())
         finals[chooser] = {regime: score.final for regime, score in scores.items()}
         name = f"{chooser}: regret per 1,000 requests, {count} providers, {rate} traffic"
@@ -97,6 +107,7 @@ def judge(report: Report, args: argparse.Namespace, count: int, rate: str) -> No
         gap = max(finals["static"][r] - finals["island"][r] for r in args.regime)
         name = f"island: final success below the static order, {count} providers, {rate} traffic"
         report.at_most(name, gap, 0.001, peer="static", unit="share")
+    return drawn
 
 
 def main() -> None:
@@ -109,11 +120,15 @@ def main() -> None:
     parser.add_argument("--seed", nargs="+", type=int)
     parser.add_argument("--regime", nargs="+", choices=list(REGIMES), default=list(REGIMES))
     parser.add_argument("--chooser", nargs="+", choices=list(CHOOSERS), default=list(CHOOSERS))
+    parser.add_argument("--chart", type=Path, default=Path("bench-output/routing.svg"), metavar="FILE")
     args = parser.parse_args()
     report = Report("routing")
+    tables = {}
     for rate in args.rate:
         for count in args.providers:
-            judge(report, args, count, rate)
+            tables[f"{count} providers, {rate} traffic"] = judge(report, args, count, rate)
+    draw(tables, args.chart)
+    print(f"chart: {args.chart}", file=sys.stderr)
     report.finish()
 
 

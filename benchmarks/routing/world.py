@@ -7,7 +7,8 @@ request is worth 1 if it succeeds, less 0.3 for each minute until its end, 0.2 f
 
 Regret is the expected worth of the best order at that moment (every permutation tried, true parameters)
 minus that of the order chosen: no luck of the draw is in it. Nine regimes, S1 to S9, change the providers
-on the way.
+on the way. S10 has two classes of work instead: three requests in ten take six times as long, and only those
+may go to the last provider, which is the best at them and looks slow to whoever does not tell them apart.
 """
 
 from __future__ import annotations
@@ -52,7 +53,26 @@ ALL = {
 }
 SETS = {3: "abe", 5: "abcde", 8: "abcdefgh"}
 
-Regime = Callable[[Provider, float], Provider]
+Change = Callable[[Provider, float], Provider]
+
+
+@dataclass(frozen=True)
+class Work:
+    """A class of requests: its share, and what it does to the seconds of a success. With `for_all` unset the
+    last provider may not be asked for it."""
+
+    name: str = ""
+    share: float = 1.0
+    factor: float = 1.0
+    for_all: bool = True
+
+
+@dataclass(frozen=True)
+class Regime:
+    """How providers change by the hour, and the classes of work."""
+
+    change: Change
+    works: tuple[Work, ...] = (Work(),)
 
 
 def _between(hours: float, start: float, end: float) -> bool:
@@ -102,7 +122,11 @@ def _s9(p: Provider, h: float) -> Provider:
     return replace(p, success=0.35) if _between(h, 30, 30.5) else p
 
 
-REGIMES: dict[str, Regime] = {
+def _s10(last: str) -> Change:
+    return lambda p, _h: replace(p, success=0.985, median=4.5, spread=0.35) if p.name == last else p
+
+
+_CHANGES: dict[str, Change] = {
     "S1": lambda p, _h: p,
     "S2": _s2,
     "S3": _s3,
@@ -113,6 +137,14 @@ REGIMES: dict[str, Regime] = {
     "S8": _s8,
     "S9": _s9,
 }
+_TWO = (Work("picture", share=0.7, for_all=False), Work("clip", share=0.3, factor=6.0))
+REGIMES = (*_CHANGES, "S10")
+
+
+def regime(name: str, names: str) -> Regime:
+    """A regime over these providers."""
+    return Regime(_s10(names[-1]), _TWO) if name == "S10" else Regime(_CHANGES[name])
+
 
 State = tuple[Provider, ...]
 
@@ -141,6 +173,10 @@ def best(state: State) -> float:
 
 class Chooser(Protocol):
     """A way to choose. `costs` are the dollars each provider asks at the moment; use them or not."""
+
+    def asked(self, work: str, eligible: tuple[str, ...]) -> None:
+        """The class of the next request and who may be asked for it; whoever else is ordered is skipped."""
+        ...
 
     def order(self, now: float, costs: dict[str, float]) -> tuple[str, ...]:
         """Providers, best first; may leave some out."""
@@ -188,35 +224,44 @@ class Play:
     def __init__(self, chooser: Chooser, regime: Regime, names: str, seed: int) -> None:
         self.chooser, self.regime = chooser, regime
         self.base = [ALL[name] for name in names]
+        self.kinds = random.Random(4_000 + seed)
         self.luck = random.Random(2_000 + seed)
         self.score = Score()
         self.ticks = itertools.count()
         self.events: list[tuple[float, int, Ending | None]] = []  # None: a request arrives
 
-    def state(self, now: float) -> State:
-        """The providers as they are now."""
-        return tuple(self.regime(p, now / HOUR) for p in self.base)
+    def state(self, now: float, work: Work) -> State:
+        """The providers that may be asked for this work, as they are now at it."""
+        last = self.base[-1].name
+        now_at = (self.regime.change(p, now / HOUR) for p in self.base if work.for_all or p.name != last)
+        return tuple(replace(p, median=p.median * work.factor) for p in now_at)
 
     def arrive(self, now: float) -> None:
         """A request: choose, note the regret, submit."""
-        state = self.state(now)
-        order = tuple(self.chooser.order(now, {p.name: p.dollars for p in state}))
+        works = self.regime.works
+        work = works[0] if len(works) == 1 else self.kinds.choices(works, [w.share for w in works])[0]
+        state = self.state(now, work)
+        eligible = tuple(p.name for p in state)
+        self.chooser.asked(work.name, eligible)
+        costs = {p.name: self.regime.change(p, now / HOUR).dollars for p in self.base}
+        order = tuple(name for name in self.chooser.order(now, costs) if name in eligible)
         self.score.requests += 1
         self.score.regret += best(state) - worth(state, order[:TRIES])
-        self.submit(order, 0, now)
+        self.submit(order, 0, now, work)
 
-    def submit(self, order: tuple[str, ...], tried: int, now: float) -> None:
+    def submit(self, order: tuple[str, ...], tried: int, now: float, work: Work) -> None:
         """The next attempt, with the first provider that is not skipped."""
+        self.chooser.asked(work.name, tuple(p.name for p in self.state(now, work)))
         for place, name in enumerate(order if tried < TRIES else ()):
             started = self.chooser.start(name, now)
             if started is None:
                 continue
-            p = {p.name: p for p in self.state(now)}[name]
+            p = {p.name: p for p in self.state(now, work)}[name]
             success = self.luck.random() < p.success
             median = p.median if success else p.failure * math.exp(-(FAILURE_SPREAD**2) / 2)
             seconds = self.luck.lognormvariate(math.log(median), p.spread if success else FAILURE_SPREAD)
             self.score.attempts += 1
-            ending = Ending(order[place + 1 :], tried + 1, name, success, seconds, started)
+            ending = Ending(order[place + 1 :], tried + 1, name, success, seconds, started, work)
             heapq.heappush(self.events, (now + seconds, next(self.ticks), ending))
             return
 
@@ -226,7 +271,7 @@ class Play:
         if ending.success:
             self.score.succeeded += 1
         else:
-            self.submit(ending.rest, ending.tried, now)
+            self.submit(ending.rest, ending.tried, now, ending.work)
 
 
 @dataclass(frozen=True)
@@ -239,6 +284,7 @@ class Ending:
     success: bool
     seconds: float
     started: object
+    work: Work
 
 
 def run(chooser: Chooser, regime: Regime, names: str, rate: float, seed: int) -> Score:

@@ -101,7 +101,7 @@ def decide(
     kind = question.order
     if isinstance(kind, tuple) and len(kind) == 1 and kind[0] not in allowed and kind[0] in policy.orders:
         kind = kind[0]  # ["fastest"] is how some requests spell it
-    weights = policy.orders.get(kind) if isinstance(kind, str) else None
+    weights = policy.weights(kind, question.account) if isinstance(kind, str) else None
     if weights is None or not isinstance(kind, str):
         named = explicit(kind, allowed)
         if named is not None:
@@ -116,7 +116,7 @@ def decide(
         cold = [name for name in names if name not in shut] + tail
         return Decision(Order(cold, model, source, what + note))
     money = dollars(names, known, question.costs)
-    scores = known.scores(kind, weights, names, money)
+    scores = known.scores(weights, names, money)
     ordered = arranged(names, scores, band=policy.band, sticky=question.sticky, shut=shut)
     order = Order(ordered, model, Source.LEARNED, f"{kind} by recent attempts{note}")
     return Decision(order, names, scores, money, weights)

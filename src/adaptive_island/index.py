@@ -218,27 +218,25 @@ def dollars(allowed: Sequence[str], known: Known, costs: Mapping[str, int]) -> l
 class Known(NamedTuple):
     """Estimates of one model at one class of work; `unseen` stands for every provider not in `seen`,
     `judged` are the providers that anybody had a verdict from. `own` is false where nobody ever reported
-    on the model. `parts` keeps the hoped index by named order, which only the request's cost is missing
+    on the model. `parts` keeps the hoped index by weights, which only the request's cost is missing
     from."""
 
     seen: Mapping[str, Estimate]
     unseen: Estimate
     judged: frozenset[str]
-    parts: dict[str, dict[str, float]]
+    parts: dict[Weights, dict[str, float]]
     own: bool = True
 
     def of(self, provider: str) -> Estimate:
         """The estimate of a provider, seen or not."""
         return self.seen.get(provider, self.unseen)
 
-    def scores(
-        self, order: str, weights: Weights, allowed: Sequence[str], money: Sequence[float]
-    ) -> list[float]:
+    def scores(self, weights: Weights, allowed: Sequence[str], money: Sequence[float]) -> list[float]:
         """The hoped index of each allowed provider at its dollars."""
-        parts = self.parts.get(order)
+        parts = self.parts.get(weights)
         if parts is None:
             parts = {name: hoped(weights, e) for name, e in self.seen.items()}
             parts[NOBODY] = hoped(weights, self.unseen)
-            self.parts[order] = parts
+            self.parts[weights] = parts
         other, rate = parts[NOBODY], weights.per_dollar
         return [parts.get(name, other) - rate * cost for name, cost in zip(allowed, money, strict=True)]

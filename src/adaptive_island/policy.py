@@ -60,7 +60,9 @@ class BreakerRules:
 class Policy:
     """How an island learns and orders; the defaults are meant to be left alone.
 
-    `orders` are the named weight vectors. `band` is the difference, in parts of a success, below which
+    `orders` are the named weight vectors, `accounts` replaces some of them for single accounts
+    (`{"acct_9": {"fastest": Weights(…)}}`; a question that names one account for each provider is asked
+    for none). `band` is the difference, in parts of a success, below which
     two providers count as equal and keep the caller's order. `fast` and `slow` are the half-lives of the
     two memories in seconds; the slow one is worth up to `slow_weight` attempts as the prior of the fast
     one, and the provider over all models up to `prior_weight` attempts as the prior of both, where a
@@ -73,6 +75,7 @@ class Policy:
     """
 
     orders: Mapping[str, Weights] = field(default_factory=lambda: ORDERS)
+    accounts: Mapping[str, Mapping[str, Weights]] = field(default_factory=dict)
     breaker: BreakerRules = field(default_factory=BreakerRules)
     band: float = 0.01
     fast: float = 1_200.0
@@ -97,10 +100,17 @@ class Policy:
         """Refuse numbers that would steer nowhere, naming the field."""
         _check(self.breaker)
         _check(self)
-        for name, weights in self.orders.items():
-            if not isinstance(name, str) or "," in name or not name.strip():
-                raise ValueError(f"orders: {name!r} is no name for an order; use a word without a comma")
-            _check(weights)
+        for orders in (self.orders, *self.accounts.values()):
+            for name, weights in orders.items():
+                if not isinstance(name, str) or "," in name or not name.strip():
+                    raise ValueError(f"orders: {name!r} is no name for an order; use a word without a comma")
+                _check(weights)
+
+    def weights(self, order: str, account: object = "") -> Weights | None:
+        """The weights of a named order for an account; None where there is no such order."""
+        if self.accounts and isinstance(account, str) and (own := self.accounts.get(account)):
+            return own.get(order) or self.orders.get(order)
+        return self.orders.get(order)
 
 
 def _steers(value: object, name: str) -> bool:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adaptive_island import Attempt, Fault, Island, Order, Outcome, Policy
+from adaptive_island import Attempt, Fault, Island, Order, Outcome, Policy, Weights
 from adaptive_island.order import Source, arranged, banded, panics
 from tests.adaptive_island.kit import MODEL, THREE, World
 
@@ -198,3 +198,19 @@ def test_credentials_stay_beside_their_provider_when_one_is_named_twice(
     assert world.rank(**question) == ("a", "c", "b")
     lines = world.island.explain(MODEL, **question)  # type: ignore[arg-type]
     assert {line.provider: line.breaker for line in lines} == {"a": "closed", "b": "open", "c": "closed"}
+
+
+def test_an_account_may_weigh_otherwise_under_the_same_name() -> None:
+    patient = Weights(per_minute=0.0, per_dollar=40.0, per_failure=0.1)
+    world = World(Policy(accounts={"acct_9": {"fastest": patient}, "acct_8": {"own": patient}}))
+    for _ in range(20):
+        world.report("fal", seconds=2.0)
+        world.report("byteplus", seconds=50.0)
+    costs = {"fal": 90_000, "byteplus": 1_000}
+    assert world.rank(("byteplus", "fal"), costs=costs)[0] == "fal"
+    assert world.rank(("byteplus", "fal"), costs=costs, account="acct_9")[0] == "byteplus"
+    assert world.rank(("byteplus", "fal"), costs=costs, account="acct_8")[0] == "fal"
+    assert world.rank(("byteplus", "fal"), costs=costs, account="acct_8", order="own")[0] == "byteplus"
+    assert world.rank(("byteplus", "fal"), costs=costs, order="own") == ("byteplus", "fal"), "nobody else's"
+    with pytest.raises(ValueError, match="per_dollar"):
+        Policy(accounts={"a": {"x": Weights(per_minute=0.1, per_dollar=-1.0, per_failure=0.1)}})
