@@ -22,7 +22,8 @@ from adaptive_island.testing import FakeClock
 from benchmarks.harness import Report
 from benchmarks.peers.island_choosers import Gold, GoldHourly, LatencyCooldown, MeanProbes, Static, Thompson
 from benchmarks.routing.chart import draw
-from benchmarks.routing.world import REGIMES, SETS, Chooser, Score, regime, run
+from benchmarks.routing.regimes import REGIMES, SETS, regime
+from benchmarks.routing.world import Chooser, Score, run
 
 RATES = {"low": 0.005, "high": 0.05}
 SEEDS = {"low": 3, "high": 3}

@@ -154,7 +154,7 @@ class PostgresStore:
 
     def _advice(self, version: int | None) -> str:
         if version is None:
-            return f"{self.where} has no tables of an island yet: open it once with Island.open(url, migrate=True)"
+            return f"{self.where} has no tables of an island yet: adaptive-island migrate '{self.where}'"
         return f"{self.where} has schema {version}, this version works with {SCHEMA}; update the package"
 
     @staticmethod
