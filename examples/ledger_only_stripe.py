@@ -45,4 +45,4 @@ with Ledger.open("sqlite:///credits.db") as ledger:
         print("refused, as it should be:", no.reason is Reason.INSUFFICIENT, no)
 
     assert str(ledger.balance("acct_1")) == "0.800000 available, 0.000000 held"
-    print(ledger.verify())
+    print(ledger.audit())

@@ -89,4 +89,4 @@ if __name__ == "__main__":
         ledger.reserve("acct_1", "0.052", key="gen_9", timeout=900)
         ledger.charge("acct_1", "gen_9", "0.040")
         assert ledger.charge("acct_1", "gen_9", "0.040").replayed
-        print(ledger.balance("acct_1"), ledger.verify())
+        print(ledger.balance("acct_1"), ledger.audit())

@@ -8,12 +8,14 @@ from __future__ import annotations
 import resource
 import sys
 import time
+from collections.abc import Callable
 from itertools import cycle
 from pathlib import Path
 
 from benchmarks.ledger.work import Ours, names
 from ledger_fortress import Ledger
 from ledger_fortress.stores.sqlite import SQLiteStore
+from ledger_fortress.views import Verification
 
 
 def grown(folder: Path, name: str, accounts: int, entries: int) -> Ours:
@@ -26,29 +28,33 @@ def grown(folder: Path, name: str, accounts: int, entries: int) -> Ours:
     return ours
 
 
-def verified(ledger: Ledger) -> tuple[int, float]:
-    """How many entries were verified, and in how many seconds."""
+def verified(ledger: Ledger, verb: Callable[[Ledger], Verification] = Ledger.verify) -> tuple[int, float]:
+    """How many entries were verified (or audited), and in how many seconds."""
     began = time.perf_counter()
-    proof = ledger.verify()
+    proof = verb(ledger)
     seconds = time.perf_counter() - began
     if not proof.ok:
         raise RuntimeError(f"the benchmarked ledger does not verify: {proof.problems[0]}")
     return proof.entries, seconds
 
 
-def work(path: Path, accounts: int, verify: bool) -> None:
+VERBS = {"work": None, "verify": Ledger.verify, "audit": Ledger.audit}
+
+
+def work(path: Path, accounts: int, what: str) -> None:
     """What a service does with a ledger, and, if asked, what an auditor does."""
     ours = Ours(SQLiteStore(path), accounts, fresh=False)
     ours.prepare(
-        2_048, ((name, f"~{verify}{number:06d}") for number, name in enumerate(cycle(names(accounts))))
+        2_048, ((name, f"~{what}{number:06d}") for number, name in enumerate(cycle(names(accounts))))
     )
     ours.pairs(2_048)
     for name in names(accounts)[:100]:
         ours.ledger.balance(name)
         ours.ledger.statement(name)
     ours.ledger.open_holds()
-    if verify:
-        verified(ours.ledger)
+    verb = VERBS[what]
+    if verb is not None:
+        verified(ours.ledger, verb)
     ours.close()
     print(peak())
 
@@ -66,4 +72,4 @@ def peak() -> int:
 
 
 if __name__ == "__main__":
-    work(Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3] == "verify")
+    work(Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3])

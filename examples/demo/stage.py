@@ -178,7 +178,7 @@ class Stage:
         return Evidence(
             scenes=self.scenes, repeated=again.id, too_dear=too_dear, wrong=wrong,
             moved=before != after, sent=_submits(box) != heard,
-            balance=after, verification=await arrow.ledger.verify(), replayed=replay(()),
+            balance=after, verification=await arrow.ledger.audit(), replayed=replay(()),
         )  # fmt: skip
 
     async def residue(self, arrow: AsyncArrow) -> None:
@@ -201,7 +201,7 @@ class Stage:
             if (after := page.next) is None:
                 break
         evidence.balance = await arrow.ledger.balance(ACCOUNT)
-        evidence.verification = await arrow.ledger.verify()
+        evidence.verification = await arrow.ledger.audit()
         evidence.replayed = replay(evidence.entries)
         evidence.rankings = [(model, order, explain(arrow, model, order)) for model, order in QUESTIONS]
         self.screen.credits(evidence.balance)

@@ -34,7 +34,7 @@ def import_lines(store: LedgerStore, lines: Iterable[str], progress: Progress | 
     Accounts that are here already must have every entry that the file has; what they have beyond it stays.
     """
     incoming = _Incoming(store, lines, progress)
-    proof = audit.verify(incoming)
+    proof = audit.audit_rows(incoming)
     if not proof.ok:
         raise BadExport(f"the file does not verify; {_NOTHING}; first problem: {proof.problems[0]}")
     incoming.finish()

@@ -5,10 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import Final, TypeAlias, TypeVar
 
-from .entries import Entry, Note, Notice
-from .protocol import Scan
-from .state import Account, Hold, Member
-
 _T = TypeVar("_T")
 STEP: Final = 1_000
 
@@ -16,38 +12,25 @@ Progress: TypeAlias = Callable[[int], None]
 """Told how many rows are done, every thousand and at the end."""
 
 
-def counted(rows: Iterable[_T], progress: Progress | None) -> Iterator[_T]:
-    """The rows, while `progress` is told how many have gone by."""
-    count = 0
-    for count, row in enumerate(rows, 1):
-        yield row
-        if progress is not None and count % STEP == 0:
-            progress(count)
-    if progress is not None:
-        progress(count)
+class Counter:
+    """Counts rows as they go by, and tells `progress`, if anybody wants to know."""
 
-
-class CountedScan:
-    """A picture of a ledger whose entries are counted as they are read."""
-
-    def __init__(self, scan: Scan, progress: Progress | None) -> None:
-        self._scan = scan
+    def __init__(self, progress: Progress | None) -> None:
         self._progress = progress
+        self._count = 0
 
-    def entries(self) -> Iterable[Entry]:
-        return counted(self._scan.entries(), self._progress)
+    def over(self, rows: Iterable[_T]) -> Iterable[_T]:
+        """The same rows, counted."""
+        return rows if self._progress is None else self._counted(rows, self._progress)
 
-    def accounts(self) -> Iterable[Account]:
-        return self._scan.accounts()
+    def done(self) -> None:
+        """Tell the last count."""
+        if self._progress is not None:
+            self._progress(self._count)
 
-    def holds(self) -> Iterable[Hold]:
-        return self._scan.holds()
-
-    def notes(self) -> Iterable[Note]:
-        return self._scan.notes()
-
-    def members(self) -> Iterable[Member]:
-        return self._scan.members()
-
-    def notices(self) -> Iterable[Notice]:
-        return self._scan.notices()
+    def _counted(self, rows: Iterable[_T], progress: Progress) -> Iterator[_T]:
+        for row in rows:
+            yield row
+            self._count += 1
+            if self._count % STEP == 0:
+                progress(self._count)

@@ -13,7 +13,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol, TypeAlias
+from itertools import groupby
+from operator import itemgetter
+from typing import Any, NamedTuple, Protocol, TypeAlias
 
 from .answers import Answer
 from .commands import NEVER
@@ -71,8 +73,8 @@ class Changes(NamedTuple):
 Decide: TypeAlias = Callable[[Loaded], Changes]
 
 
-class Scan(Protocol):
-    """One consistent picture of the stored rows, for auditors. Entries of an account come in order."""
+class Rows(Protocol):
+    """Stored rows, all of them. Entries of an account come in order, and those of two may be mixed."""
 
     def entries(self) -> Iterable[Entry]: ...
     def accounts(self) -> Iterable[Account]: ...
@@ -80,6 +82,17 @@ class Scan(Protocol):
     def notes(self) -> Iterable[Note]: ...
     def members(self) -> Iterable[Member]: ...
     def notices(self) -> Iterable[Notice]: ...
+
+
+class Scan(Rows, Protocol):
+    """One consistent picture of the stored rows, for auditors."""
+
+    def parts(self) -> Iterable[tuple[str, Rows]]:
+        """The picture account by account: every account that any row belongs to, and its rows.
+
+        A part's rows are read before the next part is asked for. `partition` makes it of sorted tables.
+        """
+        ...
 
 
 class LedgerStore(Protocol):
@@ -149,6 +162,46 @@ class LedgerStore(Protocol):
         ...
 
 
+class Part(NamedTuple):
+    """The rows of one account, or of one picture, table by table."""
+
+    table: tuple[Iterable[Any], ...]
+
+    def entries(self) -> Iterable[Entry]:
+        return self.table[0]
+
+    def accounts(self) -> Iterable[Account]:
+        return self.table[1]
+
+    def holds(self) -> Iterable[Hold]:
+        return self.table[2]
+
+    def notes(self) -> Iterable[Note]:
+        return self.table[3]
+
+    def members(self) -> Iterable[Member]:
+        return self.table[4]
+
+    def notices(self) -> Iterable[Notice]:
+        return self.table[5]
+
+
+def partition(*tables: Iterable[Any], order: Callable[[str], Any] = str) -> Iterator[tuple[str, Rows]]:
+    """`Scan.parts` of six tables in the order of `Rows`, whose rows come sorted by `order` of the account."""
+    groups = [groupby(rows, itemgetter(0)) for rows in tables]  # an account is the first field of every row
+    heads = [next(group, None) for group in groups]
+    while names := [head[0] for head in heads if head is not None]:
+        name = min(names, key=order)
+        mine = [head is not None and head[0] == name for head in heads]
+        yield (
+            name,
+            Part(tuple([head[1] if here and head else () for head, here in zip(heads, mine, strict=True)])),
+        )
+        heads = [
+            next(group, None) if here else head for group, head, here in zip(groups, heads, mine, strict=True)
+        ]
+
+
 def is_due(account: Account, now: int) -> bool:
     """Whether `Loaded.due` must have an item for this account."""
     return account.due <= now or account.due <= account.at
@@ -174,9 +227,8 @@ def due_of(holds: Iterable[Hold], until: int) -> Due:
     return Due(late, expiring[len(late)].deadline if len(late) < len(expiring) else NEVER)
 
 
-def chunks(store: LedgerStore, account: str, size: int = 1_000) -> Iterator[Entry]:
-    """All entries of an account, read page by page."""
-    after = 0
+def chunks(store: LedgerStore, account: str, size: int = 1_000, *, after: int = 0) -> Iterator[Entry]:
+    """The entries of an account above version `after`, read page by page."""
     while True:
         page = store.entries(account, after, size)
         yield from page

@@ -76,19 +76,28 @@ class Statement:
 
 @dataclass(frozen=True, slots=True)
 class Verification:
-    """What `verify` read and every problem it found, each naming account and version."""
+    """What `verify` or `audit` read and every problem it found, each naming account and version.
+
+    `checked` says what was held against the entries: "chain", "sums" and "seals" by `verify`, and "buckets",
+    "holds", "members", "notices" and "notes" too by `audit`. `since` names what was believed instead of read,
+    None where everything was read; `entries` counts what was read after it.
+    """
 
     ok: bool
     entries: int
     accounts: int
     problems: tuple[str, ...]
+    checked: tuple[str, ...]
+    since: str | None = None
 
     def __bool__(self) -> NoReturn:
         raise TypeError("a Verification has no truth value; look at .ok and .problems")
 
     def __str__(self) -> str:
         found = "no problem" if self.ok else f"{len(self.problems)} problem(s), first: {self.problems[0]}"
-        return f"{self.entries} entries of {self.accounts} account(s) verified: {found}"
+        since = "" if self.since is None else f" since {self.since}"
+        checked = f"{', '.join(self.checked[:-1])} and {self.checked[-1]}"
+        return f"{self.entries} entries of {self.accounts} account(s){since}: {checked} checked, {found}"
 
 
 def balance_of(account: Account) -> Balance:

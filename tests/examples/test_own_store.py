@@ -67,7 +67,7 @@ def test_processes_never_overdraw(tmp_path: Path) -> None:
         assert sum(job.get(60) for job in [pool.apply_async(take, (folder, n, 40)) for n in (0, 1)]) == 50
     with Ledger(LmdbStore(folder)) as ledger:
         assert str(ledger.balance("hot")) == "0.000000 available, 50.000000 held"
-        assert ledger.verify().ok
+        assert ledger.audit().ok
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
@@ -103,4 +103,4 @@ def test_a_full_store_applies_nothing(tmp_path: Path, monkeypatch: pytest.Monkey
             fill()
         assert not told.value.maybe_applied
         assert ledger.balance("a").available.micros == granted * 1_000_000
-        assert ledger.verify().ok
+        assert ledger.audit().ok

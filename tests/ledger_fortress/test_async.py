@@ -54,7 +54,7 @@ def test_a_whole_life(tmp_path: Path) -> None:
             await ledger.charge("a", "h4", 0)
             await ledger.close_account("a", key="c")
             assert len(await ledger.statement("a")) == 14
-            assert (await ledger.verify()).ok
+            assert (await ledger.audit()).ok
 
     asyncio.run(main())
 

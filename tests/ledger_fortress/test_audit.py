@@ -55,7 +55,7 @@ def file() -> Iterator[Path]:
         clock = FakeClock()
         with Ledger.open(f"sqlite:///{path}", clock=clock) as ledger:
             history(ledger, clock)
-            proof = ledger.verify()
+            proof = ledger.audit()
             assert proof.ok, proof.problems
             assert (proof.accounts, proof.entries) == (2, 18)
         yield path
@@ -66,7 +66,7 @@ def long_file(tmp_path: Path) -> Path:
     clock = FakeClock()
     with Ledger.open(f"sqlite:///{tmp_path}/credits.db", clock=clock) as ledger:
         longer_history(ledger, clock)
-        proof = ledger.verify()
+        proof = ledger.audit()
         assert proof.ok, proof.problems
     return tmp_path / "credits.db"
 
@@ -95,7 +95,7 @@ def test_tampering_beside_the_entries_is_found(long_file: Path, change: str, sai
     assert raw.execute(change).rowcount > 0
     raw.close()
     with Ledger.open(f"sqlite:///{long_file}") as ledger:
-        assert said in " | ".join(ledger.verify().problems)
+        assert said in " | ".join(ledger.audit().problems)
 
 
 def forged(path: Path, kind: str, change: Callable[[dict[str, Any]], Any]) -> str:
@@ -110,7 +110,7 @@ def forged(path: Path, kind: str, change: Callable[[dict[str, Any]], Any]) -> st
 
     rehash(path, forge)
     with Ledger.open(f"sqlite:///{path}") as ledger:
-        return " | ".join(ledger.verify().problems)
+        return " | ".join(ledger.audit().problems)
 
 
 @pytest.mark.parametrize(
@@ -148,8 +148,8 @@ def problems(path: Path, *statements: str) -> tuple[str, ...]:
         assert raw.execute(statement).rowcount > 0, statement
     raw.close()
     with Ledger.open(f"sqlite:///{path}") as ledger:
-        proof = ledger.verify()
-        one = ledger.verify("b")
+        proof = ledger.audit()
+        one = ledger.audit("b")
     assert proof.ok == (proof.problems == ())
     assert set(one.problems) <= set(proof.problems) or not one.problems
     return proof.problems
@@ -236,6 +236,7 @@ def rehash(path: Path, change: Callable[[Entry], Entry]) -> None:
     """A clever thief changes account a's entries and computes every later hash anew."""
     raw = sqlite3.connect(path, isolation_level=None)
     raw.execute("DROP TRIGGER ledger_entry_no_update")
+    raw.execute("PRAGMA ignore_check_constraints = ON")
     columns = ", ".join(Entry._fields)
     rows = raw.execute(f"SELECT {columns} FROM ledger_entry WHERE account='a' ORDER BY version").fetchall()
     head = bytes(32)
@@ -262,7 +263,7 @@ def test_a_rewritten_chain_still_has_to_add_up(file: Path) -> None:
 
     rehash(file, richer)
     with Ledger.open(f"sqlite:///{file}") as ledger:
-        assert "not to its amount" in " ".join(ledger.verify("a").problems)
+        assert "not to its amount" in " ".join(ledger.audit("a").problems)
         assert next(e for e in ledger.entries("a") if e.version == receipt.version).hash.hex() != receipt.hash
 
 

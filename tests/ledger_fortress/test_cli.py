@@ -45,8 +45,9 @@ def test_json_lines(url: str, capsys: pytest.CaptureFixture[str]) -> None:
     ]
     assert [row["key"] for row in lines(capsys, "open-holds", url)] == ["h1", "h2"]
     assert [row["key"] for row in lines(capsys, "open-holds", url, "a", "--overdue")] == ["h1"]
-    assert lines(capsys, "verify", url) == [{"ok": True, "entries": 5, "accounts": 2}]
-    assert lines(capsys, "verify", url, "b") == [{"ok": True, "entries": 1, "accounts": 1}]
+    proof = {"ok": True, "entries": 5, "accounts": 2, "checked": ["chain", "sums", "seals"]}
+    assert lines(capsys, "verify", url) == [proof]
+    assert lines(capsys, "verify", url, "b") == [proof | {"entries": 1, "accounts": 1}]
     assert lines(capsys, "migrate", url) == [{"schema": "current", "url": url}]
 
 
@@ -95,4 +96,6 @@ def test_it_runs_as_a_module_and_without_rich(url: str) -> None:
         env={"PYTHONPATH": ":".join(sys.path)},
     )
     assert done.returncode == 0, done.stderr
-    assert done.stdout.split() == ["ok", "entries", "accounts", "yes", "5", "2"]
+    header, row = done.stdout.splitlines()
+    assert header.split() == ["ok", "entries", "accounts", "checked"]
+    assert row.split() == ["yes", "5", "2", "chain,", "sums,", "seals"]

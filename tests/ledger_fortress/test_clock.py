@@ -56,7 +56,7 @@ def test_a_jump_expires_nothing_until_it_is_trusted(
     assert [record.message[:37] for record in caplog.records] == ["the clock jumped forward by 3600000 s"]
     assert ledger.trust_clock() is True
     assert str(ledger.balance("a")) == "0.000000 available, 0.000000 held"
-    assert ledger.verify().ok
+    assert ledger.audit().ok
 
 
 def test_time_goes_on_at_the_steady_pace_meanwhile(clocks: Clocks, ledger: Ledger) -> None:

@@ -86,7 +86,7 @@ def test_a_copy_is_the_same_ledger(full: MemoryStore, lines: list[str], tmp_path
         assert told[-1] == json.loads(lines[-1])["rows"] > STEP
         assert sorted(export_lines(copy)) == sorted(lines)
         ledger, first = Ledger(copy), Ledger(full)
-        proof = ledger.verify()
+        proof = ledger.audit()
         assert proof.ok, proof.problems
         assert ledger.balance("a") == first.balance("a")
         repeated = ledger.reserve("a", "0.2", key="h1")
@@ -106,7 +106,7 @@ def test_one_account_alone(full: MemoryStore) -> None:
     assert import_lines(copy, export_lines(full, "a")).accounts == 1
     assert Ledger(copy).accounts() == ["a"]
     assert digest_of(copy, "a") == digest_of(full, "a") != digest_of(full)
-    assert Ledger(copy).verify().ok
+    assert Ledger(copy).audit().ok
 
 
 def test_what_was_delivered_is_not_delivered_again(full: MemoryStore) -> None:
@@ -136,7 +136,7 @@ def test_importing_again_changes_nothing(full: MemoryStore, lines: list[str]) ->
     again = import_lines(copy, lines)
     assert (again.fresh, again.digest) == (0, first.digest)
     assert digest_of(copy) == before
-    assert Ledger(copy).verify().ok
+    assert Ledger(copy).audit().ok
 
 
 class Breaking:

@@ -123,7 +123,7 @@ def test_answers_have_no_truth(ledger: Ledger) -> None:
     ]
     answers = ledger.apply(batch)
     assert [type(answer) for answer in answers] == [Applied, Replayed, Refusal]
-    for answer in [*answers, ledger.verify()]:
+    for answer in [*answers, ledger.audit()]:
         with pytest.raises(TypeError, match="truth"):
             bool(answer)
 
@@ -188,7 +188,7 @@ def test_linked_is_final_both_ways(ledger: Ledger) -> None:
     assert [type(answer) for answer in ledger.apply([good])] == [Applied, Applied]
     assert [type(answer) for answer in ledger.apply([good])] == [Replayed, Replayed]
     assert [entry.link for entry in ledger.entries("a")][-2:] == ["m:0:2", "m:1:2"]
-    assert ledger.verify().ok
+    assert ledger.audit().ok
 
 
 def test_a_lost_entry_is_detected(ledger: Ledger) -> None:
@@ -213,7 +213,7 @@ def test_a_lost_entry_is_detected(ledger: Ledger) -> None:
         assert refused(lambda: other.reserve("a", 1, key="h4", seen=lost)).reason is Reason.REWOUND
         with pytest.raises(ValueError, match="receipt is of account"):
             other.reserve("b", 1, key="h", seen=lost)
-        assert other.verify().ok
+        assert other.audit().ok
     assert (
         refused(lambda: Ledger.open("memory:").reserve("a", 1, key="h", seen=lost)).reason is Reason.REWOUND
     )
@@ -300,7 +300,7 @@ def test_a_clock_that_goes_back_dates_nothing_back(ledger: Ledger, clock: FakeCl
     assert ledger.balance("a").held == Credits(1)
     clock.tick(1)
     assert ledger.balance("a").held == Credits(0)
-    assert ledger.verify().ok
+    assert ledger.audit().ok
 
 
 def test_limits_on_buckets(ledger: Ledger) -> None:
@@ -315,7 +315,7 @@ def test_limits_on_buckets(ledger: Ledger) -> None:
     assert refused(lambda: ledger.reserve("b", MAX_SLICES + 2, key="h")).reason is Reason.TOO_MANY_BUCKETS
     assert ledger.reserve("b", MAX_SLICES, key="h2").open
     ledger.release("b", "h2")
-    assert ledger.verify().ok
+    assert ledger.audit().ok
 
 
 def test_refund_life_is_policy(clock: FakeClock) -> None:
@@ -391,4 +391,4 @@ def test_rules_are_called_again_on_what_was_loaded_again() -> None:
         ledger.reserve("a", 1, key="h")
         assert not ledger.charge("a", "h").replayed
         assert [entry.version for entry in ledger.entries("a")] == [1, 2, 3, 4]
-        assert ledger.verify().ok
+        assert ledger.audit().ok

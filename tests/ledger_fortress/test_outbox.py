@@ -22,7 +22,7 @@ def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Ledger]:
             opened.grant(name, 10, key="in", create=True)
             opened.set_alert(name, "low", 5, key="alert")
         yield opened
-        assert opened.verify().ok
+        assert opened.audit().ok
 
 
 def reserve(account: str, key: str, credits_: int) -> Reserve:

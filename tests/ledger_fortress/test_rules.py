@@ -28,7 +28,7 @@ def ledger(request: pytest.FixtureRequest, tmp_path: Path, clock: FakeClock) -> 
         opened.grant("a", 10, key="in", create=True)
         opened.grant("b", 10, key="in", create=True)
         yield opened
-        proof = opened.verify()
+        proof = opened.audit()
         assert proof.ok, proof.problems
 
 

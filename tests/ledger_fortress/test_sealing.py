@@ -27,7 +27,7 @@ def path(tmp_path: Path) -> Path:
         ledger.open_account("c", key="o")
         ledger.seal()
         ledger.grant("c", 1, key="in")
-        assert ledger.verify().ok
+        assert ledger.audit().ok
     return path
 
 
@@ -39,7 +39,7 @@ def problems(path: Path, *statements: str) -> str:
         assert raw.execute(statement).rowcount > 0
     raw.close()
     with Ledger.open(f"sqlite:///{path}") as ledger:
-        return " | ".join(ledger.verify().problems)
+        return " | ".join(ledger.audit().problems)
 
 
 def test_heads_are_those_that_changed(path: Path) -> None:
@@ -87,8 +87,8 @@ def test_what_was_sealed_must_be_there(path: Path, statements: list[str], said: 
 
 def test_one_account_alone_is_held_to_its_own_seals(path: Path) -> None:
     with Ledger.open(f"sqlite:///{path}") as ledger:
-        assert ledger.verify("a").ok
-        assert ledger.verify("c").ok
+        assert ledger.audit("a").ok
+        assert ledger.audit("c").ok
 
 
 def test_two_who_seal_at_once_make_two_checkpoints() -> None:
@@ -106,4 +106,4 @@ def test_two_who_seal_at_once_make_two_checkpoints() -> None:
     store: LedgerStore = Slow(FakeClock())
     assert seal(store, 5).number == 2
     assert [checkpoint.at for checkpoint in every_checkpoint(store)] == [7, 7]
-    assert Ledger(store).verify().ok
+    assert Ledger(store).audit().ok

@@ -80,7 +80,7 @@ def test_one_writing_process_with_an_older_build(tmp_path: Path, monkeypatch: py
             child.kill()
             child.wait()
             assert ledger.reserve("a", 1, key="h").open
-            assert ledger.verify().ok
+            assert ledger.audit().ok
     finally:
         child.kill()
         child.communicate()
@@ -121,7 +121,7 @@ def test_two_processes_never_overdraw(tmp_path: Path) -> None:
         assert held == 2 * rounds
         balance = ledger.balance("hot")
         assert (balance.available.micros, balance.held.micros) == (0, 2 * rounds * 1_000_000)
-        proof = ledger.verify()
+        proof = ledger.audit()
         assert proof.ok, proof.problems
         assert proof.entries == 2 + 4 * rounds
 
@@ -136,7 +136,7 @@ def test_threads_share_one_writer(tmp_path: Path) -> None:
         with ThreadPoolExecutor(8) as pool:
             held = list(pool.map(lambda worker: hammer(url_of(tmp_path), worker, 10), range(8)))
         assert sum(held) == 50
-        assert second.verify().ok
+        assert second.audit().ok
 
 
 def test_busy_has_a_name_and_an_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -176,7 +176,7 @@ def test_a_forked_child_opens_the_file_anew(tmp_path: Path) -> None:
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
         assert not ledger.reserve("a", 1, key="parent").replayed
         assert ledger.balance("a").held.micros == 2_000_000
-        assert ledger.verify().ok
+        assert ledger.audit().ok
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
@@ -231,7 +231,7 @@ def test_a_thread_forks_while_another_writes(tmp_path: Path) -> None:
         finally:
             stop.set()
             thread.join()
-        assert ledger.verify().ok
+        assert ledger.audit().ok
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
@@ -252,7 +252,7 @@ def test_a_fork_in_the_middle_is_refused(tmp_path: Path) -> None:
                 finally:
                     os._exit(code)
             assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
-        assert ledger.verify().ok
+        assert ledger.audit().ok
 
 
 def test_an_outdated_file_is_left_alone(tmp_path: Path) -> None:
@@ -267,7 +267,7 @@ def test_an_outdated_file_is_left_alone(tmp_path: Path) -> None:
     raw.execute("UPDATE ledger_meta SET value = '2' WHERE name = 'schema'")
     raw.close()
     with Ledger.open(url_of(tmp_path)) as ledger:
-        assert ledger.verify().entries == 2
+        assert ledger.audit().entries == 2
 
 
 def test_the_schema_repeats_the_laws(tmp_path: Path) -> None:

@@ -441,4 +441,4 @@ def test_many_threads_and_tasks_lose_and_double_nothing(tmp_path: Path) -> None:
             far = pool.submit(asyncio.run, loop())
             versions = [version for job in (*near, far) for version in job.result(60)]
         assert sorted(versions) == list(range(2, 452))
-        assert ledger.verify().ok
+        assert ledger.audit().ok

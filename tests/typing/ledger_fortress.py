@@ -30,7 +30,8 @@ def spend() -> None:
         assert_type(ledger.balance("acct_1"), Balance)
         assert_type(ledger.balance("acct_1").available, Credits)
         assert_type(ledger.statement("acct_1"), Statement)
-        assert_type(ledger.verify(), Verification)
+        assert_type(ledger.verify(since="00" * 32), Verification)
+        assert_type(ledger.audit("a"), Verification)
 
 
 def refuse(ledger: Ledger) -> LedgerError | None:

@@ -1,27 +1,45 @@
-"""The auditor: replays entries to balances without any of the code that wrote them.
+"""The auditor: checks entries without any of the code that wrote them.
 
-An entry is believed only as far as it can be checked: its hash from its own fields, its place from the entry
-before it, its deltas from its legs, its legs from the buckets and holds that the earlier entries made. What
-the replay arrives at is then compared with what is stored beside the entries. Nothing here imports `rules`;
-the small table below is written out a second time on purpose, because an auditor who borrows the
-bookkeeper's pencil finds no mistakes.
+An entry is believed only as far as it can be checked. `verify` follows the *chain and the sums*: each entry's
+hash from its own fields, its place from the entry before it, its balances from the balances before it; then
+the stored balances from the last entry, and the sealed heads among all entries. `audit` also *replays* what
+the entries say: their legs from the buckets and holds that earlier entries made, and then everything that is
+stored beside them, account by account. Nothing here imports `rules`; the small table in `moves` is written
+out a second time on purpose, because an auditor who borrows the bookkeeper's pencil finds no mistakes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from hashlib import sha256
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Iterator
+from typing import Final, NamedTuple
 
-from ledger_fortress.entries import Entry, Notice
-from ledger_fortress.protocol import Scan
-from ledger_fortress.state import Account, Checkpoint, Hold, Member
+from ledger_fortress.entries import Entry
+from ledger_fortress.progress import Counter
+from ledger_fortress.protocol import Rows, Scan
+from ledger_fortress.state import Account, Checkpoint
 from ledger_fortress.views import Verification
 
+from .beside import compare
 from .books import Replay
+from .chain import Chains, Problems, place
+from .moves import Transfers
 from .seals import Seals
 
-__all__ = ["Replay", "Replayed", "replay", "verify"]
+__all__ = [
+    "AUDITED",
+    "VERIFIED",
+    "Replay",
+    "Replayed",
+    "audit",
+    "audit_rows",
+    "replay",
+    "verify",
+    "verify_on",
+]
+
+VERIFIED: Final = ("chain", "sums", "seals")
+SILENT: Final = Counter(None)
+AUDITED: Final = (*VERIFIED, "buckets", "holds", "members", "notices", "notes")
 
 
 class Replayed(NamedTuple):
@@ -40,79 +58,114 @@ def replay(entries: Iterable[Entry]) -> Replayed:
     return Replayed({name: books.account(name) for name in books.names()}, tuple(books.problems))
 
 
-def verify(scan: Scan, checkpoints: Iterable[Checkpoint] = ()) -> Verification:
-    """Check every entry and compare what they add up to with everything that is stored beside them.
-
-    Heads that were sealed in `checkpoints` must be found again; those of accounts that are not part of the
-    scan are not looked for when the scan is of one account.
-    """
-    books = Replay()
-    seals = Seals(checkpoints, books)
-    for entry in scan.entries():
-        books.feed(entry)
-        if seals.heads:
-            seals.see(entry)
-    books.finish()
-    stored = 0
-    missing = set(books.names())
+def verify(
+    scan: Rows,
+    checkpoints: Iterable[Checkpoint] = (),
+    account: str | None = None,
+    counter: Counter = SILENT,
+) -> Verification:
+    """Check the chain and the sums of every entry in the picture, which is of `account` or of all."""
+    problems = Problems()
+    seals = Seals(checkpoints, problems)
+    chains = Chains(problems, seals.waiting)
+    chains.follow(counter.over(scan.entries()))
+    stored = set()
     for state in scan.accounts():
-        stored += 1
-        if state.account not in missing:
-            books.report(f"account {state.account!r}: stored without any entry")
-            continue
-        missing.discard(state.account)
-        _compare(books, state)
-    for name in sorted(missing):
-        books.report(f"account {name!r}: has entries but is not stored")
-    _compare_holds(books, scan.holds())
-    _compare_members(books, scan.members())
-    _compare_notices(books, scan.notices())
-    seals.finish()
-    for note in scan.notes():
-        if books.notes.get((note.account, note.version)) != sha256(note.salt + note.text.encode()).digest():
-            books.report(
-                f"account {note.account!r} version {note.version}: the note is not the one that was written"
-            )
-    return Verification(not books.problems, books.entries, stored, tuple(books.problems))
+        stored.add(state.account)
+        _compare(chains, problems, state)
+    for name in sorted(set(chains.heads) - stored):
+        problems.report(f"account {name!r}: has entries but is not stored")
+    seals.finish(chains.heads, account)
+    return _verified(problems, chains.entries, len(stored), VERIFIED)
 
 
-def _compare(books: Replay, stored: Account) -> None:
-    """The stored row against the replay; `due` is a hint for the store and no part of the truth."""
-    told = books.account(stored.account)._replace(due=stored.due)
-    if told == stored:
-        return
-    for field, expected, found in zip(Account._fields, told, stored, strict=True):
-        if expected != found:
-            plain = field not in ("head", "buckets", "terms")
-            shown = f"is {found!r}, its entries say {expected!r}" if plain else "differs"
-            books.report(f"account {stored.account!r} version {stored.version}: stored {field} {shown}")
+def verify_on(
+    accounts: Iterable[Account],
+    after: Callable[[str, int], Iterable[Entry]],
+    seals: Seals,
+    problems: Problems,
+    account: str | None,
+    since: str,
+    counter: Counter = SILENT,
+) -> Verification:
+    """Check what came after the heads that `seals` believes; an account without one from its first entry on.
+
+    `after` gives the entries of an account above a version. The believed entry itself is read, and must have
+    the believed hash: that makes its balances the ones to go on from. What lies before it is not read.
+    """
+    chains, stored = Chains(problems, seals.waiting), set()
+    for state in accounts:
+        name = state.account
+        stored.add(name)
+        version, digest = seals.believed.get(name, (0, b""))
+        entries = _up_to(after(name, max(version - 1, 0)), state.version)
+        if version:
+            first = next(entries, None)
+            if first is None or not chains.begin(first, digest):
+                problems.report(place(name, version) + "not the entry that is believed to be there")
+                continue
+        chains.follow(counter.over(entries))
+        _compare(chains, problems, state)
+    for name in sorted(set(seals.believed) - stored):
+        if account in (None, name):
+            problems.report(f"account {name!r}: is believed to be there and is not stored")
+    seals.finish(chains.heads, account)
+    return _verified(problems, chains.entries, len(stored), VERIFIED, since)
 
 
-def _compare_holds(books: Replay, holds: Iterable[Hold]) -> None:
-    for hold in holds:
-        told = books.hold(hold.account, hold.key)
-        parts = tuple((piece.bucket, piece.amount) for piece in hold.slices)
-        terms = hold.deadline, hold.member, hold.window, parts
-        found = hold.state, hold.amount, hold.charged, hold.refunded, *terms
-        if told != found:
-            books.report(f"account {hold.account!r} version {hold.version}: stored hold {hold.key!r} differs")
-    for account, key in books.unread_holds():
-        books.report(f"account {account!r}: hold {key!r} of the entries is not stored")
+def audit(
+    scan: Scan,
+    checkpoints: Iterable[Checkpoint] = (),
+    account: str | None = None,
+    counter: Counter = SILENT,
+) -> Verification:
+    """`verify`, and replay every entry against everything that is stored beside them.
+
+    Account by account, so that no more than one account's holds are in mind at a time.
+    """
+    problems, transfers = Problems(), Transfers()
+    seals = Seals(checkpoints, problems)
+    chains = Chains(problems, seals.waiting)
+    chains.follow(counter.over(scan.entries()))
+    stored, names = 0, chains.heads
+    for _, part in scan.parts():
+        books = Replay(problems, transfers)
+        for entry in counter.over(part.entries()):
+            books.take(entry)
+        stored += compare(books, part)
+    transfers.finish(problems.report, names, alone=account is not None or len(names) == 1)
+    seals.finish(chains.heads, account)
+    return _verified(problems, chains.entries, stored, AUDITED)
 
 
-def _compare_members(books: Replay, members: Iterable[Member]) -> None:
-    told = books.members()
-    for row in members:
-        if told.pop((row.account, row.member), None) != row:
-            books.report(f"account {row.account!r}: stored member {row.member!r} differs")
-    for account, member in told:
-        books.report(f"account {account!r}: member {member!r} of the entries is not stored")
+def audit_rows(rows: Rows) -> Verification:
+    """`audit` for rows that can be read only once and in one order: all of them are kept in mind."""
+    problems = Problems()
+    books = Replay(problems)
+    for entry in rows.entries():
+        books.feed(entry)
+    books.finish()
+    stored = compare(books, rows)
+    return _verified(problems, books.chains.entries, stored, AUDITED)
 
 
-def _compare_notices(books: Replay, notices: Iterable[Notice]) -> None:
-    told = dict(books.notices)
-    for notice in notices:
-        if told.pop(notice[:3], None) != notice[3:]:
-            books.report(f"account {notice.account!r} version {notice.version}: a stored notice differs")
-    for account, version, _ in told:
-        books.report(f"account {account!r} version {version}: its notice is not stored")
+def _verified(
+    problems: Problems, entries: int, accounts: int, checked: tuple[str, ...], since: str | None = None
+) -> Verification:
+    found = tuple(problems.found)
+    return Verification(not found, entries, accounts, found, checked, since)
+
+
+def _compare(chains: Chains, problems: Problems, state: Account) -> None:
+    if state.account in chains.heads:
+        chains.compare(state)
+    else:
+        problems.report(f"account {state.account!r}: stored without any entry")
+
+
+def _up_to(entries: Iterable[Entry], version: int) -> Iterator[Entry]:
+    """The entries up to this version; the rest is left where it is."""
+    for entry in entries:
+        yield entry
+        if entry.version >= version:
+            return

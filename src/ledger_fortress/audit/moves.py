@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, Final, TypeAlias
+from collections.abc import Callable, Container
+from typing import Any, Final, NamedTuple, TypeAlias
 
 from ledger_fortress.commands import NEVER
 from ledger_fortress.entries import Entry
+
+from .chain import Wrong
 
 # leg → what it does to (waiting, available, held) of its bucket, and to the account
 MOVES: Final[dict[str, tuple[int, int, int, int, int, int]]] = {
@@ -53,6 +56,15 @@ KINDS: Final[dict[str, _Rule]] = {
 _TIMED: Final = frozenset({"lapse", "late", "wake"})
 
 
+class Side(NamedTuple):
+    """What one account's entry says of a transfer: the other account, its entry there, and what moved."""
+
+    kind: str
+    other: str
+    version: int
+    moved: list[tuple[int, int, str | None, int]]
+
+
 class Bucket:
     """A bucket as its entries tell it."""
 
@@ -63,11 +75,30 @@ class Bucket:
         self.waiting = self.available = self.held = 0
 
 
-class Wrong(Exception):
-    """An entry that cannot be."""
-
-
 Parts: TypeAlias = tuple[tuple[int, int], ...]
+_Place: TypeAlias = tuple[str, int]
+
+
+class Transfers:
+    """Sides of transfers whose other side has not been seen yet, by account and version."""
+
+    def __init__(self) -> None:
+        self._open: dict[_Place, Side] = {}
+
+    def add(self, here: _Place, side: Side) -> None:
+        """Take one side; where it mirrors the other both are done with."""
+        kind, other, version, moved = side
+        mirrored = Side("transfer_in" if kind == "transfer_out" else "transfer_out", *here, moved)
+        if self._open.get((other, version)) == mirrored:
+            del self._open[other, version]
+        else:
+            self._open[here] = side
+
+    def finish(self, report: Callable[[str], None], names: Container[str], alone: bool = False) -> None:
+        """Report the sides that stand alone; with `alone` not those whose other account is not in `names`."""
+        for (account, version), side in self._open.items():
+            if side.other in names or not alone:
+                report(f"account {account!r} version {version}: account {side.other!r} has no such transfer")
 
 
 def move(buckets: dict[int, Bucket], entry: Entry, body: dict[str, Any]) -> Parts:

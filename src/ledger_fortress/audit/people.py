@@ -7,7 +7,8 @@ from typing import Any, Final
 from ledger_fortress.entries import Entry
 from ledger_fortress.state import Member
 
-from .moves import Parts, Wrong
+from .chain import Wrong
+from .moves import Parts
 
 ENDS: Final = {
     "charge": "charged",

@@ -7,7 +7,7 @@ from typing import Any, Final
 from ledger_fortress.entries import Entry
 from ledger_fortress.state import Alert, Roll, Terms
 
-from .moves import Wrong
+from .chain import Wrong
 
 _SILENT: Final = frozenset({"reserve", "charge", "release"})
 _ODD: Final = frozenset({"notices", "late", "asked"})

@@ -6,6 +6,7 @@
     ledger-fortress open-holds sqlite:///credits.db --overdue
     ledger-fortress reconcile  sqlite:///credits.db
     ledger-fortress verify     sqlite:///credits.db
+    ledger-fortress audit      sqlite:///credits.db
     ledger-fortress seal       sqlite:///credits.db
     ledger-fortress export     sqlite:///credits.db --output credits.jsonl
     ledger-fortress import     sqlite:///copy.db credits.jsonl --create
@@ -112,7 +113,12 @@ def _add_looking(add: _Add) -> None:
 
 
 def _add_keeping(add: _Add) -> None:
-    add("verify", keeping.verify, "Recompute every hash and replay every entry; 1 if something differs.", "?")
+    verify = add("verify", keeping.verify, "Check the chain, the sums and the seals; 1 if one is wrong.", "?")
+    verify.add_argument(
+        "--since", metavar="HASH", help="believe everything up to the checkpoint of this hash"
+    )
+    every = "Check all that verify does, and replay every entry against every row beside the entries."
+    add("audit", keeping.audit, every, "?")
     add("digest", keeping.digest, "Print a digest of everything that is stored.", "?")
     add("seal", keeping.seal, "Write a checkpoint; keep its hash somewhere else.")
     add("sweep", keeping.sweep, "Write down what time has done: expiry, timeouts.")

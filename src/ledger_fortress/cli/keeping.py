@@ -8,14 +8,26 @@ from collections.abc import Iterator
 
 from ledger_fortress.ledger import Ledger
 from ledger_fortress.outbox import AlertView
+from ledger_fortress.views import Verification
 
 from .showing import Result, Row, progress
 
 
 def verify(ledger: Ledger, arguments: Namespace) -> Result:
     with progress("verifying") as tell:
-        proof = ledger.verify(arguments.account, progress=tell)
-    rows: list[Row] = [{"ok": proof.ok, "entries": proof.entries, "accounts": proof.accounts}]
+        return _proved(ledger.verify(arguments.account, since=arguments.since, progress=tell))
+
+
+def audit(ledger: Ledger, arguments: Namespace) -> Result:
+    with progress("auditing") as tell:
+        return _proved(ledger.audit(arguments.account, progress=tell))
+
+
+def _proved(proof: Verification) -> Result:
+    told = {"ok": proof.ok, "entries": proof.entries, "accounts": proof.accounts}
+    rows: list[Row] = [told | {"checked": proof.checked}]
+    if proof.since is not None:
+        rows[0]["since"] = proof.since
     rows += [{"problem": problem} for problem in proof.problems]
     return rows, 0 if proof.ok else 1
 

@@ -80,4 +80,6 @@ def _text(value: Any) -> str:
         return "yes" if value else "no"
     if value is None:
         return "-"
+    if isinstance(value, tuple):
+        return ", ".join(value)
     return value.isoformat(" ", "seconds") if hasattr(value, "isoformat") else str(value)

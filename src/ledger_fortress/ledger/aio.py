@@ -22,6 +22,7 @@ from ledger_fortress.commands import Close, Command, Freeze, Item, OnMissing, On
 from ledger_fortress.credits import CreditsLike
 from ledger_fortress.progress import Progress
 from ledger_fortress.protocol import Failure, LedgerStore
+from ledger_fortress.proving import Since
 from ledger_fortress.recovery import Finding
 from ledger_fortress.rules import Policy
 from ledger_fortress.stores.base import Clock
@@ -217,9 +218,19 @@ class AsyncLedger(AsyncVerbs):
         """See `Ledger.accounts`."""
         return await self._call(self._ledger.accounts, after, limit)
 
-    async def verify(self, account: str | None = None, *, progress: Progress | None = None) -> Verification:
+    async def verify(
+        self,
+        account: str | None = None,
+        *,
+        since: Since | None = None,
+        progress: Progress | None = None,
+    ) -> Verification:
         """See `Ledger.verify`; `progress` is told in another thread."""
-        return await self._call(self._ledger.verify, account, progress=progress)
+        return await self._call(self._ledger.verify, account, since=since, progress=progress)
+
+    async def audit(self, account: str | None = None, *, progress: Progress | None = None) -> Verification:
+        """See `Ledger.audit`; `progress` is told in another thread."""
+        return await self._call(self._ledger.audit, account, progress=progress)
 
     async def reconcile(
         self,

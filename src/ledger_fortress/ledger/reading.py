@@ -10,15 +10,15 @@ import sys
 from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 
-from ledger_fortress import audit, history, recovery
+from ledger_fortress import history, proving, recovery
 from ledger_fortress.answers import Reason, Refusal
 from ledger_fortress.entries import Entry, micros_since_epoch
 from ledger_fortress.errors import Refused
-from ledger_fortress.progress import CountedScan, Progress
+from ledger_fortress.progress import Progress
 from ledger_fortress.protocol import LedgerStore, Loaded, Touch, chunks
+from ledger_fortress.proving import Since
 from ledger_fortress.recovery import Finding
 from ledger_fortress.rules import matured
-from ledger_fortress.sealing import every_checkpoint
 from ledger_fortress.state import NOTHING_DUE, Account, Hold
 from ledger_fortress.views import Balance, HoldView, Statement, Verification, balance_of, view_of
 
@@ -100,16 +100,38 @@ class Reader(Exchange):
         self._guard()
         return self._store.accounts(after, limit)
 
-    def verify(self, account: str | None = None, *, progress: Progress | None = None) -> Verification:
-        """Recompute every hash and replay every entry, of one account or all, against what is stored.
+    def verify(
+        self,
+        account: str | None = None,
+        *,
+        since: Since | None = None,
+        progress: Progress | None = None,
+    ) -> Verification:
+        """Check the chain, the sums and the seals, of one account or all.
 
-        Shares no rule with the code that wrote the entries. Reads one consistent picture. `progress` is told
-        how many entries are done.
+        That is: every entry has the hash of its own fields, follows the entry before it, and changes its
+        balances by what it says; stored balances are those of the last entry and of the buckets; sealed heads
+        are there. Whether buckets, holds, members, notices and notes are what entries say, `audit` answers.
+
+        With `since` (a `Checkpoint` or its hash, a `Receipt` or several) entries up to there are believed and
+        not read; accounts that it does not name are read whole. Keep what you pass outside the database: a
+        checkpoint that is looked up beside the entries proves nothing about them.
+
+        Reads one consistent picture, and remembers one line per account. `progress` is told how many entries
+        are done.
         """
         self._guard()
-        checkpoints = list(every_checkpoint(self._store))  # before the picture is taken, so that it has them
-        with self._store.scan(account) as scan:
-            return audit.verify(CountedScan(scan, progress), checkpoints)
+        return proving.verify(self._store, account, since, progress)
+
+    def audit(self, account: str | None = None, *, progress: Progress | None = None) -> Verification:
+        """Check all that `verify` does, and replay every entry against every row beside the entries.
+
+        Buckets, holds, members, alerts, notices and notes of one account or all, by code that shares no rule
+        with the code that wrote them. Reads every entry twice, and keeps one account's holds in mind at a
+        time. `progress` is told how many entries are done, each counted twice.
+        """
+        self._guard()
+        return proving.audit(self._store, account, progress)
 
     def reconcile(
         self,

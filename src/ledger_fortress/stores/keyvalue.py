@@ -23,7 +23,7 @@ from typing import Any, TypeVar
 
 from ledger_fortress.entries import Entry, Note, Notice
 from ledger_fortress.errors import StoreBusy
-from ledger_fortress.protocol import Changes, Decide, Loaded, Touch
+from ledger_fortress.protocol import Changes, Decide, Loaded, Rows, Touch, partition
 from ledger_fortress.state import Account, Checkpoint, Hold, Member
 
 from .base import ATTEMPTS, Clock, SteadyClock, attempts, now_micros, trust
@@ -167,6 +167,10 @@ class _Picture:
 
     def __init__(self, rows: StoredRows, account: str | None) -> None:
         self._rows, self._account = rows, account
+
+    def parts(self) -> Iterator[tuple[str, Rows]]:
+        tables = self.entries(), self.accounts(), self.holds(), self.notes(), self.members(), self.notices()
+        return partition(*tables, order=lambda name: place(b"", name))
 
     def entries(self) -> Iterable[Entry]:
         return self._rows.entries(self._account)

@@ -6,9 +6,11 @@ import threading
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from operator import itemgetter
+from typing import Any
 
 from ledger_fortress.entries import Entry, Note, Notice
-from ledger_fortress.protocol import Changes, Decide, Loaded, Touch
+from ledger_fortress.protocol import Changes, Decide, Loaded, Part, Rows, Touch, partition
 from ledger_fortress.state import OPEN, Account, Checkpoint, Hold, Member
 
 from .base import Clock, SteadyClock, now_micros, trust
@@ -125,22 +127,17 @@ class MemoryStore:
         return trust(self._clock)
 
     @contextmanager
-    def scan(self, account: str | None = None) -> Iterator[_Picture]:
+    def scan(self, account: str | None = None) -> Iterator[Picture]:
         with self._lock:
-            picture = _Picture(
-                [
-                    entry
-                    for name, rows in self._rows.entries.items()
-                    if account in (None, name)
-                    for entry in rows
-                ],
-                [state for name, state in self._rows.accounts.items() if account in (None, name)],
-                [hold for (name, _), hold in self._rows.holds.items() if account in (None, name)],
-                [note for (name, _), note in self._rows.notes.items() if account in (None, name)],
-                [member for (name, _), member in self._rows.members.items() if account in (None, name)],
-                [notice for notice in self._rows.notices.values() if account in (None, notice.account)],
+            tables: tuple[Iterable[tuple[Any, ...]], ...] = (
+                [row for rows in self._rows.entries.values() for row in rows],
+                list(self._rows.accounts.values()),
+                list(self._rows.holds.values()),
+                list(self._rows.notes.values()),
+                list(self._rows.members.values()),
+                list(self._rows.notices.values()),
             )
-        yield picture
+        yield Picture(tuple([row for row in rows if account in (None, row[0])] for rows in tables))
 
     def close(self) -> None:
         """Nothing to release."""
@@ -172,32 +169,8 @@ class MemoryStore:
             self._rows.notices[notice[:3]] = notice
 
 
-class _Picture:
-    def __init__(
-        self,
-        entries: list[Entry],
-        accounts: list[Account],
-        holds: list[Hold],
-        notes: list[Note],
-        members: list[Member],
-        notices: list[Notice],
-    ) -> None:
-        self._rows = entries, accounts, holds, notes, members, notices
+class Picture(Part):
+    """A picture of a ledger that fits into memory."""
 
-    def entries(self) -> Iterable[Entry]:
-        return self._rows[0]
-
-    def accounts(self) -> Iterable[Account]:
-        return self._rows[1]
-
-    def holds(self) -> Iterable[Hold]:
-        return self._rows[2]
-
-    def notes(self) -> Iterable[Note]:
-        return self._rows[3]
-
-    def members(self) -> Iterable[Member]:
-        return self._rows[4]
-
-    def notices(self) -> Iterable[Notice]:
-        return self._rows[5]
+    def parts(self) -> Iterator[tuple[str, Rows]]:
+        return partition(*(sorted(rows, key=itemgetter(0)) for rows in self.table))

@@ -17,7 +17,7 @@ from psycopg import errors
 
 from ledger_fortress.entries import Entry, Note, Notice
 from ledger_fortress.errors import LedgerError, StoreBusy, StoreUnavailable
-from ledger_fortress.protocol import Changes, Decide, Loaded, Touch
+from ledger_fortress.protocol import Changes, Decide, Loaded, Rows, Touch, partition
 from ledger_fortress.state import Account, Hold, Member
 
 from .base import Clock
@@ -218,6 +218,17 @@ class _Picture:
         """End what was not read to its end: the connection is somebody else's from now on."""
         for stream in self._streams:
             stream.close()
+
+    def parts(self) -> Iterator[tuple[str, Rows]]:
+        whole = self._suffix == ""
+        return partition(
+            self.entries(),
+            self.accounts(),
+            map(hold_of, self._rows("scan_holds_sorted" if whole else "scan_holds")),
+            self.notes(),
+            self.members(),
+            self.notices(),
+        )
 
     def entries(self) -> Iterable[Entry]:
         return map(Entry._make, self._rows("scan_entries"))

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from typing import Final, NamedTuple
 
 from ledger_fortress.entries import Entry, Note, Notice
+from ledger_fortress.protocol import Rows
 from ledger_fortress.state import Account, Hold, Member
 
 from .json_rows import account_of, entry_of, hold_of, member_of, note_of, notice_of
@@ -34,27 +35,33 @@ class Picture:
     def __init__(self, server: Server, layout: Layout, names: Iterable[str]) -> None:
         self._server, self._layout = server, layout
         states = (state_of(server, layout, name) for name in names)
-        self._states = [state for state in states if state is not None]
+        self._states = {state.account.account: state for state in states if state is not None}
+
+    def parts(self) -> Iterator[tuple[str, Rows]]:
+        for name, state in self._states.items():
+            part = Picture(self._server, self._layout, ())
+            part._states[name] = state
+            yield name, part
 
     def entries(self) -> Iterator[Entry]:
-        for state in self._states:
+        for state in self._states.values():
             account, version, *_ = state.account
             yield from entries(self._server, self._layout, account, 0, version)
 
     def accounts(self) -> Iterator[Account]:
-        return (state.account for state in self._states)
+        return (state.account for state in self._states.values())
 
     def holds(self) -> Iterator[Hold]:
-        return (hold_of(row) for state in self._states for row in state.holds)
+        return (hold_of(row) for state in self._states.values() for row in state.holds)
 
     def notes(self) -> Iterator[Note]:
-        return (note_of(row) for state in self._states for row in state.notes)
+        return (note_of(row) for state in self._states.values() for row in state.notes)
 
     def members(self) -> Iterator[Member]:
-        return (member_of(row) for state in self._states for row in state.members)
+        return (member_of(row) for state in self._states.values() for row in state.members)
 
     def notices(self) -> Iterator[Notice]:
-        return (notice_of(row) for state in self._states for row in state.notices)
+        return (notice_of(row) for state in self._states.values() for row in state.notices)
 
 
 def state_of(server: Server, layout: Layout, account: str) -> State | None:

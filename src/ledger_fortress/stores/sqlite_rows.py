@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Iterator
+from functools import partial
 from typing import Any, Final
 
 from ledger_fortress.commands import NEVER
 from ledger_fortress.entries import Entry, Note, Notice
+from ledger_fortress.protocol import Rows, partition
 from ledger_fortress.state import (
     NO_TERMS,
     Account,
@@ -22,6 +24,7 @@ from ledger_fortress.state import (
 from .sql import queries
 
 _SQL: Final = queries("sqlite")
+_entry: Final = partial(tuple.__new__, Entry)  # Entry._make without a Python function per row
 
 
 class Picture:
@@ -32,8 +35,19 @@ class Picture:
         self._suffix = "" if account is None else "_of"
         self._values = () if account is None else (account,)
 
+    def parts(self) -> Iterator[tuple[str, Rows]]:
+        whole = self._suffix == ""
+        return partition(
+            map(_entry, self._rows("scan_entries_sorted" if whole else "scan_entries")),
+            self.accounts(),
+            map(hold_of, self._rows("scan_holds_sorted" if whole else "scan_holds")),
+            self.notes(),
+            self.members(),
+            self.notices(),
+        )
+
     def entries(self) -> Iterable[Entry]:
-        return map(Entry._make, self._rows("scan_entries"))
+        return map(_entry, self._rows("scan_entries"))
 
     def accounts(self) -> Iterable[Account]:
         return map(account_of, self._rows("scan_accounts"))

@@ -96,7 +96,7 @@ class LedgerStoreContract:
         assert again.entries[odd, "h"] == kept[-1].entries[-1]
         with stores(clock).scan() as scan:
             assert list(scan.notes()) == list(kept[0].notes)
-        assert ledger.verify().ok
+        assert ledger.audit().ok
 
     def test_a_repeat_is_answered_from_the_store(self, stores: OpenStore) -> None:
         clock = FakeClock()
@@ -164,7 +164,7 @@ class LedgerStoreContract:
         assert ledger.sweep() == 2
         assert store.due(10) == []
         assert [hold.key for hold in store.open_holds("a")] == ["h3"]
-        assert ledger.verify().ok
+        assert ledger.audit().ok
 
     def test_members_come_with_their_holds(self, stores: OpenStore) -> None:
         clock = FakeClock()
@@ -205,7 +205,7 @@ class LedgerStoreContract:
         assert stores(clock).notices("b", (), False, 10) == told[:1]
         assert stores(clock).notices(None, ("low_balance", "other"), False, 1) == told[:1]
         assert stores(clock).notices(None, ("other",), False, 10) == []
-        assert Ledger(store).verify().ok
+        assert Ledger(store).audit().ok
 
     def test_terms_come_back_as_they_went_in(self, stores: OpenStore) -> None:
         clock = FakeClock()
@@ -227,7 +227,7 @@ class LedgerStoreContract:
         accounts = store.read(Touch(("a", "b"))).accounts
         assert [accounts[name].available for name in "ab"] == [6 * CREDIT, 14 * CREDIT]
         assert [store.entries(name, 2, 9)[0].kind for name in "ab"] == ["transfer_out", "transfer_in"]
-        assert Ledger(store).verify().ok
+        assert Ledger(store).audit().ok
 
     def test_checkpoints_have_numbers_without_gaps(self, stores: OpenStore) -> None:
         clock = FakeClock()
@@ -240,7 +240,7 @@ class LedgerStoreContract:
         assert stores(clock).last_checkpoint() == made[2]
         assert store.add_checkpoint(made[1]) is False
         assert store.checkpoints(0, 9) == made
-        assert Ledger(store).verify().ok
+        assert Ledger(store).audit().ok
 
     def test_linked_commands_are_all_or_none(self, stores: OpenStore) -> None:
         store = stores(FakeClock())
@@ -255,7 +255,7 @@ class LedgerStoreContract:
         good = Linked("l2", (_reserve("a", "x", 5), _reserve("b", "z", 5)))
         assert all(isinstance(answer, Applied) for answer in run(store, [good], Policy()))
         assert [entry.link for entry in store.entries("b", 2, 9)] == ["l1:1:2", "l2:1:2"]
-        assert Ledger(store).verify().ok
+        assert Ledger(store).audit().ok
 
     def test_two_writers_never_overdraw(self, stores: OpenStore) -> None:
         """Forty holds of 1 on 10 credits, from eight threads on four stores: ten, never eleven."""
@@ -277,7 +277,7 @@ class LedgerStoreContract:
             assert sum(pool.map(hammer, range(8))) == 10
         account = opened[0].read(Touch(("a",))).accounts["a"]
         assert (account.available, account.held) == (0, 10 * CREDIT)
-        proof = Ledger(opened[0]).verify()
+        proof = Ledger(opened[0]).audit()
         assert proof.ok, proof.problems
         assert account.version == len(opened[0].entries("a", 0, 1_000))
 

@@ -69,7 +69,7 @@ def run_scenario(text: str, ledger: Ledger, clock: FakeClock, name: str = "scena
             )
         if not arrow and words[0] not in ("tick", "sweep"):
             raise ScenarioFailed(f"{name}:{number}: say the expected outcome after ->; it is: {happened}")
-    proof = ledger.verify()
+    proof = ledger.audit()
     if not proof.ok:
         raise ScenarioFailed(f"{name}: {proof.problems[0]}")
     return count

@@ -36,7 +36,7 @@ def ledger(request: pytest.FixtureRequest, tmp_path: Path, clock: FakeClock) -> 
         opened.grant("a", 10, key="in", create=True)
         opened.grant("b", 10, key="in", create=True)
         yield opened
-        proof = opened.verify()
+        proof = opened.audit()
         assert proof.ok, proof.problems
 
 
@@ -216,7 +216,7 @@ def test_14_history_cannot_be_rewritten(tmp_path: Path, clock: FakeClock) -> Non
     )
     raw.close()
     with Ledger.open(f"sqlite:///{path}") as ledger:
-        problems = ledger.verify().problems
+        problems = ledger.audit().problems
         assert problems == ("account 'a' version 3: was sealed and is missing",)
         assert ledger.seal().prev_hash == kept
 
@@ -311,7 +311,7 @@ def test_23_24_plans_do_not_depend_on_statistics_or_history(tmp_path: Path, quer
 def test_25_totals_are_audited(ledger: Ledger) -> None:
     """Elsewhere: nothing compares the sum of the entries with the balance. Here `verify` does."""
     ledger.reserve("a", 5, key="gen")
-    proof = ledger.verify()
+    proof = ledger.audit()
     assert (proof.ok, proof.accounts, proof.entries) == (True, 2, 5)
 
 

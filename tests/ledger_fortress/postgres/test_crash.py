@@ -26,7 +26,7 @@ def prepare(url: str, clock: FakeClock) -> None:
 
 def picture(store: LedgerStore) -> Any:
     """Everything that is stored, after a full proof."""
-    proof = Ledger(store).verify()
+    proof = Ledger(store).audit()
     assert proof.ok, proof.problems
     with store.scan() as scan:
         # Salts of notes are drawn anew each time, and the chain with them.
@@ -159,4 +159,4 @@ def test_an_unanswered_commit(server: PostgresServer, url: str, committed: bool)
         assert told.value.maybe_applied
         assert ledger.reserve("a", 1, key="h").replayed == committed
         assert ledger.balance("a").held.micros == 2_000_000
-        assert ledger.verify().ok
+        assert ledger.audit().ok

@@ -87,7 +87,7 @@ def test_both_commit(page: dict[str, Any], order: Any, ledger: Ledger) -> None:
     assert page["started"] == [placed.pk]
     assert order.objects.count() == 1
     assert str(ledger.balance("user_1")) == "6.000000 available, 4.000000 held"
-    assert ledger.verify().ok
+    assert ledger.audit().ok
 
 
 def test_or_neither(page: dict[str, Any], order: Any, ledger: Ledger) -> None:
@@ -139,7 +139,7 @@ def test_the_callers_savepoints(order: Any, ledger: Ledger) -> None:
         order.objects.create(user=1, price=3)
     assert {hold.key for hold in ledger.open_holds("user_1")} == {"before", "after"}
     assert [float(one.price) for one in order.objects.all()] == [3.0]
-    assert ledger.verify().ok
+    assert ledger.audit().ok
 
 
 def test_outside_of_a_transaction_it_is_refused(order: Any, ledger: Ledger) -> None:

@@ -69,7 +69,7 @@ def test_a_crash_of_the_server_loses_nothing_acknowledged(server: PostgresServer
         held = {hold.key for hold in ledger.open_holds("a")}
         assert held >= {*acknowledged, "at once"}
         assert "while it is down" not in held
-        assert ledger.verify().ok
+        assert ledger.audit().ok
 
 
 def test_idle_connections_that_died_are_not_used(server: PostgresServer, url: str) -> None:
@@ -118,7 +118,7 @@ def test_serialization_failures(server: PostgresServer, url: str, deferred: bool
             raw.execute("DROP TRIGGER trouble ON ledger_entry")
         assert ledger.hold("a", "h2") is None
         assert not ledger.reserve("a", 1, key="h2").replayed
-        assert ledger.verify().ok
+        assert ledger.audit().ok
 
 
 def test_a_deadlock_with_somebody_elses_locks(server: PostgresServer, url: str) -> None:
@@ -146,7 +146,7 @@ def test_a_deadlock_with_somebody_elses_locks(server: PostgresServer, url: str) 
             break
         else:
             pytest.fail("the ledger never gave way")
-        assert ledger.verify().ok
+        assert ledger.audit().ok
 
 
 def test_a_lock_that_is_never_given_back(
@@ -240,7 +240,7 @@ def test_the_clock_is_the_servers(server: PostgresServer, url: str) -> None:
         entries = ledger.statement("a").entries
         assert [entry.at for entry in entries] == sorted(entry.at for entry in entries)
         assert entries[-1].at > now() + 3_000_000_000
-        assert ledger.verify().ok
+        assert ledger.audit().ok
 
 
 def test_a_picture_that_is_left_half_read(url: str) -> None:
@@ -252,7 +252,7 @@ def test_a_picture_that_is_left_half_read(url: str) -> None:
         one, two = iter(scan.entries()), iter(scan.entries())
         assert next(one) == next(two)
         assert [account.account for account in scan.accounts()] == ["a"]
-    assert ledger.verify().ok
+    assert ledger.audit().ok
     assert not ledger.reserve("a", 1, key="h").replayed
     del one, two
     assert ledger.balance("a").held.micros == 1_000_000
@@ -278,7 +278,7 @@ def test_a_clock_that_jumps_forward(
         assert ledger.trust_clock()
         assert not ledger.trust_clock()
         assert ledger._store.read(Touch(())).now > before
-        assert ledger.verify().ok
+        assert ledger.audit().ok
 
 
 HOUR = 3_600_000_000  # microseconds; the server's clock is real, so a short hold would time out by itself
@@ -299,7 +299,7 @@ def test_more_callers_than_connections(url: str) -> None:
     with ThreadPoolExecutor(32) as pool:
         assert max(pool.map(work, range(32))) == 2 + 96
     assert len(store._pool._idle) <= 2
-    assert ledger.verify().ok
+    assert ledger.audit().ok
     ledger.close()
 
 

@@ -82,7 +82,7 @@ def test_a_migration_runs_once_and_only_when_asked(
         Ledger.open(url)
     for _ in range(2):
         with Ledger.open(url, migrate=True) as ledger:
-            assert ledger.verify().entries == 2
+            assert ledger.audit().entries == 2
     monkeypatch.undo()
     for migrate in (False, True):
         with pytest.raises(SchemaOutdated, match=f"has ledger schema {later}, .*update the package"):

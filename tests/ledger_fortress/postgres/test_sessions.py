@@ -107,7 +107,7 @@ def test_a_charge_that_waited_sees_the_charge_it_waited_for(
         first.go.set()
         assert said(one) == "applied"
         assert said(two) == second_answer
-    proof = Ledger(second).verify()
+    proof = Ledger(second).audit()
     assert proof.ok == (loading is postgres_rows.Loading), proof.problems
     first.close()
     second.close()
@@ -152,7 +152,7 @@ def test_an_account_that_one_looked_for_in_vain(server: PostgresServer, url: str
     with server.connect(url) as raw:
         versions = raw.execute("SELECT account, version FROM ledger_account ORDER BY 1").fetchall()
         assert versions == [("new", 2), ("other", 2)]
-    assert Ledger(second).verify().ok
+    assert Ledger(second).audit().ok
     first.close()
     second.close()
 
@@ -181,4 +181,4 @@ def test_many_accounts_in_any_order_never_deadlock(server: PostgresServer, url: 
         assert sum(pool.map(work, range(4))) == 4 * 6 * 12
     assert deadlocks() == before
     with Ledger.open(url) as ledger:
-        assert ledger.verify().entries == 12 * (1 + 4 * 6)
+        assert ledger.audit().entries == 12 * (1 + 4 * 6)

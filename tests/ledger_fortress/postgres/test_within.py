@@ -56,7 +56,7 @@ def test_both_or_neither(ledger: Ledger, mine: Connection) -> None:
     hold = ledger.hold("a", "first")
     assert hold is not None
     assert hold.state == "open"
-    assert ledger.verify().ok
+    assert ledger.audit().ok
 
 
 def test_all_verbs_and_reads_see_the_transaction(ledger: Ledger, mine: Connection) -> None:
@@ -73,9 +73,9 @@ def test_all_verbs_and_reads_see_the_transaction(ledger: Ledger, mine: Connectio
         assert inside.open_holds() == []
         assert inside.sweep() == 0
         with pytest.raises(LedgerError, match="outside the transaction"):
-            inside.verify()
+            inside.audit()
         assert ledger.accounts() == ["a"]
-    assert ledger.verify().entries == 6
+    assert ledger.audit().entries == 6
 
 
 def test_a_refusal_leaves_the_transaction_usable(ledger: Ledger, mine: Connection) -> None:
@@ -126,7 +126,7 @@ def test_others_wait_for_the_callers_commit(server: PostgresServer, ledger: Ledg
         mine.commit()
         with pytest.raises(Refused, match="insufficient"):
             other.result(30)
-    assert ledger.verify().ok
+    assert ledger.audit().ok
 
 
 def test_what_was_committed_during_the_wait_is_seen(
@@ -222,4 +222,4 @@ def test_the_callers_connection_is_his_own(ledger: Ledger, server: PostgresServe
         assert [mine.execute(f"SHOW {name}".encode()).fetchone() for name in names] == before
         mine.commit()
         assert [mine.execute(f"SHOW {name}".encode()).fetchone() for name in names] == before
-    assert ledger.verify().ok
+    assert ledger.audit().ok

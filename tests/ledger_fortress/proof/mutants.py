@@ -23,6 +23,7 @@ STORES = ("test_stores.py",)
 AGREE = ("proof/test_differential.py::test_stores_agree[sqlite]",)
 MODEL = ("test_model.py::test_long_histories",)
 AUDIT = ("test_audit.py",)
+VERIFY = ("test_verify.py",)
 COMMANDS = ("test_commands.py",)
 CRASH = ("test_crash.py",)
 SESSIONS = ("postgres/test_sessions.py",)
@@ -225,16 +226,44 @@ MUTANTS = (
     ),
     Mutant(
         "the auditor does not look at the chain",
-        "audit/books.py",
-        "if e.prev_hash != books.head:",
+        "audit/chain.py",
+        "if e.prev_hash != before.hash:",
         "if False:",
         ("proof/test_spliced.py",),
     ),
     Mutant(
+        "the auditor's loop does not look at the chain",
+        "audit/chain.py",
+        "(prev, version) == (head, number + 1)",
+        "version == number + 1",
+        ("proof/test_spliced.py",),
+    ),
+    Mutant(
+        "the auditor's loop does not add up",
+        "audit/chain.py",
+        "available == old_available + d_available >= 0 <= held == old_held + d_held",
+        "available >= 0 <= held",
+        VERIFY,
+    ),
+    Mutant(
+        "a believed entry is not looked at",
+        "audit/chain.py",
+        "if entry.hash != digest or digest_of(entry) != digest:",
+        "if entry.hash != digest:",
+        VERIFY,
+    ),
+    Mutant(
+        "what was sealed since is not looked for",
+        "audit/seals.py",
+        "if account in (None, name):",
+        "if account == name:",
+        VERIFY,
+    ),
+    Mutant(
         "the auditor does not look for missing entries",
-        "audit/books.py",
-        "if e.version != books.version + 1:",
-        "if e.version <= books.version:",
+        "audit/chain.py",
+        "if e.version != before.version + 1:",
+        "if e.version <= before.version:",
         AUDIT,
     ),
     # Stores.

@@ -78,7 +78,7 @@ def check(path: Path, clock: FakeClock, kept: list[Kept], safe: int) -> str:
     except LedgerError:
         return "refused"
     with Ledger(store) as ledger:
-        proof = ledger.verify()
+        proof = ledger.audit()
         assert proof.ok, proof.problems
         found = {(e.account, e.version): e.hash.hex() for a in ledger.accounts() for e in ledger.entries(a)}
         lost: list[Receipt] = []
@@ -93,7 +93,7 @@ def check(path: Path, clock: FakeClock, kept: list[Kept], safe: int) -> str:
         with pytest.raises(Refused) as told:
             ledger.reserve(lost[-1].account, 1, key="next", seen=lost[-1])
         assert told.value.reason in (Reason.REWOUND, Reason.UNKNOWN_ACCOUNT)
-        assert ledger.verify().ok
+        assert ledger.audit().ok
         return "rewound"
 
 

@@ -73,7 +73,7 @@ def test_every_short_history(figure: Callable[[str], None]) -> None:
             ledger = Ledger(store)
             assert seen(ledger, "a") == model.picture("a", clock.now * SECOND), history
             if number % 8 == 0:
-                proof = ledger.verify()
+                proof = ledger.audit()
                 assert proof.ok, (history, proof.problems)
             done += 1
     figure(

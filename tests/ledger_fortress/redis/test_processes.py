@@ -43,7 +43,7 @@ def test_a_child_has_connections_of_its_own(url: str) -> None:
                 ledger.reserve("a", 1, key=f"parent{number}.{turn}", timeout=60)
             assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
         assert len(ledger.open_holds("a")) == 100
-        assert ledger.verify().ok
+        assert ledger.audit().ok
 
 
 def test_a_server_killed_under_load_loses_nothing_that_was_acknowledged(own_server: RedisServer) -> None:
@@ -82,4 +82,4 @@ def test_a_server_killed_under_load_loses_nothing_that_was_acknowledged(own_serv
         found = {entry.key: entry.hash.hex() for entry in ledger.entries("a") if entry.key}
         assert found == acknowledged
         assert len(found) >= 30 * kills
-        assert ledger.verify().ok
+        assert ledger.audit().ok

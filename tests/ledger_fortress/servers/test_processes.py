@@ -22,6 +22,6 @@ def test_processes_never_overdraw(url: str) -> None:
         assert held == 2 * rounds
         balance = ledger.balance("hot")
         assert (balance.available.micros, balance.held.micros) == (0, 2 * rounds * 1_000_000)
-        proof = ledger.verify()
+        proof = ledger.audit()
         assert proof.ok, proof.problems
         assert proof.entries == 2 + 4 * rounds

@@ -23,7 +23,7 @@ def test_a_copy_there_and_back(url: str) -> None:
     there = open_store(url, clock=FakeClock(START + 100))
     done = import_lines(there, export_lines(first))
     assert done.digest == digest_of(there) == digest_of(first)
-    proof = Ledger(there).verify()
+    proof = Ledger(there).audit()
     assert proof.ok, proof.problems
     assert import_lines(there, export_lines(first)).fresh == 0
     back = MemoryStore(FakeClock(START + 100))

@@ -262,7 +262,7 @@ def test_a_dispute_that_is_won_or_lost(ledger: Ledger, webhook: StripeWebhook) -
     assert total(ledger) == "10.000000 available, 0.000000 held"
     deliver(webhook, dispute("8", "funds_reinstated", "won", 500))  # an appeal that was won
     assert total(ledger) == "15.000000 available, 0.000000 held"
-    assert ledger.verify().ok
+    assert ledger.audit().ok
 
 
 def test_an_inquiry_moves_nothing_until_it_is_a_dispute(ledger: Ledger, webhook: StripeWebhook) -> None:
@@ -377,7 +377,7 @@ def test_any_order_and_any_repetition_end_at_the_same_balance(
     balance = ledger.balance("acct_1")
     expected = Balance(Credits(max(net, 0)), Credits(0), Credits(max(-net, 0)), balance.buckets)
     assert balance == expected
-    proof = ledger.verify()
+    proof = ledger.audit()
     assert proof.ok, proof.problems
 
 
@@ -397,7 +397,7 @@ def test_deliveries_at_the_same_time(tmp_path: Path) -> None:
         with ThreadPoolExecutor(8) as pool:
             list(pool.map(send, range(8)))
         assert total(one) == "2.000000 available, 0.000000 held"
-        assert one.verify().ok
+        assert one.audit().ok
 
 
 def test_the_awaited_face() -> None:

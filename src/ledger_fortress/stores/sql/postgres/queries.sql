@@ -186,7 +186,7 @@ FROM ledger_entry WHERE account = %s ORDER BY version;
 
 -- name: scan_accounts
 SELECT account, version, head, at, status, available, held, debt, due, buckets, terms FROM ledger_account
-WHERE version > 0;
+WHERE version > 0 ORDER BY account;
 
 -- name: scan_accounts_of
 SELECT account, version, head, at, status, available, held, debt, due, buckets, terms FROM ledger_account
@@ -196,25 +196,29 @@ WHERE account = %s AND version > 0;
 SELECT account, key, state, deadline, on_timeout, version, at, amount, charged, refunded, member, "window",
        slices FROM ledger_hold;
 
+-- name: scan_holds_sorted
+SELECT account, key, state, deadline, on_timeout, version, at, amount, charged, refunded, member, "window",
+       slices FROM ledger_hold ORDER BY account;
+
 -- name: scan_holds_of
 SELECT account, key, state, deadline, on_timeout, version, at, amount, charged, refunded, member, "window",
        slices FROM ledger_hold
 WHERE account = %s;
 
 -- name: scan_notes
-SELECT account, version, salt, text FROM ledger_note;
+SELECT account, version, salt, text FROM ledger_note ORDER BY account;
 
 -- name: scan_notes_of
 SELECT account, version, salt, text FROM ledger_note WHERE account = %s;
 
 -- name: scan_members
-SELECT account, member, cap, "window", start, number, spent, held FROM ledger_member;
+SELECT account, member, cap, "window", start, number, spent, held FROM ledger_member ORDER BY account;
 
 -- name: scan_members_of
 SELECT account, member, cap, "window", start, number, spent, held FROM ledger_member WHERE account = %s;
 
 -- name: scan_notices
-SELECT account, version, place, kind, at, body FROM ledger_notice;
+SELECT account, version, place, kind, at, body FROM ledger_notice ORDER BY account;
 
 -- name: scan_notices_of
 SELECT account, version, place, kind, at, body FROM ledger_notice WHERE account = %s;

@@ -88,13 +88,19 @@ SELECT account, version, kind, key, hold, at, amount, d_available, d_held, d_deb
        body, fingerprint, link, note_hash, prev_hash, hash
 FROM ledger_entry ORDER BY place;
 
+-- name: scan_entries_sorted
+SELECT account, version, kind, key, hold, at, amount, d_available, d_held, d_debt, available, held, debt,
+       body, fingerprint, link, note_hash, prev_hash, hash
+FROM ledger_entry ORDER BY account, version;
+
 -- name: scan_entries_of
 SELECT account, version, kind, key, hold, at, amount, d_available, d_held, d_debt, available, held, debt,
        body, fingerprint, link, note_hash, prev_hash, hash
 FROM ledger_entry WHERE account = ? ORDER BY version;
 
 -- name: scan_accounts
-SELECT account, version, head, at, status, available, held, debt, due, buckets, terms FROM ledger_account;
+SELECT account, version, head, at, status, available, held, debt, due, buckets, terms
+FROM ledger_account ORDER BY account;
 
 -- name: scan_accounts_of
 SELECT account, version, head, at, status, available, held, debt, due, buckets, terms
@@ -104,12 +110,16 @@ FROM ledger_account WHERE account = ?;
 SELECT account, key, state, deadline, on_timeout, version, at, amount, charged, refunded, member, window, slices
 FROM ledger_hold;
 
+-- name: scan_holds_sorted
+SELECT account, key, state, deadline, on_timeout, version, at, amount, charged, refunded, member, window, slices
+FROM ledger_hold ORDER BY account;
+
 -- name: scan_holds_of
 SELECT account, key, state, deadline, on_timeout, version, at, amount, charged, refunded, member, window, slices
 FROM ledger_hold WHERE account = ?;
 
 -- name: scan_notes
-SELECT account, version, salt, text FROM ledger_note;
+SELECT account, version, salt, text FROM ledger_note ORDER BY account;
 
 -- name: scan_notes_of
 SELECT account, version, salt, text FROM ledger_note WHERE account = ?;
@@ -151,13 +161,13 @@ INSERT INTO ledger_checkpoint (number, at, accounts, prev_hash, hash, heads) VAL
 ON CONFLICT (number) DO NOTHING;
 
 -- name: scan_members
-SELECT account, member, cap, window, start, number, spent, held FROM ledger_member;
+SELECT account, member, cap, window, start, number, spent, held FROM ledger_member ORDER BY account;
 
 -- name: scan_members_of
 SELECT account, member, cap, window, start, number, spent, held FROM ledger_member WHERE account = ?;
 
 -- name: scan_notices
-SELECT account, version, place, kind, at, body FROM ledger_notice;
+SELECT account, version, place, kind, at, body FROM ledger_notice ORDER BY account;
 
 -- name: scan_notices_of
 SELECT account, version, place, kind, at, body FROM ledger_notice WHERE account = ?;
