@@ -53,7 +53,7 @@ def test_the_shards_are_on_all_nodes(cluster: RedisCluster, ledger: Ledger) -> N
         assert ledger.charge(name, "h", 3).replayed
     assert {str(ledger.balance(name)) for name in names} == {"7.000000 available, 0.000000 held"}
     assert ledger.seal().accounts == len(names)
-    proof = ledger.verify()
+    proof = ledger.audit()
     assert proof.ok, proof.problems
     assert proof.entries == 4 * len(names)
     with Ledger.open(cluster.url) as again:  # how it was made is found out
@@ -94,7 +94,7 @@ def test_what_belongs_together_has_one_tenant(ledger: Ledger) -> None:
     ledger.transfer("t0:a", "t0:b", 1, key="t")
     both = [Reserve(account=name, key="l", amount=C, timeout=60 * C) for name in ("t0:a", "t0:b")]
     assert all(bool(answer.receipt.version) for answer in ledger.apply([Linked("l2", tuple(both))]))  # type: ignore[union-attr]
-    assert ledger.verify().ok
+    assert ledger.audit().ok
 
 
 def test_independent_commands_of_many_shards_in_one_call_are_said_to_be_too_much(ledger: Ledger) -> None:
@@ -127,7 +127,7 @@ def test_a_key_that_moves_to_another_node_is_followed(cluster: RedisCluster, led
         assert not ledger.reserve("t0:a", 4, key="h", timeout=60).replayed
         assert str(ledger.balance("t0:a")) == "6.000000 available, 4.000000 held"
         assert clients[target].execute_command("CLUSTER COUNTKEYSINSLOT", slot)
-        assert ledger.verify().ok
+        assert ledger.audit().ok
     finally:
         redis_cluster.cache_clear()  # it is not as it was
         cluster.close()
@@ -150,7 +150,7 @@ def test_a_node_that_is_gone(own_cluster: RedisCluster) -> None:
         for name in names:
             repeat_until_it_is_there(lambda name=name: ledger.reserve(name, 1, key="h", timeout=60))  # type: ignore[misc]
         assert len(ledger.open_holds()) == len(names)
-        assert ledger.verify().ok
+        assert ledger.audit().ok
 
 
 def repeat_until_it_is_there(action: Callable[[], object]) -> None:
