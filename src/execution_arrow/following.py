@@ -31,6 +31,10 @@ class Advanced:
     next_at: float | None
     done: bool
 
+    def pause(self, now: float) -> float | None:
+        """Seconds from `now` (unix seconds) to the next visit; None: never again."""
+        return None if self.next_at is None else max(0.0, self.next_at - now)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Busy:
@@ -38,6 +42,10 @@ class Busy:
 
     owner: str
     until: float
+
+    def pause(self, now: float) -> float:
+        """Seconds from `now` (unix seconds) after which a visit may find it free; half a second at least."""
+        return max(0.5, self.until - now)
 
 
 class Reader:
