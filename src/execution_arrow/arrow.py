@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
 from execution_arrow.admission import Admission, Estimate, Options, wish_of
 from execution_arrow.checks import check_opening, check_page, check_timeout
 from execution_arrow.committing import Committer
-from execution_arrow.credentials import VARIABLES
 from execution_arrow.driver import Driver
 from execution_arrow.errors import GenerationFailed, StoreUnavailable, WrongLoop
 from execution_arrow.following import Advanced, Busy, Follower, Reader
@@ -58,8 +57,7 @@ class AsyncArrow:
         limits: Limits | None = None,
         watch: Callable[[Generation], None] | None = None,
     ) -> None:
-        known = frozenset((*parts.providers, *VARIABLES))
-        check_opening(known, policy=policy, region=region, base_urls=base_urls, public_url=public_url)
+        check_opening(parts.providers, policy, region, base_urls, public_url)
         self._parts = parts
         self._worker_wanted = worker
         self._limits = limits or Limits()

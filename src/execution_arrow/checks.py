@@ -7,11 +7,12 @@ silence is worse than an exception: a misspelt `idempotency_key` would pay for t
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from typing import Any
 from urllib.parse import urlsplit
 
+from execution_arrow.credentials import VARIABLES
 from execution_arrow.errors import RequestRejected, UnknownGeneration
 from execution_arrow.machine.state import Status
 from execution_arrow.policy import Policy
@@ -80,22 +81,18 @@ def check_page(account: object, status: object, before: object, limit: object) -
 
 
 def check_opening(
-    providers: frozenset[str],
-    *,
-    policy: object,
-    region: object,
-    base_urls: object,
-    public_url: object,
+    providers: Iterable[str], policy: object, region: object, base_urls: object, public_url: object
 ) -> None:
     """What an Arrow is opened with. Raises `ValueError` with everything that is wrong.
 
     A misspelt provider in `base_urls` would send to the real one, with real bills.
     """
+    known = frozenset((*providers, *VARIABLES))
     issues = _policy_issues(policy) + name_issues(region=(region, _NAME_LENGTH))
     urls = base_urls if isinstance(base_urls, Mapping) else {}
     if base_urls is not None and not isinstance(base_urls, Mapping):
         issues.append(f"base_urls: must be an address per provider, not {_short(base_urls)}")
-    issues += [f"base_urls: {_unknown(str(name), providers)}" for name in urls if name not in providers]
+    issues += [f"base_urls: {_unknown(str(name), known)}" for name in urls if name not in known]
     addresses = {f"base_urls[{name!r}]": url for name, url in urls.items()}
     if public_url is not None:
         addresses["public_url"] = public_url
