@@ -116,7 +116,7 @@ def decide(
         cold = [name for name in names if name not in shut] + tail
         return Decision(Order(cold, model, source, what + note))
     money = dollars(names, known, question.costs)
-    scores = known.scores(weights, names, money)
+    scores = known.scores(weights, names, money, policy)
     ordered = arranged(names, scores, band=policy.band, sticky=question.sticky, shut=shut)
     order = Order(ordered, model, Source.LEARNED, f"{kind} by recent attempts{note}")
     return Decision(order, names, scores, money, weights)

@@ -15,8 +15,10 @@ p and the seconds are estimates from two memories. The fast one says what is, th
 and serves as its prior; the provider over all other models is the prior of both. Sparse pairs therefore start
 near what is known about the provider, and everything unknown starts at an optimistic constant. Orders use
 the *optimistic* end of both estimates: what has not been tried lately is given the benefit of the doubt
-until it is tried. Serving by the pessimistic end locks on to whoever has most samples, right or wrong.
-Attempts in flight narrow the doubt before they end, or a thousand of them would explore at once.
+until it is tried, but never more than `policy.doubt_most` of it. What a provider usually does counts as
+seen, in part (`policy.experience`), or everybody would be tried again every hour. Serving by the pessimistic
+end locks on to whoever has most samples, right or wrong. Attempts in flight narrow the doubt before they end,
+or a thousand of them would explore at once.
 """
 
 from __future__ import annotations
@@ -31,6 +33,7 @@ from .window import NOTHING, Sums
 
 USUAL_SPREAD = 0.16  # variance of the log seconds of a provider about which nothing is known
 FAILURE_SECONDS = 3.0
+FORGOTTEN = 0.1  # attempts that are left of one after three half-lives
 NOBODY = ""  # no verdict can name it
 _QUIET = math.log(1e-3)
 _LOUD = math.log(7 * 86_400.0)
@@ -68,14 +71,18 @@ def worth(weights: Weights, success: float, seconds: float, failure_seconds: flo
     return value - loss * (1.0 - success) / success
 
 
-def hoped(weights: Weights, e: Estimate) -> float:
-    """The index at the optimistic end, before the request's own cost."""
-    return worth(weights, e.hoped_success, e.hoped_seconds, e.failure_seconds)
-
-
 def expected(weights: Weights, e: Estimate) -> float:
     """The index as expected, before the request's own cost."""
     return worth(weights, e.success, e.seconds, e.failure_seconds)
+
+
+def hoped(weights: Weights, e: Estimate, policy: Policy) -> float:
+    """The index with the benefit of the doubt: the optimistic end, at most so far above what is expected (so
+    that no request is spent on curiosity alone), and a little above it for whoever was not asked lately."""
+    middle = expected(weights, e)
+    doubt = worth(weights, e.hoped_success, e.hoped_seconds, e.failure_seconds) - middle
+    least = policy.doubt_least if e.attempts < FORGOTTEN else 0.0
+    return middle + min(max(doubt, least), policy.doubt_most)
 
 
 def pooled(cells: Cells) -> dict[str, Sums]:
@@ -140,11 +147,12 @@ def _estimate(
     this class of work, `waiting` the attempts in flight and overdue, `doubt` the squared width per
     attempt."""
     (flying, overdue), weight = waiting, policy.slow_weight
+    trusted = policy.experience * min(weight, usual.tried)
     settled = (policy.prior_weight * prior + usual.won) / (policy.prior_weight + usual.tried)
     success = (weight * settled + recent.won) / (weight + recent.tried + overdue)
-    width = math.sqrt(max(success * (1.0 - success), 0.01) * doubt / (recent.tried + flying + 0.5))
+    width = math.sqrt(max(success * (1.0 - success), 0.01) * doubt / (recent.tried + flying + trusted + 0.5))
     log = (weight * pace.expected(name) + timed.log) / (weight + timed.timed) + pace.spread / 2.0
-    hope = math.sqrt(pace.spread * doubt / (timed.timed + flying + 0.5))
+    hope = math.sqrt(pace.spread * doubt / (timed.timed + flying + trusted + 0.5))
     failures = usual.tried - usual.won + recent.tried - recent.won
     return Estimate(
         success,
@@ -231,12 +239,14 @@ class Known(NamedTuple):
         """The estimate of a provider, seen or not."""
         return self.seen.get(provider, self.unseen)
 
-    def scores(self, weights: Weights, allowed: Sequence[str], money: Sequence[float]) -> list[float]:
+    def scores(
+        self, weights: Weights, allowed: Sequence[str], money: Sequence[float], policy: Policy
+    ) -> list[float]:
         """The hoped index of each allowed provider at its dollars."""
         parts = self.parts.get(weights)
         if parts is None:
-            parts = {name: hoped(weights, e) for name, e in self.seen.items()}
-            parts[NOBODY] = hoped(weights, self.unseen)
+            parts = {name: hoped(weights, e, policy) for name, e in self.seen.items()}
+            parts[NOBODY] = hoped(weights, self.unseen, policy)
             self.parts[weights] = parts
         other, rate = parts[NOBODY], weights.per_dollar
         return [parts.get(name, other) - rate * cost for name, cost in zip(allowed, money, strict=True)]

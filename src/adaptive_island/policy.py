@@ -61,17 +61,19 @@ class Policy:
     """How an island learns and orders; the defaults are meant to be left alone.
 
     `orders` are the named weight vectors, `accounts` replaces some of them for single accounts
-    (`{"acct_9": {"fastest": Weights(…)}}`; a question that names one account for each provider is asked
-    for none). `band` is the difference, in parts of a success, below which
-    two providers count as equal and keep the caller's order. `fast` and `slow` are the half-lives of the
-    two memories in seconds; the slow one is worth up to `slow_weight` attempts as the prior of the fast
-    one, and the provider over all models up to `prior_weight` attempts as the prior of both, where a
-    provider nobody has seen is taken to succeed with `prior_success`. `optimism` widens what is
-    uncertain. `panic` is the share of open breakers from which they are ignored (see `order.panics`).
-    `refresh` is the longest time an order is remembered, `ranking_age` the oldest ranking from the cache
-    that is used, `flight_age` how long an attempt without a verdict is kept in sight. `share_every` and
-    `rankings_every` are the pauses between rounds with a store and between its rankings. The rest bounds
-    memory; beyond `works_most` classes of work in a day, a model's further classes count as one.
+    (`{"acct_9": {"fastest": Weights(…)}}`; a question that names one account for each provider is asked for
+    none). `band` is the difference, in parts of a success, below which two providers count as equal and keep
+    the caller's order. `fast` and `slow` are the half-lives of the two memories in seconds; the slow one is
+    worth up to `slow_weight` attempts as the prior of the fast one, and the provider over all models up to
+    `prior_weight` attempts as the prior of both, where a provider nobody has seen is taken to succeed with
+    `prior_success`. `optimism` widens what is uncertain, less where the slow memory knows (`experience`, from
+    0 to 1). The benefit of the doubt is at most `doubt_most` parts of a success, and at least `doubt_least`
+    for whoever was not asked for three half-lives. `panic` is the share of open breakers from which they are
+    ignored (see `order.panics`). `refresh` is the longest time an order is remembered, `ranking_age` the
+    oldest ranking from the cache that is used, `flight_age` how long an attempt without a verdict is kept in
+    sight. `share_every` and `rankings_every` are the pauses between rounds with a store and between its
+    rankings. The rest bounds memory; beyond `works_most` classes of work in a day, a model's further classes
+    count as one.
     """
 
     orders: Mapping[str, Weights] = field(default_factory=lambda: ORDERS)
@@ -84,6 +86,9 @@ class Policy:
     prior_weight: float = 3.0
     slow_weight: float = 4.0
     optimism: float = 0.25
+    experience: float = 0.5
+    doubt_least: float = 0.005
+    doubt_most: float = 0.15
     panic: float = 0.5
     refresh: float = 1.0
     ranking_age: float = 2 * 86_400.0
@@ -128,4 +133,16 @@ def _check(values: object) -> None:
             raise ValueError(f"{type(values).__name__}.{item.name} must be a positive number, not {value!r}")
 
 
-_MAY_BE_ZERO = frozenset({"per_minute", "per_dollar", "per_failure", "band", "jitter", "optimism", "refresh"})
+_MAY_BE_ZERO = frozenset(
+    {
+        "per_minute",
+        "per_dollar",
+        "per_failure",
+        "band",
+        "jitter",
+        "optimism",
+        "refresh",
+        "experience",
+        "doubt_least",
+    }
+)

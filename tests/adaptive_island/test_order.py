@@ -214,3 +214,31 @@ def test_an_account_may_weigh_otherwise_under_the_same_name() -> None:
     assert world.rank(("byteplus", "fal"), costs=costs, order="own") == ("byteplus", "fal"), "nobody else's"
     with pytest.raises(ValueError, match="per_dollar"):
         Policy(accounts={"a": {"x": Weights(per_minute=0.1, per_dollar=-1.0, per_failure=0.1)}})
+
+
+def test_the_benefit_of_the_doubt_has_a_floor_and_a_cap() -> None:
+    """It is never more than the policy says, and whoever was not asked lately always has a little of it."""
+    timid = Policy(optimism=50.0, doubt_most=0.02, doubt_least=0.004)
+    sure = Policy(optimism=0.0, doubt_least=0.004)
+    for policy, most in ((timid, 0.02), (sure, 0.004)):
+        world = World(policy)
+        world.report("fal", times=3)
+        world.report("byteplus", times=200)
+        world.clock.advance(6 * 3_600.0)
+        world.report("replicate", times=200)
+        widths = {line.provider: line.width for line in world.island.explain(MODEL, THREE)}
+        assert max(w for w in widths.values() if w is not None) == pytest.approx(most)
+        assert widths["fal"] == pytest.approx(most)
+    assert widths["replicate"] == pytest.approx(0.0), "asked just now, and nothing is hoped"
+
+
+def test_experience_narrows_the_doubt() -> None:
+    def width(experience: float) -> float:
+        world = World(Policy(experience=experience))
+        world.report("byteplus", times=100)
+        world.clock.advance(4 * 3_600.0)
+        (line,) = world.island.explain(MODEL, ("byteplus",))
+        assert line.width is not None
+        return line.width
+
+    assert width(1.0) < width(0.5) < width(0.0)
