@@ -234,7 +234,7 @@ def test_the_benefit_of_the_doubt_has_a_floor_and_a_cap() -> None:
 
 def test_experience_narrows_the_doubt() -> None:
     def width(experience: float) -> float:
-        world = World(Policy(experience=experience))
+        world = World(Policy(experience=experience, doubt_least=0.0))
         world.report("byteplus", times=100)
         world.clock.advance(4 * 3_600.0)
         world.report("fal", times=100)
