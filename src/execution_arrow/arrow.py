@@ -23,10 +23,12 @@ from execution_arrow.errors import GenerationFailed, StoreUnavailable, WrongLoop
 from execution_arrow.following import Advanced, Busy, Follower, Reader
 from execution_arrow.lease import Lease, StoreClock
 from execution_arrow.machine.state import Phase, Run, Status
+from execution_arrow.operating import Operating
 from execution_arrow.perform import Performer
 from execution_arrow.policy import Policy
 from execution_arrow.record import Generation
 from execution_arrow.tasks import to_the_end
+from execution_arrow.webhooks import Inbound
 from execution_arrow.worker import Limits, Worker
 
 if TYPE_CHECKING:
@@ -38,7 +40,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-class AsyncArrow:
+class AsyncArrow(Operating):
     """Runs generations. Use it with `async with`: it owns its tasks and ends them in order.
 
     `Arrow.open` and `AsyncArrow.open` take the same arguments. Every verb raises `execution_arrow.errors`
@@ -77,6 +79,7 @@ class AsyncArrow:
             base_urls=base_urls or {},
             public_url=public_url,
         )
+        self._inbound = Inbound(self._store, self._performer, parts.clock, self._here)
         self._admission = Admission(
             parts, self._store, self._lease, policy or Policy(), region, public_url is not None
         )

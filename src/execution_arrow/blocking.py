@@ -22,6 +22,7 @@ from execution_arrow.errors import ArrowClosed, WrongLoop
 from execution_arrow.following import Advanced, Busy
 from execution_arrow.machine.state import Status
 from execution_arrow.record import Generation
+from execution_arrow.webhooks import WebhookReply
 
 if TYPE_CHECKING:
     from adaptive_island import Island
@@ -120,6 +121,12 @@ class Arrow:
     def advance(self, generation_id: str) -> Advanced | Busy:
         """See `AsyncArrow.advance`."""
         return self._run(lambda arrow: arrow.advance(generation_id))
+
+    def handle_webhook(
+        self, provider: str, token: str, headers: Mapping[str, str], body: bytes
+    ) -> WebhookReply:
+        """See `AsyncArrow.handle_webhook`."""
+        return self._run(lambda arrow: arrow.handle_webhook(provider, token, headers, body))
 
     # --- the thread ---
 

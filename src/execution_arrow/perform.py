@@ -85,14 +85,14 @@ class Performer:
         route = run.route(attempt)
         try:
             provider = self.providers[attempt.provider]
-            call = provider.build_submit(route.payload, self._context(run, attempt))
+            call = provider.build_submit(route.payload, self.context(run, attempt))
         except MissingCredentials as error:
             return [f.Refused(fault=Fault.ACCOUNT, code="missing_credentials", message=str(error))]
         except Exception as error:  # noqa: BLE001 - nothing has left; another provider may be able to
             return [f.Refused(fault=Fault.PROVIDER, code="not_buildable", message=_say(error))]
         spool = self.spool_path(attempt.id) if route.terms.sync else None
         try:
-            reply = await self._send(call, spool)
+            reply = await self.send(call, spool)
         except NotSentError as error:
             return [f.NotSent(message=_say(error))]
         except MaybeSentError as error:
@@ -127,10 +127,10 @@ class Performer:
         """What the provider says of the attempt's job."""
         try:
             provider, job = self.providers[attempt.provider], _job(run, attempt)
-            context = self._context(run, attempt)
-            fact = provider.read_poll(job, await self._ask(provider.build_poll(job, context)), context)
+            context = self.context(run, attempt)
+            fact = provider.read_poll(job, await self.send(provider.build_poll(job, context)), context)
             if isinstance(fact, Follow):
-                fact = provider.read_result(job, await self._ask(fact.call))
+                fact = provider.read_result(job, await self.send(fact.call))
         except Exception as error:  # noqa: BLE001 - a poll that fails is repeated, whatever it was
             return f.PollFailed(message=_say(error))
         return fact
@@ -144,10 +144,10 @@ class Performer:
             if isinstance(seen[0], _ENDS):
                 return seen
         try:
-            call = provider.build_cancel(job, self._context(run, attempt))
+            call = provider.build_cancel(job, self.context(run, attempt))
             if call is None:
                 return [f.CancelRefused(message="this job cannot be canceled", final=True)]
-            return [provider.read_cancel(job, await self._ask(call))]
+            return [provider.read_cancel(job, await self.send(call))]
         except Exception as error:  # noqa: BLE001 - a lost answer; polling decides
             return [f.CancelRefused(message=_say(error))]
 
@@ -166,19 +166,16 @@ class Performer:
         provider, payload = self.providers[attempt.provider], run.route(attempt).payload
         bound = {a.job for a in run.attempts if a.job is not None}
         try:
-            call = provider.build_lookup(payload, self._context(run, attempt))
+            call = provider.build_lookup(payload, self.context(run, attempt))
             if call is None:
                 return [f.LookupNone(conclusive=False)]
-            reply = await self._ask(call)
+            reply = await self.send(call)
             found = provider.read_lookup(payload, reply, sent_at=attempt.sent_at, bound=bound.__contains__)
         except Exception:  # noqa: BLE001 - nothing was learned
             return [f.LookupNone(conclusive=False)]
         return [f.LookupNone(conclusive=False) if isinstance(found, f.PollFailed) else found]
 
-    async def _ask(self, call: Call) -> Reply:
-        return await self._send(call, None)
-
-    async def _send(self, call: Call, spool: Path | None) -> Reply:
+    async def send(self, call: Call, spool: Path | None = None) -> Reply:
         """Send one call. A transport keeps its own time; this bound is for one that does not."""
         try:
             async with asyncio.timeout(call.timeout + _GRACE):
@@ -186,7 +183,8 @@ class Performer:
         except TimeoutError as error:
             raise MaybeSentError("the transport did not come back in time") from error
 
-    def _context(self, run: Run, attempt: Attempt) -> Context:
+    def context(self, run: Run, attempt: Attempt) -> Context:
+        """Where and with which key this attempt's provider is asked. Raises `MissingCredentials`."""
         provider, terms = self.providers[attempt.provider], run.route(attempt).terms
         callback = None
         if self.public_url and provider.semantics.webhook is not None:

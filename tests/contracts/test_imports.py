@@ -52,7 +52,7 @@ SHELLS = {
             "driver",
         ),
         *("egress", "following", "lease", "naming", "perform", "reporting", "sandbox", "spool", "stores"),
-        *("tasks", "transport", "wiring", "worker"),
+        *("tasks", "transport", "webhooks", "wiring", "worker"),
     },
     "ledger_fortress": {"ledger", "stores", "testing", "writer"},
     "rosetta_bridge": {"loading", "products"},

@@ -12,8 +12,9 @@ provider's error table *declares* to be definitive is `Refused`; an accepted job
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Any, Literal, Protocol
 
 from execution_arrow.facts import CancelFact, LookupFact, StatusFact, SubmitFact
@@ -100,6 +101,42 @@ class Semantics:
     video_deadline: float = 1800.0
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Callback:
+    """What a callback says: its job and, where the signature is good (`sure`), perhaps its status."""
+
+    job: str
+    sure: bool
+    told: StatusFact | None = None
+
+
+class Refusal(StrEnum):
+    """Why a callback changes nothing."""
+
+    FORGED = "forged"  # signed, but by none of the provider's keys
+    STALE = "stale"  # signed, but more than five minutes ago or ahead
+    MALFORMED = "malformed"  # names no job
+
+
+StatusReader = Callable[[Payload, str, Reply], StatusFact]
+
+
+class Callbacks(Protocol):
+    """How a provider calls back. Reading never raises, whatever a stranger sends."""
+
+    def build_keys(self, context: Context) -> Call | None:
+        """Ask for what signatures are checked with; None where callbacks are not signed."""
+        ...
+
+    def read_keys(self, reply: Reply) -> tuple[str, ...]: ...
+
+    def read(
+        self, payload: Payload, headers: Mapping[str, str], body: bytes, keys: Sequence[str], now: float
+    ) -> Callback | Refusal:
+        """Header names are lower case. Without keys nothing can be sure."""
+        ...
+
+
 class Provider(Protocol):
     """One inference provider. Implementations hold no state and do no I/O.
 
@@ -108,6 +145,7 @@ class Provider(Protocol):
     """
 
     semantics: Semantics
+    callbacks: Callbacks | None  # None where the provider never calls back
 
     def is_sync(self, payload: Payload) -> bool:
         """Whether the answer to this submit holds the results themselves."""

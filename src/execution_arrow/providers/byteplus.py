@@ -40,6 +40,7 @@ from execution_arrow.facts import (
 )
 from execution_arrow.ports import Payload
 from execution_arrow.providers import _wire as wire
+from execution_arrow.providers._callbacks import Unsigned
 from execution_arrow.providers._wire import HTTP_RULES, Rule
 from execution_arrow.providers.base import Call, Context, Job, Reply, Semantics
 
@@ -119,6 +120,7 @@ class BytePlus:
     """See `providers.base.Provider`."""
 
     semantics = SEMANTICS
+    callbacks = Unsigned("id")  # SDK: callback_url; the task, at each change of its status
 
     def is_sync(self, payload: Payload) -> bool:
         return payload.path.rstrip("/").endswith("/images/generations")

@@ -90,6 +90,7 @@ class Cloudflare:
     """See `providers.base.Provider`."""
 
     semantics = SEMANTICS
+    callbacks = None
 
     def is_sync(self, payload: Payload) -> bool:
         return True

@@ -36,6 +36,7 @@ from execution_arrow.facts import (
 )
 from execution_arrow.ports import Payload
 from execution_arrow.providers import _wire as wire
+from execution_arrow.providers._callbacks import FalCallbacks
 from execution_arrow.providers._wire import HTTP_RULES, Rule
 from execution_arrow.providers.base import Call, Context, Follow, Job, Reply, Semantics
 
@@ -121,6 +122,9 @@ class Fal:
     """See `providers.base.Provider`."""
 
     semantics = SEMANTICS
+    callbacks = FalCallbacks(
+        lambda payload, job, reply: _made(Job(id=job, payload=payload), wire.json_object(reply)), HOSTS
+    )
 
     def is_sync(self, payload: Payload) -> bool:
         return False

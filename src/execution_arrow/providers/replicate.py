@@ -37,6 +37,7 @@ from execution_arrow.facts import (
 )
 from execution_arrow.ports import Payload
 from execution_arrow.providers import _wire as wire
+from execution_arrow.providers._callbacks import ReplicateCallbacks
 from execution_arrow.providers._wire import HTTP_RULES, Rule
 from execution_arrow.providers.base import Call, Context, Job, Reply, Semantics
 
@@ -115,6 +116,7 @@ class Replicate:
     """See `providers.base.Provider`."""
 
     semantics = SEMANTICS
+    callbacks = ReplicateCallbacks(lambda payload, job, reply: _status(Job(id=job, payload=payload), reply))
 
     def is_sync(self, payload: Payload) -> bool:
         return False

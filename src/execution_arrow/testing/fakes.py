@@ -17,7 +17,7 @@ from execution_arrow import facts as f
 from execution_arrow.errors import StoreUnavailable
 from execution_arrow.naming import SystemClock, SystemNames
 from execution_arrow.ports import Payload, Prepared, Quote, Ranked, Secret, Verdict
-from execution_arrow.providers.base import Call, Context, Follow, Job, Provider, Reply, Semantics
+from execution_arrow.providers.base import Call, Callbacks, Context, Follow, Job, Provider, Reply, Semantics
 from execution_arrow.stores.base import JobStore
 from execution_arrow.stores.memory import MemoryStore
 
@@ -35,8 +35,10 @@ class FakeProvider:
         polls: Iterable[f.StatusFact] = (),
         lookups: Iterable[f.LookupFact] = (),
         sync: bool = False,
+        callbacks: Callbacks | None = None,
         **semantics: Any,
     ) -> None:
+        self.callbacks = callbacks
         self.semantics = replace(
             Semantics(
                 name=name,
