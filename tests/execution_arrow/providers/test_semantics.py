@@ -14,7 +14,7 @@ import pytest
 from execution_arrow import media
 from execution_arrow.credentials import SETTINGS, VARIABLES
 from execution_arrow.facts import Fault
-from execution_arrow.providers import _wire, byteplus, cloudflare, fal, replicate, shipped
+from execution_arrow.providers import _callbacks, _wire, byteplus, cloudflare, fal, replicate, shipped
 from tests.execution_arrow.providers import samples as s
 
 
@@ -78,13 +78,14 @@ def test_looking_up_one_provider_loads_only_that_module() -> None:
         "p = shipped(); before = set(sys.modules); "
         "assert len(p) == 4 and 'execution_arrow.providers.fal' not in before; p['fal']; "
         "new = {m for m in set(sys.modules) - before if m.startswith('execution_arrow.providers.')}; "
-        "assert new - {'execution_arrow.providers._wire'} == {'execution_arrow.providers.fal'}, new"
+        "shared = {f'execution_arrow.providers.{m}' for m in ('_wire', '_callbacks')}; "
+        "assert new - shared == {'execution_arrow.providers.fal'}, new"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
 
 
 @pytest.mark.parametrize(
-    "module", [byteplus, cloudflare, fal, media, replicate, _wire], ids=lambda m: m.__name__
+    "module", [byteplus, cloudflare, fal, media, replicate, _callbacks, _wire], ids=lambda m: m.__name__
 )
 def test_the_modules_are_pure(module: ModuleType) -> None:
     """No clock, no chance, no socket, no thread: a recorded exchange can always stand in for the network."""
