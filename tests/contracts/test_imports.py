@@ -40,18 +40,9 @@ ASKING = re.compile(r"(now|utcnow|today|monotonic\w*|perf_counter\w*|time_ns|uui
 SHELLS = {
     "adaptive_island": {"courier", "events", "runtime", "stores"},
     "execution_arrow": {
-        *(
-            "admission",
-            "alarms",
-            "arrow",
-            "artifacts",
-            "blocking",
-            "cli",
-            "committing",
-            "credentials",
-            "driver",
-        ),
-        *("egress", "following", "lease", "naming", "perform", "reporting", "sandbox", "spool", "stores"),
+        *("admission", "alarms", "artifacts", "blocking", "cli", "committing", "credentials", "driver"),
+        *("egress", "following", "lease", "naming", "perform", "reporting", "running", "sandbox", "spool"),
+        "stores",
         *("tasks", "transport", "webhooks", "wiring", "worker"),
     },
     "ledger_fortress": {"ledger", "stores", "testing", "writer"},
