@@ -115,12 +115,12 @@ class Admission:
         if isinstance(session, str):
             return session
         held = session.queue[0].fact
-        if isinstance(held, f.HoldRefused):
+        if not isinstance(held, f.HoldOpened):
             driver.adopt(session)
             await driver.quiet(session.run.spec.id)
-            if held.reason == "insufficient":
+            if isinstance(held, f.HoldRefused) and held.reason == "insufficient":
                 raise InsufficientCredits(wish.account, held.needed, held.available)
-            raise LedgerRefused(wish.account, held.reason)
+            raise LedgerRefused(wish.account, getattr(held, "reason", "hold_closed"))
         if drive:
             driver.adopt(session)
         else:
@@ -168,7 +168,7 @@ class Admission:
             owner=self._lease.owner,
         )
 
-    async def _hold(self, spec: Spec) -> f.HoldOpened | f.HoldRefused:
+    async def _hold(self, spec: Spec) -> f.HoldOpened | f.HoldRefused | f.HoldClosed:
         return await self._parts.holds.hold(spec.account, spec.id, spec.hold, spec.longest_life)
 
     async def _hand_back(self, spec: Spec) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from execution_arrow.facts import HoldOpened, HoldRefused, Settled, SettleRefused, Stored
+    from execution_arrow.facts import HoldClosed, HoldOpened, HoldRefused, Settled, SettleRefused, Stored
     from execution_arrow.providers.base import Call, Reply
 
 
@@ -144,11 +144,45 @@ class Router(Protocol):
 class LedgerPort(Protocol):
     """Holds and settlements, keyed by generation. Raises `errors.StoreUnavailable` without an answer."""
 
-    async def hold(self, account: str, key: str, amount: int, timeout: float) -> HoldOpened | HoldRefused: ...
+    async def hold(
+        self, account: str, key: str, amount: int, timeout: float
+    ) -> HoldOpened | HoldRefused | HoldClosed:
+        """Repeating it changes nothing; `HoldClosed` when it finds a hold of this key that was settled."""
+        ...
 
     async def settle(self, account: str, key: str, verb: str, amount: int) -> Settled | SettleRefused:
         """`verb` is `charge` (amount) or `release`. Repeating it changes nothing."""
         ...
+
+    async def held(self) -> Sequence[Held]:
+        """Every open hold, for `reconcile`."""
+        ...
+
+    async def remarks(self, since: float) -> Sequence[Remark]:
+        """What else a person should look at; history from `since` (unix seconds) on."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Held:
+    """An open hold of the ledger. `key` is the generation's id where the hold is ours."""
+
+    account: str
+    key: str
+    amount: int
+    since: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Remark:
+    """What the ledger itself wants a person to look at, in its own words. `key` None: the whole account."""
+
+    trouble: str
+    account: str
+    key: str | None
+    amount: int
+    since: float
+    advice: str
 
 
 class Transport(Protocol):

@@ -57,8 +57,8 @@ def refused_again(run: Run, _: Attempt | None, fact: f.SettleRefused, now: float
     return run.settlement is not None and run.settlement.stuck == fact.reason
 
 
-def given_back(run: Run, _: Attempt | None, fact: f.HoldOpened, now: float) -> bool:
-    return run.settlement is not None and run.settlement.done and run.settlement.verb == "release"
+def paid(run: Run, _: Attempt | None, fact: f.HoldOpened, now: float) -> bool:
+    return run.settlement is not None and run.settlement.done
 
 
 def done(run: Run, _: Attempt | None, fact: f.Erase, now: float) -> bool:

@@ -67,8 +67,8 @@ GENERATION_ROWS: tuple[Row, ...] = (
     Row("H4", (Phase.NEW,), f.UserCancel, "same", verdicts.cancel_new, when="flag only"),
     Row("H5", (Phase.NEW,), f.HoldClosed, "closed", verdicts.hold_closed, when="settled before",
         alert="hold_closed"),
-    Row("H6", (Phase.CLOSED,), f.HoldOpened, "same", verdicts.hold_late, if_.given_back,
-        "opened after it was given back", alert="hold_late"),
+    Row("H6", (Phase.CLOSED,), f.HoldOpened, "same", verdicts.hold_late, if_.paid,
+        "opened after its end", alert="hold_late"),
     *(Row("H7", _AFTER_NEW, kind, "same", same, when="answered before", durable=False)
       for kind in (f.HoldOpened, f.HoldRefused, f.HoldClosed)),
     Row("1", (Phase.RUNNING,), f.Planned, "running", do.plan, if_.plannable,

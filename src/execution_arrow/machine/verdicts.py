@@ -77,7 +77,7 @@ def hold_closed(run: Run, _: Attempt | None, fact: f.HoldClosed, now: float) -> 
 
 
 def hold_late(run: Run, _: Attempt | None, fact: f.HoldOpened, now: float) -> Run:
-    """The hold arrived after it had been given back: it is given back again."""
+    """The ledger has an open hold that was settled by our books: what was owed is settled again."""
     assert run.settlement is not None
     return replace(run, settlement=replace(run.settlement, done=False), retry_at=now, errors=0)
 

@@ -16,7 +16,7 @@ from typing import Any
 from execution_arrow import facts as f
 from execution_arrow.errors import StoreUnavailable
 from execution_arrow.naming import SystemClock, SystemNames
-from execution_arrow.ports import Payload, Prepared, Quote, Ranked, Secret, Verdict
+from execution_arrow.ports import Held, Payload, Prepared, Quote, Ranked, Remark, Secret, Verdict
 from execution_arrow.providers.base import Call, Callbacks, Context, Follow, Job, Provider, Reply, Semantics
 from execution_arrow.stores.base import JobStore
 from execution_arrow.stores.memory import MemoryStore
@@ -154,7 +154,9 @@ class FakeLedger:
         self.broken = 0
         self.applied_anyway = False
 
-    async def hold(self, account: str, key: str, amount: int, timeout: float) -> f.HoldOpened | f.HoldRefused:
+    async def hold(
+        self, account: str, key: str, amount: int, timeout: float
+    ) -> f.HoldOpened | f.HoldRefused | f.HoldClosed:
         silent = self._silent()
         if key not in self.holds:
             if amount > self.available:
@@ -163,7 +165,17 @@ class FakeLedger:
             self.holds[key] = amount
         if silent:
             raise StoreUnavailable("the ledger did not answer", maybe_applied=True)
-        return f.HoldOpened()
+        return f.HoldClosed() if key in self.settled else f.HoldOpened()
+
+    async def held(self) -> list[Held]:
+        return [
+            Held(account="acct", key=key, amount=amount, since=0.0)
+            for key, amount in self.holds.items()
+            if key not in self.settled
+        ]
+
+    async def remarks(self, since: float) -> list[Remark]:
+        return []
 
     async def settle(self, account: str, key: str, verb: str, amount: int) -> f.Settled | f.SettleRefused:
         silent = self._silent()

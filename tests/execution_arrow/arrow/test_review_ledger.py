@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from execution_arrow import AsyncArrow, Status
+from execution_arrow import facts as f
 from execution_arrow.errors import LedgerRefused, RequestRejected
 from execution_arrow.testing import FakeNormalizer, FakeProvider, fake_parts
 from execution_arrow.wiring import FortressLedger
@@ -44,3 +45,21 @@ async def test_what_no_ledger_takes_ends_at_once_and_is_not_asked_for_ever(tmp_p
         assert refused.status is Status.FAILED
         with pytest.raises(RequestRejected, match="account: must be text of 1 to 200"):
             await arrow.generate("m", REQUEST, account="x" * 201)
+
+
+@run
+async def test_a_hold_of_the_real_ledger_is_told_apart_from_its_settled_self(tmp_path: Path):
+    ledger = AsyncLedger(open_store("memory:"))
+    await ledger.grant("acct", "1", key="start", create=True)
+    port = FortressLedger(ledger)
+    assert await port.settle("acct", "gen_1", "release", 0) == f.Settled()  # the hold never came
+    for _ in range(2):
+        assert await port.hold("acct", "gen_1", 40_000, 60.0) == f.HoldOpened()  # late, and repeated
+    (held,) = await port.held()
+    assert (held.key, held.amount) == ("gen_1", 40_000)
+    assert await port.settle("acct", "gen_1", "release", 0) == f.Settled()
+    assert await port.held() == []
+    assert await port.hold("acct", "gen_1", 40_000, 60.0) == f.HoldClosed()
+    await port.settle("acct", "gen_2", "charge", 40_000)  # the ledger's store was restored without its hold
+    assert await port.hold("acct", "gen_2", 40_000, 60.0) == f.HoldClosed()
+    assert [(remark.trouble, remark.key) for remark in await port.remarks(0.0)] == [("late_charge", "gen_2")]

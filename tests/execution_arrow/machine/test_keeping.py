@@ -191,12 +191,22 @@ def test_h6_a_hold_that_arrives_after_it_was_given_back_is_given_back_again():
     assert (next_at(story.run, EPOCH), story.run.status) == (None, Status.FAILED)
 
 
+def test_h6_a_charge_is_repeated_where_the_ledger_has_forgotten_it():
+    """It was restored to an earlier state. The key is the same, so it is charged once whatever happened."""
+    story, _ = won()
+    story.tell(f.Settled())
+    story.tell(f.HoldOpened())
+    assert due(story.run, story.now, EPOCH) == (Settle("charge", 40_000),)
+    story.tell(f.Settled())
+    assert (story.run.settlement.done, story.events.count("generation.completed")) == (True, 1)
+
+
 def test_h7_s8_answers_that_come_twice_change_nothing():
     story, _ = won()
     for fact in (f.HoldOpened(), f.HoldRefused(reason="frozen"), f.HoldClosed()):
         assert not story.tell(fact).durable
     story.tell(f.Settled())
-    for fact in (f.Settled(), f.SettleRefused(reason="x"), f.EffectFailed(effect="settle"), f.HoldOpened()):
+    for fact in (f.Settled(), f.SettleRefused(reason="x"), f.EffectFailed(effect="settle"), f.HoldClosed()):
         assert not story.tell(fact).durable
     assert "impossible_fact" not in story.alerts
     assert (story.run.settlement.done, story.run.settlement.stuck) == (True, "")

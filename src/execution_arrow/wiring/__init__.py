@@ -1,4 +1,4 @@
-"""The only module that knows all four packages: it fits the three lower ones into our ports.
+"""The only place that knows all four packages: it fits the three lower ones into our ports.
 
 A team that uses something else for one of them writes the same few lines over its own library and passes
 the result to `AsyncArrow` as `Parts`.
@@ -18,8 +18,7 @@ from adaptive_island import Attempt, Fault, Island, Outcome, Ticket
 from execution_arrow.artifacts import FolderArtifacts
 from execution_arrow.credentials import EnvironmentCredentials
 from execution_arrow.egress import EgressPolicy
-from execution_arrow.errors import RequestRejected, StoreUnavailable
-from execution_arrow.facts import HoldOpened, HoldRefused, Settled, SettleRefused
+from execution_arrow.errors import RequestRejected
 from execution_arrow.naming import SystemClock, SystemNames
 from execution_arrow.ports import (
     ArtifactStore,
@@ -40,9 +39,9 @@ from execution_arrow.providers import shipped
 from execution_arrow.providers.base import Provider
 from execution_arrow.stores import JobStore, open_store
 from execution_arrow.stores.access import Access, Threaded
-from execution_arrow.tariff import Ask, DearestCost, Tariff
-from ledger_fortress import AsyncLedger, Credits, Ledger, Reason, Refused
-from ledger_fortress import StoreUnavailable as LedgerUnavailable
+from execution_arrow.tariff import Ask, DearestCost, Tariff, settled_prices
+from execution_arrow.wiring.fortress import FortressLedger
+from ledger_fortress import AsyncLedger, Ledger
 from ledger_fortress.protocol import LedgerStore
 from ledger_fortress.stores import open_store as open_ledger_store
 from rosetta_bridge import Catalog, InvalidRequest, UnknownModel
@@ -147,7 +146,8 @@ class BridgeNormalizer:
             raise RequestRejected(error.issues) from error
         bills = {name: found.cost(asked, name) for name in eligible}
         costs = {name: bill.micros if bill else None for name, bill in bills.items()}
-        prices = self._tariff.prices(
+        prices = settled_prices(
+            self._tariff,
             Ask(
                 model=found.id, kind=found.kind, values=asked.values, work=asked.work, asked=asked.asked,
                 costs=costs,
@@ -242,46 +242,3 @@ class IslandRouter:
                 at=verdict.at,
             )
         )
-
-
-class FortressLedger:
-    """`ledger_fortress` as our LedgerPort. Holds never expire by themselves; only we settle them."""
-
-    # What is not owed any more is settled: a release of a hold that is gone changes nothing.
-    _GONE = frozenset({Reason.UNKNOWN_HOLD, Reason.HOLD_RELEASED, Reason.HOLD_TIMED_OUT})
-
-    def __init__(self, ledger: AsyncLedger) -> None:
-        self._ledger = ledger
-
-    async def hold(self, account: str, key: str, amount: int, timeout: float) -> HoldOpened | HoldRefused:
-        if amount == 0:
-            return HoldOpened()  # free by the tariff: nothing to hold, and releasing nothing changes nothing
-        try:
-            await self._ledger.reserve(
-                account, _amount(amount), key=key, timeout=timeout, on_timeout="report"
-            )
-        except Refused as no:
-            return HoldRefused(reason=no.reason.value, needed=no.needed.micros, available=no.available.micros)
-        except (ValueError, TypeError):  # a name or amount no ledger takes: asking again changes nothing
-            return HoldRefused(reason="invalid", needed=amount)
-        except LedgerUnavailable as error:
-            raise StoreUnavailable(f"the ledger: {error}", maybe_applied=error.maybe_applied) from error
-        return HoldOpened()
-
-    async def settle(self, account: str, key: str, verb: str, amount: int) -> Settled | SettleRefused:
-        try:
-            if verb == "charge":
-                await self._ledger.charge(account, key, _amount(amount), on_missing="debt")
-            else:
-                await self._ledger.release(account, key)
-        except Refused as no:
-            if verb == "release" and no.reason in self._GONE:
-                return Settled()
-            return SettleRefused(reason=no.reason.value)
-        except LedgerUnavailable as error:
-            raise StoreUnavailable(f"the ledger: {error}", maybe_applied=error.maybe_applied) from error
-        return Settled()
-
-
-def _amount(micros: int) -> Credits:
-    return Credits.micro(micros)
