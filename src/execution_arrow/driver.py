@@ -91,6 +91,7 @@ class Driver:
     def adopt(self, session: Session) -> None:
         """Drive a session from now on (its row carries our name)."""
         self.sessions[session.run.spec.id] = session
+        self._lease.needed.set()
         self.soon(session)
 
     def hear(self, generation_id: str, heard: Heard) -> bool:
@@ -278,6 +279,8 @@ class Driver:
         session.dropped = True
         if self.sessions.get(generation_id) is session:
             del self.sessions[generation_id]
+            if not self.sessions:
+                self._alarms.stop()
         if (event := self._quiet.pop(generation_id, None)) is not None:
             event.set()
 

@@ -48,6 +48,7 @@ class Lease:
         self._ended = False
         self.term = 0
         self.doubtful = asyncio.Event()  # rows may carry our name without our knowing: an answer was lost
+        self.needed = asyncio.Event()  # something is ours, or may be
 
     def safe(self) -> bool:
         """Whether an effect may be started under this lease."""
@@ -111,6 +112,7 @@ class Lease:
     def doubt(self) -> None:
         """An answer was lost: what it was about may be ours."""
         self.doubtful.set()
+        self.needed.set()
 
     def stop_acting(self) -> None:
         """Start nothing from now on; what is under way may still be written."""

@@ -62,7 +62,7 @@ class Worker:
 
     async def keep_house(self) -> None:
         """The heartbeat; touches the store only while something is owned."""
-        while not self._stopping.is_set():
+        while await self._owning():
             done = await self._tried("housekeeping", self._keep)
             longest = self._limits.lease / 3
             if done:
@@ -78,7 +78,7 @@ class Worker:
 
     async def read_inbox(self) -> None:
         """Facts that others heard about what we own."""
-        while not self._stopping.is_set():
+        while await self._owning():
             self._told.clear()
             done = await self._tried("reading the inbox", self._read_inbox)
             await self._pause(self._limits.inbox_every if done else AGAIN, self._told)
@@ -93,6 +93,13 @@ class Worker:
                 if item.seq not in self._unreadable:  # it waits for a version that can read it
                     self._unreadable.add(item.seq)
                     logger.exception("unreadable fact=%d generation=%s", item.seq, item.generation)
+
+    async def _owning(self) -> bool:
+        """Wait, without a timer, until something is ours or may be; False when we are to stop."""
+        while not (self._driver.sessions or self._lease.doubtful.is_set() or self._stopping.is_set()):
+            self._lease.needed.clear()
+            await self._lease.needed.wait()
+        return not self._stopping.is_set()
 
     async def serve(self) -> None:
         """Claim whatever is due until `stop`."""
@@ -136,6 +143,6 @@ class Worker:
 
     def stop(self) -> None:
         self._stopping.set()
-        self._lease.doubt()  # wakes the housekeeper
+        self._lease.doubt()  # wakes the housekeeping
         self._told.set()
         self._free.set()
