@@ -15,6 +15,7 @@ from execution_arrow.ports import Clock
 from execution_arrow.session import Session
 
 _LONGEST = 60.0  # seconds between two looks at the clock
+_SET_BACK = 5.0  # a clock that shows so many seconds less than before has been set
 _ROOM = 64  # entries that may be out of date before the heap is made anew, beside one for each session
 
 
@@ -31,6 +32,7 @@ class Alarms:
         self._heap: list[tuple[float, str]] = []
         self._timer: asyncio.TimerHandle | None = None
         self._armed = 0.0  # the wall-clock time that the timer is set to
+        self._looked = 0.0  # the wall-clock time of the last look
 
     def set(self, session: Session, at: float | None) -> None:
         """Wake this session at `at` (None = not at all), and not when it was to be woken before."""
@@ -58,12 +60,15 @@ class Alarms:
         if self._timer is not None:
             self._timer.cancel()
         self._armed = at
-        delay = min(max(at - self._clock.now(), 0.0), _LONGEST)
+        self._looked = self._clock.now()
+        delay = min(max(at - self._looked, 0.0), _LONGEST)
         self._timer = asyncio.get_running_loop().call_later(delay, self._ring)
 
     def _ring(self) -> None:
         self._timer = None
         now = self._clock.now()
+        if now < self._looked - _SET_BACK:
+            self._wake_all()
         while self._heap:
             at, generation_id = self._heap[0]
             session = self._sessions.get(generation_id)
@@ -75,3 +80,10 @@ class Alarms:
             if session is not None and current:
                 session.alarm = None
                 self._wake(session)
+
+    def _wake_all(self) -> None:
+        """Times that were agreed under another clock mean nothing: everybody looks what there is to do."""
+        self._heap.clear()
+        for session in list(self._sessions.values()):
+            session.alarm = None
+            self._wake(session)

@@ -17,7 +17,7 @@ from execution_arrow.effects import Effect, Plan, Ring, Submit
 from execution_arrow.fact_codec import decode, encode
 from execution_arrow.facts import Fact
 from execution_arrow.machine import Step, step, told
-from execution_arrow.machine.agenda import Entry, agenda
+from execution_arrow.machine.agenda import Entry, agenda, awake
 from execution_arrow.machine.codec import dump_spec, dump_state
 from execution_arrow.machine.state import Event, Phase, Run, State
 from execution_arrow.stores.base import Commit, Inboxed
@@ -139,7 +139,7 @@ def earliest(entries: Sequence[Entry]) -> float | None:
 
 def fold(session: Session, now: float, plan: Planner) -> Change:
     """Drain the queue into a change, then everything that time alone demands."""
-    change = Change(session.run, session.agenda)
+    change = Change(awake(session.run, now), session.agenda)
     for heard in session.queue:
         _apply(change, heard, now)
     _derive(change, session)

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 from execution_arrow.effects import (
     Cancel,
@@ -31,6 +32,7 @@ from execution_arrow.machine.state import Attempt, Phase, Run, State, Stop
 
 ANNOUNCE_PATIENCE = 30.0  # the terminal event waits this long for the settlement
 CANCEL_TRIES = 5
+LONGEST_PAUSE = 600.0  # seconds; nobody is left unasked for longer, whatever was agreed
 
 Entry = tuple[float, Effect]
 
@@ -38,6 +40,24 @@ Entry = tuple[float, Effect]
 def due(run: Run, now: float, epoch: int) -> tuple[Effect, ...]:
     """The effects to perform now. A submit is due only under the epoch that planned it."""
     return tuple(effect for at, effect in agenda(run, epoch) if at <= now)
+
+
+def awake(run: Run, now: float) -> Run:
+    """The run without pauses that are longer than any: they were begun under a clock that was set back."""
+    end = now + LONGEST_PAUSE
+    if run.retry_at <= end and all(a.next_at <= end and (a.cancel_at or 0.0) <= end for a in run.attempts):
+        return run
+    attempts = (
+        a
+        if a.final
+        else replace(a, next_at=_cut(a.next_at, now), cancel_at=a.cancel_at and _cut(a.cancel_at, now))
+        for a in run.attempts
+    )
+    return replace(run, retry_at=_cut(run.retry_at, now), attempts=tuple(attempts))
+
+
+def _cut(at: float, now: float) -> float:
+    return now if at > now + LONGEST_PAUSE else at
 
 
 def next_at(run: Run, epoch: int) -> float | None:

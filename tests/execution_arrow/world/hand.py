@@ -13,6 +13,7 @@ from typing import Any
 
 from execution_arrow import Advanced, AsyncArrow, Generation, Policy
 from execution_arrow.credentials import SETTINGS, VARIABLES, EnvironmentCredentials
+from execution_arrow.stores.memory import MemoryStore
 from execution_arrow.wiring import Parts, default_parts
 from rosetta_bridge import Catalog
 
@@ -53,6 +54,8 @@ def parts(folder: Path, where: str | Path = "memory:", **more: Any) -> Parts:
         credentials=EnvironmentCredentials(KEYS),
         **asked,
     )
+    if (clock := more.get("clock")) is not None and isinstance(made.store, MemoryStore):
+        more.setdefault("store", MemoryStore(clock.now))  # leases and times are the store's
     return replace(made, **more)
 
 
