@@ -44,20 +44,23 @@ def due(run: Run, now: float, epoch: int) -> tuple[Effect, ...]:
 
 def awake(run: Run, now: float) -> Run:
     """The run without pauses that are longer than any: they were begun under a clock that was set back."""
-    end = now + LONGEST_PAUSE
-    if run.retry_at <= end and all(a.next_at <= end and (a.cancel_at or 0.0) <= end for a in run.attempts):
+    attempts = tuple(a if a.final else _awake(run, a, now) for a in run.attempts)
+    retry_at = _cut(run.retry_at, now, LONGEST_PAUSE)
+    if retry_at == run.retry_at and all(a is b for a, b in zip(attempts, run.attempts, strict=True)):
         return run
-    attempts = (
-        a
-        if a.final
-        else replace(a, next_at=_cut(a.next_at, now), cancel_at=a.cancel_at and _cut(a.cancel_at, now))
-        for a in run.attempts
-    )
-    return replace(run, retry_at=_cut(run.retry_at, now), attempts=tuple(attempts))
+    return replace(run, retry_at=retry_at, attempts=attempts)
 
 
-def _cut(at: float, now: float) -> float:
-    return now if at > now + LONGEST_PAUSE else at
+def _awake(run: Run, attempt: Attempt, now: float) -> Attempt:
+    longest = max(LONGEST_PAUSE, run.route(attempt).terms.poll_every)
+    if attempt.next_at <= now + longest and (attempt.cancel_at or 0.0) <= now + longest:
+        return attempt
+    cancel_at = attempt.cancel_at and _cut(attempt.cancel_at, now, longest)
+    return replace(attempt, next_at=_cut(attempt.next_at, now, longest), cancel_at=cancel_at)
+
+
+def _cut(at: float, now: float, longest: float) -> float:
+    return now if at > now + longest else at
 
 
 def next_at(run: Run, epoch: int) -> float | None:
