@@ -17,55 +17,19 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from adaptive_island import Island, Ticket
-from adaptive_island.testing import FakeClock
+from adaptive_island.simulation import ALL, REGIMES, SETS, Chooser, OfIsland, Score, regime, run
 from benchmarks.harness import Report
 from benchmarks.peers.island_choosers import Gold, GoldHourly, LatencyCooldown, MeanProbes, Static, Thompson
 from benchmarks.routing.chart import draw
-from benchmarks.routing.regimes import REGIMES, SETS, regime
-from benchmarks.routing.world import Chooser, Score, run
 
 RATES = {"low": 0.005, "high": 0.05}
 SEEDS = {"low": 3, "high": 3}
 TARGETS = {"low": 4.0, "high": 1.5}
 WORST = 10.0
-EPOCH = 1_750_000_000.0
-MODEL = "maker/model"
-
-
-class OfIsland:
-    """An island as it would be used, on a virtual clock, with the order whose weights are the world's."""
-
-    def __init__(self, names: str, seed: int) -> None:
-        self.names = tuple(names)
-        self.work = ""
-        self.clock = FakeClock(EPOCH)
-        self.island = Island.open("memory:", clock=self.clock, hook=lambda _event: None, seed=seed)
-
-    def asked(self, work: str, eligible: tuple[str, ...]) -> None:
-        self.work, self.names = work, eligible
-
-    def order(self, now: float, costs: dict[str, float]) -> tuple[str, ...]:
-        self.clock.now = EPOCH + now
-        money = {name: round(dollars * 1e6) for name, dollars in costs.items()}
-        return self.island.rank(MODEL, self.names, order="balanced", costs=money, work=self.work)
-
-    def start(self, name: str, now: float) -> Ticket | None:
-        self.clock.now = EPOCH + now
-        ticket = self.island.attempt(MODEL, name, work=self.work)
-        return None if ticket.skip else ticket
-
-    def end(self, started: object, name: str, success: bool, seconds: float, now: float) -> None:
-        self.clock.now = EPOCH + now
-        assert isinstance(started, Ticket)
-        if success:
-            started.succeed()
-        else:
-            started.fail()
 
 
 CHOOSERS: dict[str, Callable[[str, int], Chooser]] = {
-    "island": OfIsland,
+    "island": lambda names, seed: OfIsland(tuple(names), seed),
     "static": Static,
     "gold daily": Gold,
     "gold hourly": GoldHourly,
@@ -78,10 +42,11 @@ CHOOSERS: dict[str, Callable[[str, int], Chooser]] = {
 def table(chooser: str, names: str, rate: float, seeds: list[int], regimes: list[str]) -> dict[str, Score]:
     """The scores of one chooser by regime."""
     result = {}
+    providers = [ALL[name] for name in names]
     for name in regimes:
         total = Score()
         for seed in seeds:
-            total.add(run(CHOOSERS[chooser](names, seed), regime(name, names), names, rate, seed))
+            total.add(run(CHOOSERS[chooser](names, seed), regime(name, names), providers, rate, seed))
         result[name] = total
     return result
 

@@ -23,15 +23,14 @@ class UnknownStore(IslandError):
 
 
 class MissingExtra(IslandError):
-    """The store needs a package that is not installed."""
+    """A store or a picture needs a package that is not installed."""
 
     code = "missing_extra"
 
-    def __init__(self, url: str, extra: str, error: ImportError) -> None:
+    def __init__(self, what: str, extra: str, error: ImportError) -> None:
         self.extra = extra
         super().__init__(
-            f"{url.partition(':')[0]}: stores need a package that is missing ({error}): "
-            f"pip install 'babysea-primitives[{extra}]'"
+            f"{what} need a package that is missing ({error}): pip install 'babysea-primitives[{extra}]'"
         )
 
 

@@ -38,7 +38,7 @@ ASKING = re.compile(r"(now|utcnow|today|monotonic\w*|perf_counter\w*|time_ns|uui
 
 # The thin shells: everything else in src/ is a core. A new shell is a decision, and it is taken here.
 SHELLS = {
-    "adaptive_island": {"courier", "events", "runtime", "stores"},
+    "adaptive_island": {"courier", "events", "runtime", "simulation", "stores"},
     "execution_arrow": {
         *("admission", "alarms", "artifacts", "blocking", "cli", "committing", "credentials", "driver"),
         *("egress", "following", "lease", "naming", "perform", "reporting", "running", "sandbox", "spool"),

@@ -49,7 +49,7 @@ def _postgres(url: str, policy: Policy, migrate: bool) -> Store:
     try:
         import psycopg  # noqa: F401
     except ImportError as error:
-        raise MissingExtra(url, "postgres", error) from error
+        raise MissingExtra("postgresql:// stores", "postgres", error) from error
     from .postgres import PostgresStore
 
     return PostgresStore(url, policy, migrate=migrate)
@@ -59,7 +59,7 @@ def _redis(url: str, policy: Policy, migrate: bool) -> Store:
     try:
         import redis  # noqa: F401
     except ImportError as error:
-        raise MissingExtra(url, "redis", error) from error
+        raise MissingExtra("redis:// stores", "redis", error) from error
     from .redis import RedisStore
 
     return RedisStore(url, policy)

@@ -17,11 +17,12 @@ import heapq
 import itertools
 import math
 import random
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Protocol
 
-from benchmarks.routing.regimes import ALL, FAILURE_SPREAD, Provider, Regime, Work
+from .regimes import FAILURE_SPREAD, Provider, Regime, Work
 
 HOUR, HORIZON, TRIES = 3_600.0, 72 * 3_600.0, 3
 
@@ -78,6 +79,8 @@ class Score:
     regret: float = 0.0
     succeeded: int = 0
     attempts: int = 0
+    trace: list[tuple[float, float, str]] = field(default_factory=list)
+    """For each request its moment in seconds, its regret, and who was asked first."""
 
     def add(self, other: Score) -> None:
         """Sum up."""
@@ -100,9 +103,9 @@ class Score:
 class Play:
     """72 hours of one chooser in one regime."""
 
-    def __init__(self, chooser: Chooser, regime: Regime, names: str, seed: int) -> None:
+    def __init__(self, chooser: Chooser, regime: Regime, providers: Sequence[Provider], seed: int) -> None:
         self.chooser, self.regime = chooser, regime
-        self.base = [ALL[name] for name in names]
+        self.base = list(providers)
         self.kinds = random.Random(4_000 + seed)
         self.luck = random.Random(2_000 + seed)
         self.score = Score()
@@ -125,7 +128,9 @@ class Play:
         costs = {p.name: self.regime.change(p, now / HOUR).dollars for p in self.base}
         order = tuple(name for name in self.chooser.order(now, costs) if name in eligible)
         self.score.requests += 1
-        self.score.regret += best(state) - worth(state, order[:TRIES])
+        regret = best(state) - worth(state, order[:TRIES])
+        self.score.regret += regret
+        self.score.trace.append((now, regret, order[0] if order else ""))
         self.submit(order, 0, now, work)
 
     def submit(self, order: tuple[str, ...], tried: int, now: float, work: Work) -> None:
@@ -166,9 +171,9 @@ class Ending:
     work: Work
 
 
-def run(chooser: Chooser, regime: Regime, names: str, rate: float, seed: int) -> Score:
-    """Play 72 hours with `rate` requests a second."""
-    play, arrivals = Play(chooser, regime, names, seed), random.Random(1_000 + seed)
+def run(chooser: Chooser, regime: Regime, providers: Sequence[Provider], rate: float, seed: int) -> Score:
+    """Play 72 hours with `rate` requests a second. The same arguments give the same score."""
+    play, arrivals = Play(chooser, regime, providers, seed), random.Random(1_000 + seed)
     now = arrivals.expovariate(rate)
     while now < HORIZON:
         heapq.heappush(play.events, (now, next(play.ticks), None))

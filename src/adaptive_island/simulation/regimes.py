@@ -1,4 +1,4 @@
-"""The providers of the routing benchmark, and how they change in each regime."""
+"""Providers to choose from, and regimes: ways in which they change over three days."""
 
 from __future__ import annotations
 
