@@ -14,7 +14,8 @@ start, amounts are credits.
 Outcomes: `applied`, `replayed` (and `replayed refused`, where the first answer was a refusal), or the name of
 a refusal. `balance`, `buckets`, `hold`, `kinds`, `member` and `alerts` read, `ack` acknowledges alerts,
 `tick` lets time pass, `sweep` writes down what time has done, and `policy over_charge=cap` goes on under
-another policy. A limit or an alert of `none` is None.
+another policy. `linked <name>: <operation>; <operation>` applies all of them or none; its outcome is that of
+each. A limit or an alert of `none` is None.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from ledger_fortress.answers import Answer, Applied, Receipt, Replayed
+from ledger_fortress.commands import Command, Linked
 from ledger_fortress.credits import Credits
 from ledger_fortress.errors import LedgerError, Refused
 from ledger_fortress.ledger import Ledger
@@ -61,7 +64,7 @@ def run_scenario(text: str, ledger: Ledger, clock: FakeClock, name: str = "scena
         if words[0] == "policy":
             ledger = _under(ledger, words[1:])
             continue
-        happened = _perform(words, ledger, clock)
+        happened = _link(operation, ledger) if words[0] == "linked" else _perform(words, ledger, clock)
         count += 1
         if arrow and " ".join(expected.split()) != happened:
             raise ScenarioFailed(
@@ -80,20 +83,48 @@ def _perform(words: list[str], ledger: Ledger, clock: FakeClock) -> str:
     if verb == "tick":
         clock.tick(float(rest[0]))
         return "ticked"
-    places = [word for word in rest if "=" not in word]
-    named = dict(word.split("=", 1) for word in rest if "=" in word)
     try:
         if verb in _READS:
-            return _READS[verb](ledger, *places)
-        given = [
-            None if place == "none" and verb in ("set_member", "set_alert") else place for place in places
-        ]
-        receipt = getattr(ledger, verb)(*given, **{key: _value(key, text) for key, text in named.items()})
+            return _READS[verb](ledger, *rest)
+        receipt = _send(ledger, verb, rest)
     except Refused as refused:
         return "replayed refused" if refused.replayed else refused.reason.value
     except (LedgerError, ValueError, TypeError) as error:
         return type(error).__name__
     return "replayed" if receipt.replayed else "applied"
+
+
+def _send(ledger: Ledger, verb: str, words: list[str]) -> Any:
+    places = [word for word in words if "=" not in word]
+    named = dict(word.split("=", 1) for word in words if "=" in word)
+    given = [None if place == "none" and verb in ("set_member", "set_alert") else place for place in places]
+    return getattr(ledger, verb)(*given, **{key: _value(key, text) for key, text in named.items()})
+
+
+class _Draft(Ledger):
+    """A ledger whose verbs only say what they would send."""
+
+    def __init__(self) -> None:
+        self.commands: list[Command] = []
+
+    def _one(self, command: Command) -> Receipt:
+        self.commands.append(command)
+        return Receipt(command.account, 0, "")
+
+
+def _link(operation: str, ledger: Ledger) -> str:
+    name, _, members = operation.partition(":")
+    draft = _Draft()
+    for member in members.split(";"):
+        verb, *words = shlex.split(member)
+        _send(draft, verb, words)
+    return " ".join(map(_outcome, ledger.apply([Linked(shlex.split(name)[1], tuple(draft.commands))])))
+
+
+def _outcome(answer: Answer) -> str:
+    if isinstance(answer, Replayed):
+        return "replayed" if isinstance(answer.first, Applied) else "replayed refused"
+    return "applied" if isinstance(answer, Applied) else answer.reason.value
 
 
 def _value(key: str, text: str) -> Any:

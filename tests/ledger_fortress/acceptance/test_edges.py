@@ -19,7 +19,9 @@ from ledger_fortress.commands import Grant, Reserve
 from ledger_fortress.credits import LIMIT
 from ledger_fortress.rules import Policy
 from ledger_fortress.stores.sql import queries
+from ledger_fortress.stripe import StripeRejected, StripeWebhook
 from ledger_fortress.testing import FakeClock
+from tests.ledger_fortress.stripe.events import invoice
 
 DEBT = Policy(late_charge="debt", over_charge="debt")
 
@@ -255,6 +257,25 @@ def test_17_held_is_not_spent(ledger: Ledger) -> None:
     """Elsewhere: one number. Here the user sees what is held and what is owed."""
     ledger.reserve("a", 4, key="gen")
     assert have(ledger) == ("6.000000", "4.000000", "0.000000")
+
+
+def test_18_a_payment_has_a_currency(ledger: Ledger) -> None:
+    """Elsewhere: any amount is divided by 100. Here a currency has a rate and an exponent, or is refused."""
+    webhook = StripeWebhook(ledger, "whsec_1", rates={"usd": 1, "jpy": "0.0065"})
+    webhook.book(invoice("1", 1_000, "a", "jpy"))
+    assert have(ledger)[0] == "16.500000"
+    with pytest.raises(StripeRejected, match="unknown_currency"):
+        webhook.book(invoice("2", 15_000_000, "a", "idr"))
+    assert have(ledger)[0] == "16.500000"
+
+
+def test_19_a_manual_grant_blocks_no_payment(ledger: Ledger) -> None:
+    """Elsewhere: free text and payments share their names. Here a payment's key says where it is from."""
+    webhook = StripeWebhook(ledger, "whsec_1", rates={"usd": 1})
+    ledger.grant("a", 1, key="invoice:in_1", note="stripe:invoice:in_1")
+    ledger.grant("a", 1, key="in_1")
+    assert not webhook.book(invoice("1", 1_000, "a")).replayed
+    assert have(ledger)[0] == "22.000000"
 
 
 def test_20_a_payment_is_taken_back(ledger: Ledger) -> None:

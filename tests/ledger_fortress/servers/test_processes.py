@@ -1,10 +1,13 @@
 """Several processes and threads on one ledger."""
 
+import asyncio
 import multiprocessing
 import os
 from concurrent.futures import ThreadPoolExecutor
 
-from ledger_fortress import Ledger
+import pytest
+
+from ledger_fortress import AsyncLedger, Ledger
 from tests.ledger_fortress.test_sqlite import hammer
 
 SPAWN = multiprocessing.get_context("spawn")
@@ -25,3 +28,46 @@ def test_processes_never_overdraw(url: str) -> None:
         proof = ledger.audit()
         assert proof.ok, proof.problems
         assert proof.entries == 2 + 4 * rounds
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_preforking_server(url: str) -> None:
+    """The parent opens the ledger and uses it; its workers, forked from it, use it with threads of theirs."""
+    with Ledger.open(url) as ledger:
+        ledger.grant("a", 100, key="in", create=True)
+        children = []
+        for worker in range(3):
+            child = os.fork()
+            if child == 0:
+                code = 1
+                try:
+                    with ThreadPoolExecutor(2) as pool:
+                        jobs = [
+                            pool.submit(ledger.reserve, "a", 1, key=f"w{worker}.{turn}") for turn in range(20)
+                        ]
+                        code = 0 if all(job.result(60).open for job in jobs) else 2
+                finally:
+                    os._exit(code)
+            children.append(child)
+        for turn in range(20):
+            ledger.reserve("a", 1, key=f"parent.{turn}")
+        codes = [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
+        assert codes == [0, 0, 0]
+        assert len(ledger.open_holds("a")) == 80
+        assert ledger.verify().ok
+
+
+def test_one_ledger_serves_loops_that_follow_each_other(url: str) -> None:
+    """Nothing is bound to the loop of the first caller."""
+    ledger = AsyncLedger.open(url)
+
+    async def use(number: int) -> None:
+        await asyncio.gather(
+            *(ledger.grant("a", 1, key=f"{number}.{task}", create=True) for task in range(5))
+        )
+
+    for number in range(3):
+        asyncio.run(use(number))
+    asyncio.run(ledger.aclose())
+    with Ledger.open(url) as again:
+        assert str(again.balance("a").available) == "15.000000"
