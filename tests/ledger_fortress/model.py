@@ -269,7 +269,9 @@ class Model(Pools):
             if isinstance(what, Hold):
                 self.end(account, what, "timed_out", 0, at)
             elif kind == 0:
-                what.starts = 0
+                for bucket in account.buckets:  # those that begin together pay debt in burn order
+                    if bucket.starts and bucket.starts <= at:
+                        bucket.starts = 0
                 self.repay(account)
             else:
                 self.expire_bucket(account, what)

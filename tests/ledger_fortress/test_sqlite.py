@@ -18,6 +18,7 @@ from ledger_fortress.errors import SchemaOutdated, WriterElsewhere
 from ledger_fortress.stores import sqlite_file
 from ledger_fortress.stores.sqlite import SEVERAL_WRITERS, SQLiteStore
 from ledger_fortress.stores.sqlite_file import several_writers_are_safe
+from tests.ledger_fortress.sizes import size
 
 SPAWN = multiprocessing.get_context("spawn")
 
@@ -110,7 +111,7 @@ def hammer(url: str, worker: int, rounds: int) -> int:
 
 def test_two_processes_never_overdraw(tmp_path: Path) -> None:
     """Two processes, two threads each, more takers than credits: exactly the credits are held."""
-    rounds = 30 * int(os.environ.get("N", "1"))
+    rounds = size(30, 1_000)
     url = url_of(tmp_path, f"?{SEVERAL_WRITERS}=1")
     with Ledger.open(url) as ledger:
         ledger.grant("hot", 2 * rounds, key="in", create=True)

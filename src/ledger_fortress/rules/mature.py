@@ -2,8 +2,9 @@
 
 The first step of every decision: everything that fell due up to `now` happens at its own instant, in the
 order (time, kind, place): a waiting grant becomes effective, a bucket's unspent credits expire, a hold whose
-timeout says `release` is given back. Expired means gone at the instant itself: a bucket may be spent in
-[effective, expires). Of a grant that rolls over, part of the rest moves to a new bucket at that same instant.
+timeout says `release` is given back. Grants that begin at one instant begin together and then pay debt, in
+burn order. Expired means gone at the instant itself: a bucket may be spent in [effective, expires). Of a
+grant that rolls over, part of the rest moves to a new bucket at that same instant.
 
 Reads do the same in memory and write nothing, so that what a reader sees never depends on whether somebody
 happened to write first.

@@ -1,6 +1,5 @@
 """The plans: right on the first day, and still right when the tables have grown since."""
 
-import os
 import time
 from collections.abc import Callable
 
@@ -10,6 +9,7 @@ from ledger_fortress import Ledger
 from ledger_fortress.commands import Charge, Grant, Item, Reserve
 from ledger_fortress.ledger import Ledger as AnyLedger
 from ledger_fortress.stores import postgres_rows
+from tests.ledger_fortress.sizes import size
 from tests.services import PostgresServer
 
 C = 1_000_000
@@ -69,7 +69,7 @@ def test_no_table_is_ever_read_from_end_to_end(
 ) -> None:
     """Also with the worst statistics there are: those that were taken before the first row came."""
     freeze_statistics(server, url, seen_empty)
-    pairs = 2_500 * int(os.environ.get("N", "1"))
+    pairs = size(2_500, 10)
     with Ledger.open(url) as ledger:
         grow(ledger, pairs)
         use(ledger)

@@ -282,6 +282,27 @@ MUTANTS = (
         ("test_stores.py::TestMemory", "proof/test_linear.py"),
     ),
     Mutant(
+        "key-value: an account stays listed for what time has done already",
+        "stores/keyvalue_rows.py",
+        'rows.delete(place(b"d", account_of(stored).due, account.account))',
+        "del stored",
+        ("test_keyvalue.py",),
+    ),
+    Mutant(
+        "Redis: a changed account is overwritten",
+        "stores/redis_rows.py",
+        "for name, version in versions.items():",
+        "for name, version in ():",
+        ("redis/test_server.py", "redis/test_lease.py"),
+    ),
+    Mutant(
+        "Redis: a save does not ask who has the lease",
+        "stores/lua/save.lua",
+        "if holder and holder ~= lease[2] then return -1 end",
+        "if false then return -1 end",
+        ("redis/test_lease.py",),
+    ),
+    Mutant(
         "SQLite: a changed account is overwritten",
         "stores/sqlite_saving.py",
         '_SQL["update_account"], updates).rowcount != len(updates)',

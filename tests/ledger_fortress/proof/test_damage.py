@@ -22,7 +22,7 @@ from ledger_fortress.errors import LedgerError
 from ledger_fortress.stores.sqlite import SQLiteStore
 from ledger_fortress.testing import FakeClock
 from tests.ledger_fortress.places import quick_folder
-from tests.ledger_fortress.proof.sizes import size
+from tests.ledger_fortress.sizes import size
 
 WAL_HEADER = 32
 
@@ -101,7 +101,7 @@ def test_damaged_wal(figure: Callable[[str], None]) -> None:
     dice = random.Random(os.environ.get("N", "damage"))
     clock = FakeClock()
     outcomes: Counter[str] = Counter()
-    cases = size(150, 100)
+    cases = size(1_000, 100)
     with quick_folder() as folder:
         path = folder / "credits.db"
         with Ledger(SQLiteStore(path, clock=clock)) as ledger:

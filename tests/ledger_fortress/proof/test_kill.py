@@ -27,7 +27,7 @@ from ledger_fortress.answers import Applied, Refusal, Replayed
 from ledger_fortress.commands import Charge, Command, Grant, Reserve
 from ledger_fortress.stores.sqlite import SQLiteStore
 from tests.ledger_fortress.places import quick_folder
-from tests.ledger_fortress.proof.sizes import size
+from tests.ledger_fortress.sizes import size
 
 C = 1_000_000
 THREADS = 3
@@ -181,7 +181,7 @@ def check_life(path: Path, life: int, acknowledged: list[Any]) -> int:
 def test_killed_writers(figure: Callable[[str], None]) -> None:
     """None lost, none torn; at least four of five kills between the first write and the commit's answer."""
     dice = random.Random(os.environ.get("N", "kills"))
-    kills = size(20, 1_000)
+    kills = size(100, 1_000)
     phases: Counter[int] = Counter()
     acknowledged = silent = 0
     with quick_folder() as folder:

@@ -7,8 +7,8 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,11 +19,14 @@ from ledger_fortress.commands import Charge, Command, Grant, Release, Reserve
 from ledger_fortress.engine import run
 from ledger_fortress.protocol import LedgerStore
 from ledger_fortress.rules import Policy
+from ledger_fortress.stores import open_store
 from ledger_fortress.stores.memory import MemoryStore
 from ledger_fortress.stores.sqlite import SQLiteStore
 from tests.ledger_fortress.places import quick_folder
-from tests.ledger_fortress.proof.sizes import size
 from tests.ledger_fortress.proof.wgl import Call, State, linearizable, step
+from tests.ledger_fortress.servers.conftest import PLACES
+from tests.ledger_fortress.sizes import size
+from tests.ledger_fortress.test_keyvalue import Optimistic
 
 C = 1_000_000
 THREADS, CALLS = 4, 15
@@ -93,6 +96,24 @@ def overlaps(calls: list[Call]) -> int:
     return sum(after.began < before.ended for before, after in pairwise(ordered))
 
 
+KINDS = ("memory", "sqlite", "sqlite by four", "keyvalue", *sorted(PLACES))
+
+
+@contextmanager
+def stores_of(kind: str) -> Iterator[list[LedgerStore]]:
+    """A fresh ledger of the kind: one store for all callers, or one each."""
+    if kind == "memory":
+        yield [MemoryStore()]
+    elif kind == "keyvalue":
+        yield [Optimistic(time.time)]
+    elif kind in PLACES:
+        with PLACES[kind]() as url:
+            yield [open_store(url, migrate=True) for _ in range(2)]
+    else:
+        with quick_folder() as folder:
+            yield [SQLiteStore(folder / "credits.db") for _ in range(1 if kind == "sqlite" else 4)]
+
+
 @pytest.fixture
 def impatient() -> Iterator[None]:
     """Threads that take turns five hundred times as often."""
@@ -104,18 +125,13 @@ def impatient() -> Iterator[None]:
 
 @pytest.mark.usefixtures("impatient")
 def test_histories(figure: Callable[[str], None]) -> None:
-    """Memory, one SQLite store, and four stores on one file, with and without shared commits."""
-    count, together, calls_made = size(30, 1_000), 0, 0
+    """One or several stores of each kind, with and without shared commits."""
+    count, together, calls_made = size(100, 1_000), 0, 0
     seed = os.environ.get("N", "linear")
-    with quick_folder() as folder:
-        for number in range(count):
-            path: Path = folder / f"{number}.db"
-            kind = number % 3
-            stores: list[LedgerStore] = (
-                [MemoryStore()] if kind == 0 else [SQLiteStore(path) for _ in range(1 if kind == 1 else 4)]
-            )
+    for number in range(count):
+        with stores_of(KINDS[number % len(KINDS)]) as stores:
             run(stores[0], [Grant(account="a", key="in", amount=6 * C, create=True)], Policy())
-            calls = history(stores, f"{seed}/{number}", number % 2 == 0)
+            calls = history(stores, f"{seed}/{number}", number // len(KINDS) % 2 == 0)
             together += overlaps(calls)
             calls_made += len(calls)
             begin, _ = step(State(), ("grant", "in", 6))

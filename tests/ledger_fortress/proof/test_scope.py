@@ -10,7 +10,7 @@ from ledger_fortress.engine import run
 from ledger_fortress.rules import Policy
 from ledger_fortress.stores.memory import MemoryStore
 from tests.ledger_fortress.model import Model
-from tests.ledger_fortress.proof.sizes import size
+from tests.ledger_fortress.sizes import size
 from tests.ledger_fortress.test_model import said, seen
 
 SECOND = 1_000_000

@@ -10,6 +10,7 @@ import pytest
 from ledger_fortress import Ledger
 from ledger_fortress.errors import StoreUnavailable
 from tests.ledger_fortress.redis.servers import RedisServer
+from tests.ledger_fortress.sizes import size
 
 SPAWN = multiprocessing.get_context("spawn")
 
@@ -48,7 +49,7 @@ def test_a_child_has_connections_of_its_own(url: str) -> None:
 
 def test_a_server_killed_under_load_loses_nothing_that_was_acknowledged(own_server: RedisServer) -> None:
     """Kills at any moment; what failed is repeated with its key; each is there once and none is torn."""
-    kills = 5 * int(os.environ.get("N", "1"))
+    kills = size(5, 1_000)
     acknowledged: dict[str, str] = {}
     stop = False
 

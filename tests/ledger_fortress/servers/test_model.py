@@ -1,6 +1,5 @@
 """The same histories as elsewhere, against the model and the memory store: nothing tells the stores apart."""
 
-import os
 import random
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -12,6 +11,7 @@ from hypothesis.stateful import initialize, run_state_machine_as_test
 from ledger_fortress import Ledger
 from ledger_fortress.rules import Policy
 from tests.ledger_fortress.servers.conftest import Empty
+from tests.ledger_fortress.sizes import size
 from tests.ledger_fortress.test_model import LIFE, LedgersAgree, wander
 
 
@@ -39,16 +39,14 @@ def machine_over(empty: Empty) -> type[LedgersAgree]:
 
 def test_any_history(empty: Empty, url: str) -> None:
     """What hypothesis thinks of."""
-    examples = int(os.environ.get("N", "4"))
-    run_state_machine_as_test(
-        machine_over(empty), settings=settings(max_examples=examples, stateful_step_count=30)
-    )
+    found = settings(max_examples=size(4, 10_000), stateful_step_count=30)
+    run_state_machine_as_test(machine_over(empty), settings=found)
 
 
 def test_long_histories(empty: Empty, url: str, figure: Callable[[str], None]) -> None:
     """Random steps that are likely to meet the steps before them."""
     before = LedgersAgree.sent
-    for seed in range(int(os.environ.get("N", "3"))):
+    for seed in range(size(3, 10_000)):
         dice = random.Random(f"server {seed}")
         machine = machine_over(empty)()
         machine.start()

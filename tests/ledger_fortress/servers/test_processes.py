@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from ledger_fortress import AsyncLedger, Ledger
+from tests.ledger_fortress.sizes import size
 from tests.ledger_fortress.test_sqlite import hammer
 
 SPAWN = multiprocessing.get_context("spawn")
@@ -15,7 +16,7 @@ SPAWN = multiprocessing.get_context("spawn")
 
 def test_processes_never_overdraw(url: str) -> None:
     """Two processes, two threads each, more takers than credits: exactly the credits are held."""
-    rounds = 40 * int(os.environ.get("N", "1"))
+    rounds = size(40, 1_000)
     with Ledger.open(url) as ledger:
         ledger.grant("hot", 2 * rounds, key="in", create=True)
         with SPAWN.Pool(2) as pool, ThreadPoolExecutor(2) as threads:

@@ -1,8 +1,0 @@
-"""How large a proof runs: a default that `make test` can afford, and more with `make prove N=...`."""
-
-import os
-
-
-def size(default: int, per: int) -> int:
-    """The default, or one for every `per` of the environment variable N if that is more."""
-    return max(default, int(os.environ.get("N", "0")) // per)
