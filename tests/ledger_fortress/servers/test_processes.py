@@ -55,7 +55,7 @@ def test_a_preforking_server(url: str) -> None:
         codes = [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
         assert codes == [0, 0, 0]
         assert len(ledger.open_holds("a")) == 80
-        assert ledger.verify().ok
+        assert ledger.audit().ok
 
 
 def test_one_ledger_serves_loops_that_follow_each_other(url: str) -> None:
