@@ -12,7 +12,9 @@ import asyncio
 import json
 import signal
 import sys
+import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from execution_arrow.arrow import AsyncArrow
@@ -68,6 +70,7 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--account")
     command.add_argument("--status")
     command.add_argument("--limit", type=int, default=20)
+    add("doctor", _doctor, "say what is wrong here, and what to type; exit code 1 when something is")
     add("worker", _worker, "claim and drive whatever is due until SIGTERM or Ctrl-C")
     command = add("sandbox", _sandbox, "run local stand-ins for the providers until Ctrl-C")
     command.add_argument("--port", type=int, default=8600)
@@ -103,7 +106,35 @@ def _field(text: str) -> tuple[str, Any]:
 
 
 def _get(arguments: argparse.Namespace) -> int:
-    return _show(arguments, lambda arrow: arrow.get(arguments.id))
+    return _show(arguments, lambda arrow: arrow.get(arguments.id), attempts=True)
+
+
+def _doctor(arguments: argparse.Namespace) -> int:
+    from execution_arrow.doctor import examine
+    from execution_arrow.wiring import default_parts
+
+    folder = Path(arguments.data)
+    if not folder.is_dir():
+        raise FileNotFoundError(f"no folder {folder}: `--data` names the one that the service works on")
+    parts = default_parts(folder)
+    try:
+        found = examine(
+            parts.store,
+            folder,
+            parts.credentials,
+            tuple(parts.providers),
+            parts.clock.now(),
+            parts.blocking_ledger.reconcile,
+        )
+    finally:
+        parts.store.close()
+        parts.blocking_ledger.close()
+        parts.island.close()
+    for finding in found:
+        print(f"{finding.level:<4}  {finding.what}")
+        if finding.todo:
+            print(f"      {finding.todo}")
+    return int(any(finding.level != "ok" for finding in found))
 
 
 def _cancel(arguments: argparse.Namespace) -> int:
@@ -124,14 +155,32 @@ def _list(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _show(arguments: argparse.Namespace, verb: Any) -> int:
+def _show(arguments: argparse.Namespace, verb: Any, attempts: bool = False) -> int:
     async def run() -> Generation:
         async with AsyncArrow.open(arguments.data) as arrow:
             found: Generation = await verb(arrow)
             return found
 
-    _print(asyncio.run(run()), arguments.json)
+    generation = asyncio.run(run())
+    _print(generation, arguments.json)
+    if attempts and not arguments.json:
+        _print_attempts(generation)
     return 0
+
+
+def _print_attempts(generation: Generation) -> None:
+    for attempt in generation.attempts:
+        lasted = (attempt.ended_at or time.time()) - attempt.started_at
+        cost = f"cost {attempt.cost}" if attempt.cost is not None else "cost not known yet"
+        if attempt.possible_waste:
+            cost = f"may be billed {attempt.cost or ''}".rstrip()
+        why = ": ".join(word for word in (attempt.code, attempt.message) if word)
+        print(
+            f"    {attempt.provider}  {attempt.state}  {attempt.outcome}  job {attempt.job or '-'}  "
+            f"{lasted:.1f} s  {cost}  {why}".rstrip()
+        )
+    if generation.stuck:
+        print(f"    stuck: the ledger refused the settlement: {generation.stuck}")
 
 
 def _print(generation: Generation, as_json: bool) -> None:
