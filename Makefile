@@ -6,16 +6,17 @@
 #   make check    formatting, lint, types, import contracts; runs no test
 #   make bench    run the benchmarks, one JSON object per line                  (ARGS="bridge" for one)
 #   make prove    run the tests and proofs at size N                            (N=100000)
+#   make simulate run N generations in a simulated world that goes wrong        (N=1000000 ARGS="--jobs 2")
 #   make schemas  write the published JSON Schemas from the code
 #   make wheel    build the wheel and try it in an empty environment
 #   make setup    only build .venv, with everything that contributors need
 #   make clean    remove .venv and everything that a run leaves behind
 
 .POSIX:
-.PHONY: help demo test check bench prove schemas wheel setup clean
+.PHONY: help demo test check bench prove simulate schemas wheel setup clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
 
-demo test check bench prove schemas wheel setup clean:
+demo test check bench prove simulate schemas wheel setup clean:
 	@sh tools/dev.sh $@ $(ARGS)

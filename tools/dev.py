@@ -106,6 +106,12 @@ def prove(args: list[str]) -> int:
     return call(PYTHON, "-m", "pytest", "--numprocesses", "auto", *args) or mapping
 
 
+def simulate(args: list[str]) -> int:
+    """Run generations through the simulated world, as many as N says; `--replay SEED` shows one seed."""
+    os.environ["PYTHONPATH"] = os.pathsep.join(("src", "."))
+    return call(PYTHON, "-m", "tests.simulation", *args)
+
+
 def schemas(args: list[str]) -> int:
     """Write the published schemas."""
     return call(PYTHON, "-m", "tools.schemas", *args)
@@ -138,6 +144,7 @@ TARGETS: dict[str, tuple[str | None, Callable[[list[str]], int]]] = {
     "check": ("dev", check),
     "bench": ("bench", bench),
     "prove": ("test", prove),
+    "simulate": ("test", simulate),
     "schemas": ("", schemas),
     "wheel": ("test", wheel),
     "setup": ("dev", done),

@@ -55,7 +55,7 @@ class Driver:
         self._alarms = Alarms(clock, self.sessions, self.soon)
         self._quiet: dict[str, asyncio.Event] = {}
         self._slots = asyncio.Semaphore(effects)
-        self._under_way: set[asyncio.Task[None]] = set()
+        self._under_way: dict[asyncio.Task[None], None] = {}  # in the order of their start
 
     # --- owning ---
 
@@ -129,8 +129,8 @@ class Driver:
 
     def _spawn(self, session: Session, effect: Effect | None) -> None:
         task = self._tasks.create_task(self._drive(session, effect))
-        self._under_way.add(task)
-        task.add_done_callback(self._under_way.discard)
+        self._under_way[task] = None
+        task.add_done_callback(self._under_way.pop)
 
     async def _drive(self, session: Session, effect: Effect | None) -> None:
         """Effects and turns, one after the other, until there is nothing to be done at once."""
@@ -289,10 +289,10 @@ class Driver:
         self._lease.stop_acting()
         self._alarms.stop()
         if self._under_way:
-            await asyncio.wait(set(self._under_way), timeout=grace)
+            await asyncio.wait(self._under_way, timeout=grace)
         while any(session.turning for session in self.sessions.values()):
             await asyncio.sleep(0.005)
-        for task in set(self._under_way):  # nobody has a turn: they wait for effects
+        for task in list(self._under_way):  # nobody has a turn: they wait for effects
             task.cancel()
         await self.release(list(self.sessions))
         await self._lease.give_back()

@@ -38,6 +38,9 @@ class StoreClock:
         self._ahead = said - self._clock.monotonic()
 
 
+TIDY_EVERY = 60.0  # seconds
+
+
 class Lease:
     """One worker's lease of `seconds`; renewed when a third of it has passed."""
 
@@ -49,6 +52,7 @@ class Lease:
         self.term = 0
         self.doubtful = asyncio.Event()  # rows may carry our name without our knowing: an answer was lost
         self.needed = asyncio.Event()  # something is ours, or may be
+        self._tidied = clock.monotonic()
 
     def safe(self) -> bool:
         """Whether an effect may be started under this lease."""
@@ -100,9 +104,15 @@ class Lease:
 
     async def tidy(self, keep: Iterable[str]) -> None:
         """Hand back what carries our name and is not in `keep`, when there may be any. A row too many that
-        is handed back costs a look, never a call: its session is fenced. Raises `StoreUnavailable`."""
-        if self.doubtful.is_set():
+        is handed back costs a look, never a call: its session is fenced. Raises `StoreUnavailable`.
+
+        Once in a while it is looked for without a reason: a store that was restored from a copy says what we
+        owned then, and nobody else touches that as long as our lease lives.
+        """
+        now = self.clock.monotonic()
+        if self.doubtful.is_set() or now - self._tidied >= TIDY_EVERY:
             self.doubtful.clear()
+            self._tidied = now
             try:
                 await self._store.apply(Disown(owner=self.owner, keep=tuple(keep)))
             except BaseException:

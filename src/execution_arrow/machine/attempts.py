@@ -17,6 +17,9 @@ from execution_arrow.machine.verdicts import caller_code, decide_failed, stop_al
 from execution_arrow.values import replace
 
 MISSING_WINDOW = 300.0  # seconds in which three answers "no such job" are believed
+# Seconds after which a call that was sent cannot arrive any more: longer than any transport keeps at it, and
+# than a stopped process should hold it back. Before that, "no such job" says nothing about a lost submit.
+ARRIVAL_WINDOW = 120.0
 
 
 def hedge(run: Run, _: Attempt | None, fact: f.Planned, now: float) -> Run:

@@ -98,7 +98,7 @@ def gone(run: Run, a: Attempt, fact: f.Unconfirmed, now: float) -> bool:
 
 
 def conclusive(run: Run, a: Attempt, fact: f.LookupNone, now: float) -> bool:
-    return fact.conclusive
+    return fact.conclusive and now - a.sent_at >= do.ARRIVAL_WINDOW
 
 
 # --- polls ----------------------------------------------------------------------------------------------

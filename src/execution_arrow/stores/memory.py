@@ -104,7 +104,9 @@ class MemoryStore:
         return Created()
 
     def _commit(self, op: Commit) -> Result:
-        record = self._records[op.id]
+        record = self._records.get(op.id)
+        if record is None:
+            return Fenced()
         row = record.row
         if (row.owner, row.epoch, row.version) != (op.owner, op.epoch, op.version):
             return Fenced()
@@ -130,7 +132,10 @@ class MemoryStore:
         return Committed(op.version + 1)
 
     def _append(self, fact: Inboxed, folded: bool = False) -> bool:
-        facts = self._records[fact.generation].facts
+        record = self._records.get(fact.generation)
+        if record is None:
+            return False
+        facts = record.facts
         known = facts.get((fact.attempt, fact.dedup))
         if known is not None:
             if folded and known.seq:

@@ -144,9 +144,10 @@ def _commit(batch: Batch, op: Commit) -> Result:
 
 def _insert_fact(connection: sqlite3.Connection, fact: Inboxed, folded: bool) -> bool:
     inserted = connection.execute(
-        """INSERT INTO facts (generation, attempt, dedup, body, at, folded) VALUES (?, ?, ?, ?, ?, ?)
+        """INSERT INTO facts (generation, attempt, dedup, body, at, folded)
+           SELECT id, ?, ?, ?, ?, ? FROM generations WHERE id = ?
            ON CONFLICT (generation, attempt, dedup) DO NOTHING""",
-        (fact.generation, fact.attempt, fact.dedup, json.dumps(fact.body), fact.at, folded),
+        (fact.attempt, fact.dedup, json.dumps(fact.body), fact.at, folded, fact.generation),
     )
     if folded and inserted.rowcount != 1:
         connection.execute(

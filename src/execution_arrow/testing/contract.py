@@ -128,6 +128,13 @@ class JobStoreContract(ClaimPromises):
         assert [item.seq for item in store.inbox("w1")] == [item.seq for item in inbox]
         assert store.inbox("w2") == []
 
+    def test_a_row_that_is_not_there_is_fenced_and_takes_no_facts(self, store: JobStore) -> None:
+        """A store that was restored from a copy may have forgotten what a worker still holds."""
+        row = owned(store)
+        one(store, replace(commit_of(row), id="gen_gone", heard=[fact(generation="gen_gone")]), Fenced)
+        assert not one(store, Append(fact=fact(generation="gen_gone")), Done).new
+        assert store.load("gen_gone") is None
+
     def test_a_folded_fact_leaves_the_inbox_with_its_change(self, store: JobStore) -> None:
         row = owned(store)
         store.apply([Append(fact=fact("a")), Append(fact=fact("b"))])

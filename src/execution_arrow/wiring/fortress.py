@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import TypeVar
@@ -49,12 +50,28 @@ class FortressLedger:
             if verb == "charge":
                 await _answered(lambda: self._ledger.charge(account, key, _amount(amount), on_missing="debt"))
             else:
-                await _answered(lambda: self._ledger.release(account, key))
+                await _answered(lambda: self._release(account, key))
         except Refused as no:
             if verb == "release" and no.reason in _GONE:
                 return Settled()
             return SettleRefused(reason=no.reason.value)
         return Settled()
+
+    async def _release(self, account: str, key: str) -> None:
+        """Release a hold, also one that is still on its way.
+
+        A worker that was stopped with the request in its hands may send it after this, and nobody would ever
+        release what it opens. So a key without a hold is used up, with the smallest hold there is, released
+        at once. Where even that is refused, the refusal is what the key stands for from now on.
+        """
+        try:
+            await self._ledger.release(account, key)
+        except Refused as no:
+            if no.reason is not Reason.UNKNOWN_HOLD:
+                raise
+            with contextlib.suppress(Refused):
+                await self._ledger.reserve(account, _amount(1), key=key, timeout=60)
+            await self._ledger.release(account, key)
 
     async def held(self) -> list[Held]:
         holds = await _answered(self._ledger.open_holds)

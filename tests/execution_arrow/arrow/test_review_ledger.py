@@ -52,9 +52,8 @@ async def test_a_hold_of_the_real_ledger_is_told_apart_from_its_settled_self(tmp
     ledger = AsyncLedger(open_store("memory:"))
     await ledger.grant("acct", "1", key="start", create=True)
     port = FortressLedger(ledger)
-    assert await port.settle("acct", "gen_1", "release", 0) == f.Settled()  # the hold never came
     for _ in range(2):
-        assert await port.hold("acct", "gen_1", 40_000, 60.0) == f.HoldOpened()  # late, and repeated
+        assert await port.hold("acct", "gen_1", 40_000, 60.0) == f.HoldOpened()
     (held,) = await port.held()
     assert (held.key, held.amount) == ("gen_1", 40_000)
     assert await port.settle("acct", "gen_1", "release", 0) == f.Settled()
@@ -63,3 +62,28 @@ async def test_a_hold_of_the_real_ledger_is_told_apart_from_its_settled_self(tmp
     await port.settle("acct", "gen_2", "charge", 40_000)  # the ledger's store was restored without its hold
     assert await port.hold("acct", "gen_2", 40_000, 60.0) == f.HoldClosed()
     assert [(remark.trouble, remark.key) for remark in await port.remarks(0.0)] == [("late_charge", "gen_2")]
+
+
+@run
+async def test_a_hold_that_arrives_after_its_release_does_not_open():
+    """A worker that was stopped with the request in its hands sends it when all is long settled."""
+    ledger = AsyncLedger(open_store("memory:"))
+    await ledger.grant("acct", "1", key="start", create=True)
+    port = FortressLedger(ledger)
+    assert await port.settle("acct", "gen_1", "release", 0) == f.Settled()
+    assert await port.settle("acct", "gen_1", "release", 0) == f.Settled()
+    assert isinstance(await port.hold("acct", "gen_1", 40_000, 900.0), f.HoldRefused)
+    balance = await ledger.balance("acct")
+    assert (balance.available.micros, balance.held.micros) == (1_000_000, 0)
+
+
+@run
+async def test_a_refused_hold_is_released_without_a_trace():
+    ledger = AsyncLedger(open_store("memory:"))
+    await ledger.grant("acct", "0.01", key="start", create=True)
+    port = FortressLedger(ledger)
+    refused = await port.hold("acct", "gen_1", 40_000, 900.0)
+    assert isinstance(refused, f.HoldRefused)
+    assert refused.reason == "insufficient"
+    assert await port.settle("acct", "gen_1", "release", 0) == f.Settled()
+    assert (await ledger.balance("acct")).available.micros == 10_000

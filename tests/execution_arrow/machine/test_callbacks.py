@@ -8,6 +8,7 @@ from execution_arrow import facts as f
 from execution_arrow.effects import Confirm, Lookup, Poll
 from execution_arrow.facts import Fault, Timer
 from execution_arrow.machine import due
+from execution_arrow.machine.attempts import ARRIVAL_WINDOW
 from execution_arrow.machine.state import Phase, Stop
 from execution_arrow.session import Heard, Session, fold, mark_taken
 from tests.execution_arrow.machine.build import EPOCH, QUEUE, Story, make_run, outputs
@@ -186,6 +187,7 @@ def test_37_a_callback_after_the_end_changes_nothing():
 def test_38_a_job_that_turns_up_after_a_rejection_is_watched_because_it_may_be_billed():
     for fact in (f.Accepted(job="j"), f.LookupFound(job="j"), signed()):
         story, attempt = unknown()
+        story.wait(ARRIVAL_WINDOW)
         story.tell(f.LookupNone(conclusive=True), attempt)
         assert story.state(attempt) == "rejected"
         story.tell(fact, attempt)

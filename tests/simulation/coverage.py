@@ -1,0 +1,97 @@
+"""What has been taken so far: every row of the transition table, every fault at every kind of provider."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from execution_arrow.machine import table
+from tests.simulation.faults import CELLS, KINDS, apply_to
+
+LEAST = 20
+
+# Rows that no run of the product can reach, with the reason. They guard against what should not happen.
+UNREACHABLE: dict[str, str] = {}
+
+
+def name_of(row: table.Row, position: int) -> str:
+    """A row has a number that it may share; together with fact and goal it is one."""
+    return f"{row.number} {row.fact.__name__} -> {row.to}" + (f" ({row.when})" if row.when else "")
+
+
+NAMES = tuple(name_of(row, position) for position, row in enumerate(table.ROWS))
+
+
+@dataclass(slots=True)
+class Covered:
+    """Counts of one run or of many."""
+
+    rows: Counter[str] = field(default_factory=Counter)
+    cells: Counter[tuple[str, str]] = field(default_factory=Counter)
+    happened: Counter[str] = field(default_factory=Counter)
+
+    def add(self, other: Covered) -> None:
+        self.rows.update(other.rows)
+        self.cells.update(other.cells)
+        self.happened.update(other.happened)
+
+    def missing(self, least: int = LEAST) -> list[str]:
+        """What was taken too rarely, one line each."""
+        rows = [
+            f"row {name}: {self.rows[name]}"
+            for name in NAMES
+            if self.rows[name] < least and name not in UNREACHABLE
+        ]
+        cells = [f"{fault} at {kind}: {self.cells[kind, fault]}" for kind, fault in CELLS
+                 if self.cells[kind, fault] < least]  # fmt: skip
+        troubles = [f"{name}: {self.happened[name]}" for name in TROUBLES if self.happened[name] < least]
+        return [*rows, *cells, *troubles]
+
+    def table(self) -> str:
+        """Both tables, for people."""
+        lines = ["rows of the transition table"]
+        lines += [f"{self.rows[name]:9}  {name}" for name in NAMES]
+        lines += ["", "faults by kind of provider", " " * 18 + "".join(f"{kind:>11}" for kind in KINDS)]
+        for fault in dict.fromkeys(fault for _, fault in CELLS):
+            cells = "".join(
+                f"{self.cells[kind, fault]:11}" if (kind, fault) in _CELLS else " " * 10 + "-"
+                for kind in KINDS
+            )
+            lines.append(f"{fault:18}{cells}")
+        lines += ["", "troubles of machines and stores"]
+        lines += [f"{self.happened[name]:9}  {name}" for name in sorted(self.happened)]
+        return "\n".join(lines)
+
+
+_CELLS = frozenset(CELLS)
+TROUBLES = (
+    "crash", "pause", "suspend", "stop", "power_loss", "rewind", "ledger_rewind", "outage", "step",
+)  # fmt: skip
+assert all(names for kind in KINDS for names in apply_to(kind).values())
+
+
+@contextmanager
+def counting() -> Iterator[Counter[str]]:
+    """Count the rows that are taken in this process meanwhile."""
+    counts: Counter[str] = Counter()
+    original = dict(table.INDEX)
+    counted = {id(row): _counted(row, name, counts) for row, name in zip(table.ROWS, NAMES, strict=True)}
+    for key, rows in original.items():
+        table.INDEX[key] = tuple(counted[id(row)] for row in rows)
+    try:
+        yield counts
+    finally:
+        table.INDEX.update(original)
+
+
+def _counted(row: table.Row, name: str, counts: Counter[str]) -> table.Row:
+    deed = row.deed
+
+    def count(run: Any, attempt: Any, fact: Any, now: float) -> Any:
+        counts[name] += 1
+        return deed(run, attempt, fact, now)
+
+    return replace(row, deed=count)

@@ -1,0 +1,157 @@
+"""What may go wrong at a provider, place by place, and how often each has happened to each kind.
+
+A seed switches on a random part of it (`knobs`), each with a probability of its own, so that some seeds are
+almost sunny and some have one fault everywhere: faults that are all on at once hide one another.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+# On the way there: nothing, or something, arrived.
+SUBMIT = {
+    "not_sent": "certainly nothing left",
+    "lost_request": "it left and never arrived; the sender waits in vain",
+    "late_request": "it arrives long after the sender gave it up",
+    "lost_reply": "the job was taken, the answer lost",
+    "slow_reply": "the job was taken, the answer takes seconds",
+    "error_500": "500, nothing taken",
+    "error_500_taken": "500, and the job was taken all the same",
+    "html": "HTML with 200, the job taken",
+    "junk": "JSON of another shape with 200, the job taken",
+    "caller": "refused: the request itself",
+    "moderation": "refused: the content",
+    "account": "refused: our account",
+    "provider": "refused: not now, not here",
+    "busy": "refused: come back in two seconds",
+}
+TAKEN = {"reused_id": "the answer names the job of an earlier submit"}
+# The life of a job that was taken.
+LIFE = {
+    "job_fails": "failed",
+    "job_moderated": "failed, because of the content",
+    "job_expires": "dropped by the provider's own deadline",
+    "foreign_cancel": "canceled at the provider's console",
+    "never_ends": "runs for ever, a cancel works",
+    "deaf": "takes a minute and ignores cancels",
+    "empty": "succeeds without outputs, for good",
+    "empty_first": "succeeds, its outputs appear later",
+}
+SLOW = {"slow_job": "takes longer than the sender waits"}  # of a synchronous answer: a reply that is lost
+POLL = {
+    "poll_lost": "the answer to a poll is lost",
+    "poll_500": "500",
+    "poll_html": "HTML with 200",
+    "flap_404": "404, once",
+    "gone": "404 from now on",
+    "regress": "running, after it had ended",
+    "false_success": "succeeded, though it failed or still runs; nothing can be fetched",
+    "false_failure": "failed, though it goes on and succeeds",
+    "odd_status": "a status that is in no table",
+    "foreign_answer": "the answer is about another job",
+}
+CANCEL = {
+    "cancel_lost": "the answer to a cancel is lost, the cancel was taken",
+    "cancel_refused": "refused",
+    "cancel_500": "500",
+    "cancel_ignored": "acknowledged and not done",
+}
+LOOKUP = {
+    "list_lost": "the list is not answered",
+    "list_late": "the job is not in the list yet",
+    "list_two": "two jobs that could be it",
+    "list_html": "HTML with 200",
+}
+FILES = {
+    "file_later": "a server error or a timeout: later",
+    "file_gone": "404",
+    "file_slow": "drips for a minute",
+    "file_short": "ends early",
+    "file_html": "HTML where a picture should be",
+    "disk_full": "our own disk is full",
+}
+SPOOL = {"spool_torn": "the process dies while the answer is written", "spool_full": "no room to write it"}
+HOOKS = {
+    "hook_early": "before the answer to the submit",
+    "hook_twice": "the same call again and again",
+    "hook_late": "after the end",
+    "hook_stale": "running, after it had ended",
+    "hook_forged": "a false content without a signature",
+    "hook_foreign": "the content of another job",
+}
+
+JOBS = ("dock", "quay", "replicate", "fal", "byteplus")
+INSTANT = ("ferry", "pictures", "cloudflare")
+KINDS = (*JOBS, *INSTANT)
+LISTED = ("dock", "quay", "replicate")
+NO_MODERATION = ("replicate",)  # at the submit: it says so later
+SINGLE = ("byteplus",)
+
+
+def apply_to(kind: str) -> dict[str, tuple[str, ...]]:
+    """The faults that make sense at a kind, by place."""
+    submit = [name for name in SUBMIT if name != "moderation" or kind not in NO_MODERATION]
+    if kind in INSTANT:
+        return {
+            "submit": tuple(submit),
+            "life": tuple(SLOW),
+            "files": tuple(FILES if kind == "pictures" else ("disk_full", "file_later")),
+            "spool": tuple(SPOOL),
+        }
+    places = {
+        "submit": tuple(submit),
+        "taken": tuple(TAKEN),
+        "life": tuple(LIFE),
+        "poll": tuple(POLL),
+        "cancel": tuple(CANCEL),
+        "files": tuple(FILES),
+    }
+    if kind in LISTED:
+        places["lookup"] = tuple(LOOKUP)
+    return places
+
+
+CELLS = tuple((kind, fault) for kind in KINDS for names in apply_to(kind).values() for fault in names)
+
+
+@dataclass(slots=True)
+class Dice:
+    """Draws faults for one world, and counts what really happened."""
+
+    rng: random.Random
+    odds: Mapping[tuple[str, str], list[tuple[float, str]]]  # (kind, place) -> cumulated chances
+    struck: Counter[tuple[str, str]] = field(default_factory=Counter)
+    healed: bool = False
+
+    def strike(self, kind: str, place: str) -> str:
+        """The fault that this moment meets, or ''."""
+        table = self.odds.get((kind, place))
+        if not table or self.healed:
+            return ""
+        drawn = self.rng.random()
+        for limit, name in table:
+            if drawn < limit:
+                return name
+        return ""
+
+    def happened(self, kind: str, fault: str) -> None:
+        self.struck[kind, fault] += 1
+
+
+def choose_odds(rng: random.Random, kinds: Iterable[str]) -> dict[tuple[str, str], list[tuple[float, str]]]:
+    """A part of the faults, with chances from one in a hundred to one in three."""
+    odds: dict[tuple[str, str], list[tuple[float, str]]] = {}
+    share = rng.choice((0.0, 0.1, 0.3, 0.6, 1.0))
+    for kind in kinds:
+        for place, names in apply_to(kind).items():
+            total, table = 0.0, []
+            for name in names:
+                if rng.random() < share:
+                    total += rng.choice((0.01, 0.05, 0.15, 0.35)) / max(1.0, share * len(names) / 3)
+                    table.append((total, name))
+            if table:
+                odds[kind, place] = table
+    return odds

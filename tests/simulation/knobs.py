@@ -1,0 +1,131 @@
+"""What one seed is about: drawn once, before anything runs, so that it can be printed."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass, field
+
+from execution_arrow.policy import Policy
+from tests.simulation.faults import KINDS, choose_odds
+
+
+@dataclass(slots=True, kw_only=True)
+class Knobs:
+    """One world. Shares are chances per moment or per customer, times are seconds."""
+
+    seed: int
+    store: str
+    kinds: dict[str, str]  # provider -> kind
+    odds: dict[tuple[str, str], list[tuple[float, str]]]
+    generations: int
+    arrivals: float  # all customers come within
+    workers: int
+    serving: int  # how many of them claim by themselves
+    lease: float
+    look_every: float  # how often a worker looks for work and reads its inbox
+    shuffle: float = 0.0
+    latency: float = 0.0
+    crashes: int = 0
+    pauses: int = 0
+    suspends: int = 0  # pauses that the monotonic clock does not count
+    stops: int = 0  # graceful ends
+    power_losses: int = 0
+    rewinds: int = 0
+    ledger_rewinds: int = 0
+    outages: int = 0
+    store_before: float = 0.0
+    store_after: float = 0.0
+    ledger_before: float = 0.0
+    ledger_after: float = 0.0
+    deaf: float = 0.0  # share of lost hints
+    skew: float = 0.0  # at most, to either side
+    steps: int = 0  # of a wall clock
+    new_editions: bool = False  # another catalogue and policy after a restart
+    cancels: float = 0.0
+    repeats: float = 0.0
+    impatience: float = 0.0  # callers whose await is cancelled
+    poor: bool = False  # accounts that cannot pay for everything
+    frozen: bool = False  # an account is frozen in the middle
+    free: float = 0.0  # requests without a price
+    policies: list[Policy] = field(default_factory=list)
+
+
+def draw(seed: int, store: str = "memory", generations: int = 64) -> Knobs:
+    """The world of this seed."""
+    rng = random.Random(f"knobs-{seed}")
+    kinds = rng.sample(KINDS, rng.choice((1, 2, 3, 3, 4)))
+    workers = rng.choice((1, 1, 2, 2, 3))
+    knobs = Knobs(
+        seed=seed,
+        store=store,
+        kinds={kind: kind for kind in kinds},
+        odds=choose_odds(rng, kinds),
+        generations=generations,
+        arrivals=rng.choice((0.0, 5.0, 20.0)),
+        workers=workers,
+        serving=rng.randint(0, workers),
+        lease=rng.choice((6.0, 15.0)),
+        look_every=rng.choice((2.0, 5.0, 10.0)),
+        policies=[_policy(rng) for _ in range(4)],
+    )
+    _machines(rng, knobs)
+    _people(rng, knobs)
+    return knobs
+
+
+def _machines(rng: random.Random, knobs: Knobs) -> None:
+    """Each kind of trouble is on in a part of the seeds; a quarter of the seeds have none."""
+    if rng.random() < 0.25:
+        return
+
+    def some(share: float, *values: float) -> float:
+        return rng.choice(values) if rng.random() < share else 0
+
+    knobs.shuffle = some(0.5, 0.1, 0.5)
+    knobs.latency = some(0.4, 0.01, 0.5)
+    knobs.crashes = int(some(0.4, 1, 3, 8))
+    knobs.pauses = int(some(0.35, 1, 3))
+    knobs.suspends = int(some(0.15, 1, 2))
+    knobs.stops = int(some(0.15, 1, 2))
+    knobs.power_losses = int(some(0.1, 1, 2)) if knobs.store == "memory" else 0
+    knobs.rewinds = int(some(0.08, 1))
+    knobs.ledger_rewinds = int(some(0.08, 1))
+    knobs.outages = int(some(0.15, 1, 3))
+    knobs.store_before = some(0.3, 0.01, 0.1)
+    knobs.store_after = some(0.3, 0.01, 0.1)
+    knobs.ledger_before = some(0.3, 0.02, 0.2)
+    knobs.ledger_after = some(0.3, 0.02, 0.2)
+    knobs.deaf = some(0.3, 0.3, 1.0)
+    knobs.skew = some(0.3, 1.0, 30.0, 600.0)
+    knobs.steps = int(some(0.15, 1, 3))
+    knobs.new_editions = rng.random() < 0.3
+
+
+def _people(rng: random.Random, knobs: Knobs) -> None:
+    if rng.random() < 0.2:
+        return
+    knobs.cancels = rng.choice((0.0, 0.1, 0.5))
+    knobs.repeats = rng.choice((0.0, 0.1, 0.5))
+    knobs.impatience = rng.choice((0.0, 0.0, 0.2, 0.7))
+    knobs.poor = rng.random() < 0.1
+    knobs.frozen = rng.random() < 0.05
+    knobs.free = rng.choice((0.0, 0.0, 0.0, 0.3))
+
+
+def _policy(rng: random.Random) -> Policy:
+    return Policy(
+        on_unknown=rng.choice(("failover", "failover", "wait", "fail")),
+        unknown_patience=rng.choice((None, 0.0, 5.0)),
+        max_unknown_per_generation=rng.choice((0, 1, 1, 2)),
+        on_overdue=rng.choice(("failover", "failover", "wait")),
+        attempt_deadline=rng.choice((4.0, 15.0, 40.0)),
+        generation_deadline=rng.choice((None, None, 8.0, 90.0)),
+        retry_here_within=rng.choice((0.0, 5.0)),
+        retries_here=rng.choice((0, 2)),
+        cancel_patience=rng.choice((1.0, 15.0)),
+        empty_patience=rng.choice((0.0, 5.0, 20.0)),
+        collect_deadline=rng.choice((5.0, 30.0)),
+        write_off_after=rng.choice((20.0, 90.0, 200.0)),
+        charge_on_cancel=rng.random() < 0.2,
+        charge_on_moderation=rng.random() < 0.2,
+    )

@@ -1,0 +1,194 @@
+"""An event loop whose time is a number, and processes that can be stopped and killed between two steps.
+
+Nothing waits: when nobody can run, the clock jumps to the next timer. Every callback belongs to a *process*
+(a value of the context in which it was scheduled, so a task's children are its process's too). The callbacks
+of a paused process are kept until it goes on, as a stopped machine keeps them; those of a dead one are thrown
+away, so that no `finally` of it ever runs: that is what makes a crash honest.
+
+There is no thread and no socket. What is given to an executor runs at once, in place.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import random
+from asyncio import events
+from collections import deque
+from collections.abc import Callable, Coroutine
+from contextvars import Context, ContextVar, copy_context
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+START = 1_800_000_000.0  # unix seconds of the simulated world's first moment
+
+
+class Process:
+    """What can be paused and killed. The world itself is one that never is."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.dead = self.paused = False
+        self.held = 0.0  # seconds spent paused in ways that a monotonic clock does not count
+        self.parked: list[Handle] = []
+        self.context: Context = copy_context()
+        self.context.run(CURRENT.set, self)
+
+    def __repr__(self) -> str:
+        return self.name
+
+
+CURRENT: ContextVar[Process] = ContextVar("CURRENT")
+WORLD = Process("world")
+
+
+class Handle:
+    """A callback that can be canceled; also a timer when `at` is set."""
+
+    __slots__ = ("_at", "args", "callback", "context", "order")
+
+    def __init__(self, callback: Callable[..., Any] | None, args: Any, context: Context, at: float = 0.0):
+        self.callback, self.args, self.context, self._at = callback, args, context, at
+        self.order = 0
+
+    def cancel(self) -> None:
+        self.callback = self.args = None
+
+    def cancelled(self) -> bool:
+        return self.callback is None
+
+    def when(self) -> float:
+        return self._at
+
+    def __lt__(self, other: Handle) -> bool:
+        return (self._at, self.order) < (other._at, other.order)
+
+
+class Stuck(Exception):
+    """Nothing can run any more, or too much has run: the simulated system will never come to an end."""
+
+
+class VirtualLoop(asyncio.AbstractEventLoop):
+    """`shuffle` is the share of steps before which the order of what is ready is turned a little."""
+
+    def __init__(self, rng: random.Random, *, shuffle: float = 0.0) -> None:
+        self._rng, self._shuffle = rng, shuffle
+        self._now = 0.0
+        self._ready: deque[Handle] = deque()
+        self._timers: list[Handle] = []
+        self._order = 0
+        self._running = False
+        self.steps = 0
+        self.failures: list[dict[str, Any]] = []
+        self._spawned: list[asyncio.Task[Any]] = []  # nothing is collected, and so runs, in the middle
+
+    # --- what asyncio asks of a loop ---
+
+    def time(self) -> float:
+        return self._now
+
+    def call_soon(self, callback: Any, *args: Any, context: Context | None = None) -> Any:
+        handle = Handle(callback, args, context if context is not None else copy_context())
+        self._ready.append(handle)
+        return handle
+
+    call_soon_threadsafe = call_soon
+
+    def call_at(self, when: float, callback: Any, *args: Any, context: Context | None = None) -> Any:
+        handle = Handle(callback, args, context if context is not None else copy_context(), when)
+        self._order = handle.order = self._order + 1
+        heapq.heappush(self._timers, handle)
+        return handle
+
+    def call_later(self, delay: float, callback: Any, *args: Any, context: Context | None = None) -> Any:
+        return self.call_at(self._now + delay, callback, *args, context=context)
+
+    def create_future(self) -> asyncio.Future[Any]:
+        return asyncio.Future(loop=self)
+
+    def create_task(self, coro: Any, *, name: str | None = None, context: Context | None = None) -> Any:
+        return asyncio.Task(coro, loop=self, name=name, context=context)
+
+    def run_in_executor(self, executor: Any, func: Callable[..., Any], *args: Any) -> Any:
+        future = self.create_future()
+        try:
+            future.set_result(func(*args))
+        except Exception as error:
+            future.set_exception(error)
+        return future
+
+    def get_debug(self) -> bool:
+        return False
+
+    def is_running(self) -> bool:
+        return self._running
+
+    def is_closed(self) -> bool:
+        return False
+
+    def call_exception_handler(self, context: dict[str, Any]) -> None:
+        if "destroyed" not in context.get("message", ""):  # the tasks of the dead are
+            self.failures.append(context)
+
+    # --- processes ---
+
+    def spawn(self, process: Process, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+        """Run something inside a process."""
+        task: asyncio.Task[T] = self.create_task(work, context=process.context.copy())
+        self._spawned.append(task)
+        return task
+
+    def kill(self, process: Process) -> None:
+        process.dead = True
+        process.parked.clear()
+
+    def resume(self, process: Process) -> None:
+        process.paused = False
+        self._ready.extend(process.parked)
+        process.parked.clear()
+
+    # --- running ---
+
+    def run(self, work: Coroutine[Any, Any, T], *, most: int = 10_000_000) -> T:
+        """Run until `work` has ended, at most `most` steps."""
+        events._set_running_loop(self)
+        self._running = True
+        try:
+            task = self.spawn(WORLD, work)
+            while not task.done():
+                if self.steps >= most:
+                    raise Stuck(f"no end after {most} steps")
+                self._step()
+            return task.result()
+        finally:
+            self._running = False
+            events._set_running_loop(None)
+
+    def _step(self) -> None:
+        ready, timers = self._ready, self._timers
+        if not ready:
+            if not timers:
+                raise Stuck("nothing is left that could happen")
+            self._now = max(self._now, timers[0]._at)
+        while timers and timers[0]._at <= self._now:
+            ready.append(heapq.heappop(timers))
+        if self._shuffle and len(ready) > 1 and self._rng.random() < self._shuffle:
+            ready.rotate(self._rng.randrange(len(ready)))
+        handle = ready.popleft()
+        callback = handle.callback
+        if callback is None:
+            return
+        process = handle.context.get(CURRENT, WORLD)
+        if process.dead:
+            return
+        if process.paused:
+            process.parked.append(handle)
+            return
+        self.steps += 1
+        try:
+            handle.context.run(callback, *handle.args)
+        except (SystemExit, KeyboardInterrupt):
+            raise
+        except BaseException as error:
+            self.failures.append({"message": "a callback failed", "exception": error})

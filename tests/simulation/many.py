@@ -1,0 +1,118 @@
+"""Many seeds: on one core or several, with a line of progress, in bounded memory."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+from tests.simulation.coverage import Covered, counting
+from tests.simulation.knobs import draw
+from tests.simulation.run import Outcome, simulate
+
+TWICE = 100  # every so many seeds run a second time, in another process under another hash seed
+
+
+@dataclass(slots=True)
+class Total:
+    """What a batch came to."""
+
+    seeds: int = 0
+    generations: int = 0
+    seconds: float = 0.0
+    covered: Covered = field(default_factory=Covered)
+    failures: list[Outcome] = field(default_factory=list)
+    unequal: list[int] = field(default_factory=list)
+
+    def add(self, other: Total) -> None:
+        self.seeds += other.seeds
+        self.generations += other.generations
+        self.seconds += other.seconds
+        self.covered.add(other.covered)
+        self.failures.extend(other.failures)
+        self.unequal.extend(other.unequal)
+
+
+def batch(seeds: range, store: str, stop_at: int = 3) -> Total:
+    """Run seeds one after the other in this process. `stop_at` failures are enough."""
+    total, began = Total(), time.process_time()
+    digests: dict[int, str] = {}
+    with counting() as rows:
+        for seed in seeds:
+            outcome = simulate(draw(seed, store))
+            total.seeds += 1
+            total.generations += outcome.generations
+            total.covered.cells.update(outcome.struck)
+            total.covered.happened.update(outcome.happened)
+            if seed % TWICE == 0:
+                digests[seed] = outcome.digest
+            if outcome.error:
+                total.failures.append(outcome)
+                if len(total.failures) >= stop_at:
+                    break
+    total.covered.rows.update(rows)
+    total.seconds = time.process_time() - began
+    total.unequal = [seed for seed, digest in digests.items() if elsewhere(seed, store) != digest]
+    return total
+
+
+def elsewhere(seed: int, store: str) -> str:
+    """The trace's hash of the same seed in a process whose hashes and addresses are others."""
+    environment = {
+        **os.environ,
+        "PYTHONHASHSEED": str(seed % 1000 + 1),
+        "PYTHONPATH": os.pathsep.join(sys.path),
+    }
+    command = [sys.executable, "-m", "tests.simulation", "--digest", str(seed), "--store", store]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=600)
+    return done.stdout.strip() or done.stderr[-2000:]
+
+
+def told(outcome: Outcome, store: str) -> str:
+    """A failure with the command that plays it again."""
+    again = f"make simulate ARGS='--store {store} --replay {outcome.seed}'"
+    return f"seed {outcome.seed}: {outcome.error}\n  replay it: {again}"
+
+
+def _batch(task: tuple[range, str]) -> Total:
+    return batch(*task)
+
+
+def run(
+    generations: int, *, first: int, store: str, jobs: int, say: Callable[[str], None], size: int = 64
+) -> Total:
+    """Until so many generations have run, or something has failed."""
+    total, began = Total(), time.monotonic()
+    for part in _parts(first, store, jobs):
+        total.add(part)
+        rate = total.generations / max(1e-9, time.monotonic() - began)
+        core = total.generations / max(1e-9, total.seconds)
+        say(
+            f"{total.generations} of {generations} generations, {total.seeds} seeds, {rate:.0f}/s "
+            f"({core:.0f}/s of processor time), {len(total.failures)} failed"
+        )
+        if total.failures or total.unequal or total.generations >= generations:
+            break
+    return total
+
+
+def _parts(first: int, store: str, jobs: int, step: int = 20) -> Iterator[Total]:
+    tasks = ((range(at, at + step), store) for at in _count(first, step))
+    if jobs == 1:
+        yield from map(_batch, tasks)
+        return
+    with multiprocessing.get_context("spawn").Pool(jobs, maxtasksperchild=50) as pool:
+        waiting = [pool.apply_async(_batch, (next(tasks),)) for _ in range(2 * jobs)]
+        while True:
+            yield waiting.pop(0).get()
+            waiting.append(pool.apply_async(_batch, (next(tasks),)))
+
+
+def _count(at: int, step: int) -> Iterator[int]:
+    while True:
+        yield at
+        at += step

@@ -1,0 +1,234 @@
+"""The other ports of a simulated process: clock, names, ledger, files, catalogue, router, keys."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import random
+from asyncio import events
+from collections.abc import AsyncIterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from execution_arrow import facts as f
+from execution_arrow.errors import ArtifactGone, ArtifactRetry, MaybeSentError, NotSentError, StoreUnavailable
+from execution_arrow.ports import Payload, Prepared, Quote, Ranked, Secret, Verdict
+from execution_arrow.providers.base import Call, Reply
+from execution_arrow.wiring import FortressLedger
+from ledger_fortress import AsyncLedger
+from ledger_fortress.answers import Answer
+from ledger_fortress.commands import Item
+from ledger_fortress.engine import run
+from ledger_fortress.ledger import making
+from ledger_fortress.protocol import Failure
+from tests.simulation.jobs import picture
+from tests.simulation.loop import START, Process, VirtualLoop
+from tests.simulation.storage import Weather
+from tests.simulation.wires import WIRES
+from tests.simulation.world import World
+
+
+class SimClock:
+    """A process's clocks: the wall may be wrong and step, the monotonic one misses what it slept through."""
+
+    def __init__(self, loop: VirtualLoop, process: Process, skew: float) -> None:
+        self._loop, self._process = loop, process
+        self.skew = skew
+
+    def now(self) -> float:
+        return START + self._loop.time() + self.skew
+
+    def monotonic(self) -> float:
+        return self._loop.time() - self._process.held
+
+
+class SimNames:
+    """Ids that tell who drew them; tokens that nobody guesses."""
+
+    def __init__(self, node: str) -> None:
+        self._node, self._number = node, 0
+
+    def _next(self, what: str) -> str:
+        self._number += 1
+        return f"{what}-{self._node}.{self._number}"
+
+    def generation(self) -> str:
+        return self._next("gen")
+
+    def attempt(self) -> str:
+        return self._next("att")
+
+    def token(self) -> str:
+        return self._next("token")
+
+
+class SimTransport:
+    def __init__(self, world: World, process: Process) -> None:
+        self._world, self._process = world, process
+
+    async def send(self, call: Call, *, spool: Path | None = None) -> Reply:
+        try:
+            return await self._world.send(call, spool)
+        except (NotSentError, MaybeSentError):
+            raise
+        except Exception as error:  # the world itself is wrong, not the product
+            self._world.loop.failures.append({"message": f"the world at {call!r}", "exception": error})
+            raise
+
+    async def aclose(self) -> None:
+        pass
+
+
+class InlineLedger(AsyncLedger):
+    """The real ledger for coroutines, without its threads: every command is its own commit, on the spot."""
+
+    async def _run(self, items: Sequence[Item]) -> list[Answer | Failure]:
+        return run(self._ledger._store, [making.with_salt(item) for item in items], self._policy)
+
+    async def _call(self, verb: Any, *args: Any, **kwargs: Any) -> Any:
+        loop = events._get_running_loop()
+        events._set_running_loop(None)  # it may block: no other task's time passes here
+        try:
+            return verb(*args, **kwargs)
+        finally:
+            events._set_running_loop(loop)
+
+
+class SimHolds:
+    """The real ledger through the real wiring, over a network that fails."""
+
+    def __init__(self, ledger: AsyncLedger, weather: Weather) -> None:
+        self._port, self._weather = FortressLedger(ledger), weather
+
+    async def hold(self, account: str, key: str, amount: int, timeout: float) -> Any:
+        return await self._ask(self._port.hold, account, key, amount, timeout)
+
+    async def settle(self, account: str, key: str, verb: str, amount: int) -> Any:
+        return await self._ask(self._port.settle, account, key, verb, amount)
+
+    async def _ask(self, verb: Any, *args: Any) -> Any:
+        weather = self._weather
+        await asyncio.sleep(weather.latency * weather.rng.random() if weather.latency else 0)
+        if weather.fails_before():
+            raise StoreUnavailable("the ledger is away", maybe_applied=False)
+        answer = await verb(*args)
+        if weather.latency:
+            await asyncio.sleep(weather.latency * weather.rng.random())
+        if weather.fails_after():
+            raise StoreUnavailable("the ledger's answer was lost", maybe_applied=True)
+        return answer
+
+
+class SimArtifacts:
+    """Files by content, on a disk that may be full, from servers that may lie."""
+
+    def __init__(self, world: World, files: dict[str, bytes]) -> None:
+        self._world, self._files = world, files
+
+    async def copy(self, url: str, *, index: int, kind: str) -> f.Stored:
+        _, _, _, provider, job_id, name = url.split("/")
+        world = self._world
+        job = world.books.jobs.get((provider, job_id))
+        fault = world.dice.strike(world.kinds[provider], "files")
+        await asyncio.sleep(0.05)
+        if fault:
+            world._happened(world.kinds[provider], fault, url)
+        if fault == "file_slow":
+            await asyncio.sleep(60.0)
+        if fault in ("file_later", "file_short"):
+            raise ArtifactRetry(fault)
+        if fault in ("file_gone", "file_html"):
+            raise ArtifactGone(fault)
+        if job is None or job.state(world.now) != "succeeded":
+            raise ArtifactGone("404")
+        if fault == "disk_full":
+            raise OSError(28, "No space left on device")
+        return self._keep(picture(job_id, int(name.partition(".")[0])), index)
+
+    async def put(self, data: bytes, *, index: int, kind: str) -> f.Stored:
+        await asyncio.sleep(0)
+        provider = data[33:].partition(b"-")[0].decode()  # it says whose it is, see `jobs.picture`
+        fault = self._world.dice.strike(self._world.kinds[provider], "files")
+        if fault:
+            self._world._happened(self._world.kinds[provider], fault, str(index))
+            raise ArtifactRetry(fault)
+        return self._keep(data, index)
+
+    def _keep(self, data: bytes, index: int) -> f.Stored:
+        digest = hashlib.sha256(data).hexdigest()
+        key = f"sha256/{digest[:2]}/{digest}.png"
+        self._files[key] = data
+        return f.Stored(index=index, key=key, sha256=digest, size=len(data), media_type="image/png")
+
+    def path(self, key: str) -> Path | None:
+        return None
+
+    async def read(self, key: str) -> AsyncIterator[bytes]:
+        yield self._files[key]
+
+    async def aclose(self) -> None:
+        pass
+
+
+class SimNormalizer:
+    """A catalogue whose prices and costs another version of it has changed (`edition`)."""
+
+    def __init__(self, kinds: Mapping[str, str], edition: int) -> None:
+        self._kinds, self._edition = kinds, edition
+
+    def prepare(self, model: str, request: Mapping[str, Any]) -> Prepared:
+        asked: int = request["n"]
+        return Prepared(
+            model=model,
+            kind="image",
+            values=request,
+            order="fastest",
+            work="",
+            asked=asked,
+            quotes=tuple(self._quote(name, kind, request, asked) for name, kind in self._kinds.items()),
+            catalog_digest=f"edition-{self._edition}",
+        )
+
+    def _quote(self, name: str, kind: str, request: Mapping[str, Any], asked: int) -> Quote:
+        cost = 1_000 * (3 + len(name)) * asked + self._edition
+        price = request["price"] + (self._edition * 7 if request["price"] else 0) + len(name) * asked
+        count = 1 if kind == "byteplus" else asked
+        body = {"input": {"prompt": request["prompt"]}, "n": count, "cost": cost}
+        return Quote(
+            payload=Payload(
+                provider=name, route="main", method="POST", path=WIRES[kind].path, model="lab/m",
+                encoding="json", body=body,
+            ),
+            cost=cost,
+            price=price if request["price"] else 0,
+        )  # fmt: skip
+
+
+class SimRouter:
+    """Orders at will and closes breakers at will."""
+
+    def __init__(self, rng: random.Random) -> None:
+        self._rng = rng
+        self.verdicts: dict[str, str] = {}
+
+    def rank(self, model: str, allowed: Sequence[str], **_: Any) -> Ranked:
+        order = list(allowed)
+        self._rng.shuffle(order)
+        return Ranked(providers=tuple(order), source="simulated", reason="any order will do")
+
+    def admit(self, model: str, provider: str, **_: Any) -> bool:
+        return self._rng.random() < 0.9
+
+    def record(self, verdict: Verdict) -> None:
+        self.verdicts[verdict.id] = verdict.outcome
+
+
+class SimCredentials:
+    def reference(self, provider: str, account: str) -> str:
+        return f"key-of-{provider}"
+
+    def get(self, provider: str, reference: str) -> Secret:
+        return Secret("very-secret-key")
+
+    def settings(self, provider: str, reference: str) -> Mapping[str, str]:
+        return {"account_id": "acc"}

@@ -1,0 +1,283 @@
+"""One seed: build a world, let it go wrong, heal it, and judge what is left."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+import os
+import random
+import shutil
+import tempfile
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from execution_arrow.machine.codec import load_run, load_spec
+from execution_arrow.policy import Policy
+from execution_arrow.stores.base import Row
+from execution_arrow.stores.memory import MemoryStore
+from execution_arrow.stores.sqlite import SqliteStore
+from execution_arrow.worker import Limits
+from ledger_fortress import Credits, Ledger
+from ledger_fortress.protocol import Touch
+from ledger_fortress.stores.memory import MemoryStore as LedgerMemory
+from tests.simulation.customers import Customer, Order
+from tests.simulation.faults import Dice
+from tests.simulation.judge import Judge
+from tests.simulation.knobs import Knobs
+from tests.simulation.loop import CURRENT, START, WORLD, VirtualLoop
+from tests.simulation.nodes import Node, Site
+from tests.simulation.oracle import Broken, Oracle
+from tests.simulation.ports import InlineLedger
+from tests.simulation.storage import Disk, Weather, restore, snapshot
+from tests.simulation.trouble import Trouble
+from tests.simulation.world import World
+
+SHM = Path("/dev/shm")
+SPAN = 30.0  # seconds of faults after the last customer has come
+ACCOUNTS = 3
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What a run came to. `trace` is kept when it was asked for; its hash always."""
+
+    seed: int
+    generations: int = 0
+    digest: str = ""
+    trace: list[str] = field(default_factory=list)
+    struck: Counter[tuple[str, str]] = field(default_factory=Counter)
+    happened: Counter[str] = field(default_factory=Counter)
+    virtual: float = 0.0
+    steps: int = 0
+    error: str = ""
+
+
+class Simulation:
+    """Everything of one seed."""
+
+    def __init__(self, knobs: Knobs, folder: Path, *, keep_trace: bool = False) -> None:
+        self.knobs = knobs
+        self.rng = random.Random(f"run-{knobs.seed}")
+        self.outcome = Outcome(knobs.seed)
+        self._keep, self._hash = keep_trace, hashlib.blake2b(digest_size=16)
+        self.loop = VirtualLoop(self.rng, shuffle=knobs.shuffle)
+        dice = Dice(self.rng, knobs.odds)
+        self.world = World(self.loop, self.rng, dice, knobs.kinds, self.tell)
+        self.books = LedgerMemory(clock=self._true_time)
+        self.ledger = InlineLedger(self.books)
+        self.oracle = Oracle(self._held, sample=16)
+        self.world.on_post = self.oracle.post
+        weather = Weather(self.rng, knobs.store_before, knobs.store_after, knobs.latency)
+        weather.deaf = knobs.deaf
+        clock = self._true_time
+        store = (
+            SqliteStore(folder / "arrow.db", clock=clock) if knobs.store == "sqlite" else MemoryStore(clock)
+        )
+        self.site = Site(
+            loop=self.loop,
+            rng=self.rng,
+            world=self.world,
+            disk=Disk(store, weather, keep_durable=knobs.power_losses > 0),
+            ledger=self.ledger,
+            ledger_weather=Weather(self.rng, knobs.ledger_before, knobs.ledger_after, knobs.latency),
+            oracle=self.oracle,
+            folder=folder,
+            limits=Limits(
+                lease=knobs.lease,
+                inbox_every=min(knobs.look_every, knobs.lease / 3),
+                claim_every=knobs.look_every,
+            ),
+            policy=knobs.policies[0],
+        )
+        self.nodes: list[Node] = []
+        self.orders: list[Order] = []
+        self._made = 0
+
+    def _true_time(self) -> float:
+        return START + self.loop.time()
+
+    def _held(self, account: str, generation: str) -> bool:
+        pair = account, generation
+        hold = self.books.read(Touch((), holds=(pair,))).holds.get(pair)
+        return hold is not None and hold.state == "open"
+
+    def tell(self, what: str, about: str) -> None:
+        """Write a line of the trace."""
+        line = f"{self.loop.time():10.3f} {CURRENT.get(WORLD).name:6} {what:8} {about}"
+        self._hash.update(line.encode())
+        if self._keep:
+            self.outcome.trace.append(line)
+
+    # --- processes ---
+
+    def start(self, *, serving: bool) -> Node:
+        skew = self.rng.uniform(-self.knobs.skew, self.knobs.skew)
+        node = Node(self.site, f"w{self._made}", serving=serving, skew=skew)
+        self._made += 1
+        self.nodes.append(node)
+        self.tell("start", f"{node.name} serving={serving} skew={skew:.1f}")
+        return node
+
+    def alive(self) -> list[Node]:
+        return [node for node in self.nodes if node.usable]
+
+    # --- the run ---
+
+    def run(self) -> Outcome:
+        try:
+            self.loop.run(self._play())
+            self._judge()
+        finally:
+            self.outcome.digest = self._hash.hexdigest()
+            self.outcome.struck = self.world.dice.struck
+            self.outcome.virtual, self.outcome.steps = self.loop.time(), self.loop.steps
+            self.outcome.generations = len(self.oracle.known)
+            self.site.disk.store.close()
+        return self.outcome
+
+    async def _play(self) -> None:
+        for number in range(self.knobs.workers):
+            self.start(serving=number < self.knobs.serving)
+        for account in range(ACCOUNTS):
+            amount = Credits.micro(200_000 if self.knobs.poor else 10**12)
+            await self.ledger.grant(f"acct-{account}", amount, key="first", create=True)
+        trouble = asyncio.ensure_future(Trouble(self).make())
+        customers = [asyncio.ensure_future(self._customer(n).live()) for n in range(self.knobs.generations)]
+        await asyncio.sleep(self.knobs.arrivals + SPAN)
+        await trouble
+        self._heal()
+        for customer in customers:
+            await customer
+        await self._until_done()
+        await self._idle()
+
+    def _customer(self, number: int) -> Customer:
+        rng = self.rng
+        order = Order(
+            number=number,
+            account=f"acct-{rng.randrange(ACCOUNTS)}",
+            key=None if rng.random() < 0.1 else f"order-{number}",
+            request={
+                "prompt": f"picture {number if rng.random() < 0.9 else 0}",
+                "n": rng.choice((1, 1, 1, 2, 4)),
+                "price": 0 if rng.random() < self.knobs.free else rng.choice((1, 40_000, 99_999)),
+            },
+        )
+        self.orders.append(order)
+        return Customer(order, self.knobs, rng, self.loop, self.alive)
+
+    def _heal(self) -> None:
+        """From now on nothing goes wrong any more; what has gone wrong has to come to an end."""
+        self.tell("heal", "")
+        self.world.dice.healed = True
+        self.site.disk.weather.clear()
+        self.site.ledger_weather.clear()
+        for node in self.nodes:
+            if node.process.paused and not node.process.dead:
+                self.loop.resume(node.process)
+        if not any(node.usable and node.serving for node in self.nodes):
+            self.start(serving=True)
+
+    async def _until_done(self) -> None:
+        longest = max(self._life(policy) for policy in self.knobs.policies)
+        for _ in range(int(longest / 5) + 20):
+            if self._all_done():
+                return
+            self._check_nodes()
+            await asyncio.sleep(5.0)
+        raise Broken(f"16: after {longest:.0f} healthy seconds there are still {self._open()}")
+
+    def _life(self, policy: Policy) -> float:
+        """How long a generation of this policy may take in the worst case, once everything works."""
+        attempt = policy.attempt_deadline or 300.0
+        generation = policy.generation_deadline or 2 * attempt
+        tries = 3 * len(self.knobs.kinds)
+        return (
+            generation
+            + tries * (attempt + policy.collect_deadline)
+            + 2 * policy.write_off_after
+            + 400.0
+            + 2 * self.knobs.skew
+        )
+
+    def _open(self) -> list[str]:
+        """Rows that still need somebody, but for a settlement that the ledger refuses: that needs a human."""
+        rows = self.site.disk.store.page(None, None, None, 10_000)
+        return [
+            f"{row.id} owner={row.owner} next={row.next_at} inbox={len(row.inbox)}"
+            for row in rows
+            if row.inbox or (row.next_at is not None and not _stuck(row))
+        ]
+
+    def _all_done(self) -> bool:
+        return not self._open()
+
+    async def _idle(self) -> None:
+        """Invariant 17: a system with nothing to do does nothing."""
+        await asyncio.sleep(20.0)
+        rows = {row.id: row.version for row in self.site.disk.store.page(None, None, None, 10_000)}
+        calls, entries = self.world.books.calls, self._entries()
+        await asyncio.sleep(100.0)
+        after = {row.id: row.version for row in self.site.disk.store.page(None, None, None, 10_000)}
+        if (calls, entries) != (self.world.books.calls, self._entries()) or rows != after:
+            raise Broken("17: an idle system is busy")
+
+    def _entries(self) -> int:
+        return sum(len(self.books.entries(name, 0, 1_000_000)) for name in self.books.accounts("", 100))
+
+    def _check_nodes(self) -> None:
+        for node in self.nodes:
+            if node.error is not None:
+                raise Broken(f"worker {node.name} died of {node.error!r}") from node.error
+        if self.loop.failures:
+            failure = self.loop.failures[0]
+            raise Broken(f"a callback failed: {failure}") from failure.get("exception")
+
+    def _judge(self) -> None:
+        self._check_nodes()
+        judge = Judge(
+            self.site.disk.store, Ledger(self.books), self.world.books, self.site.files, self.oracle.lenient
+        )
+        judge.everything(self.oracle.known)
+        judge.secrets(self.site.disk.store.page(None, None, None, 10_000))
+
+
+def _stuck(row: Row) -> bool:
+    run = load_run(load_spec(row.spec), row.state)
+    return run.settlement is not None and bool(run.settlement.stuck) and all(a.final for a in run.attempts)
+
+
+@contextmanager
+def place() -> Iterator[Path]:
+    """A folder in memory, where the system has such a thing."""
+    folder = Path(tempfile.mkdtemp(prefix="simulation-", dir=SHM if SHM.is_dir() else None))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def simulate(knobs: Knobs, *, keep_trace: bool = False) -> Outcome:
+    """Run one seed. A broken promise is in `outcome.error`, with the last lines of the trace."""
+    if not os.environ.get("SIMULATION_LOG"):
+        logging.disable(logging.CRITICAL)
+    with place() as folder:
+        simulation = Simulation(knobs, folder, keep_trace=keep_trace)
+        try:
+            return simulation.run()
+        except Exception as error:
+            simulation.outcome.error = f"{type(error).__name__}: {error}"
+            if not isinstance(error, Broken):
+                import traceback
+
+                simulation.outcome.error += "\n" + "".join(traceback.format_exception(error)[-12:])
+            return simulation.outcome
+        finally:
+            logging.disable(logging.NOTSET)
+
+
+__all__ = ["Outcome", "Simulation", "restore", "simulate", "snapshot"]

@@ -1,0 +1,236 @@
+"""The job store as simulated processes reach it: the real stores' code, with a disk and a network that fail.
+
+A process writes through the real `Group`; its transactions happen in its own time, so a process that was
+stopped writes when it goes on, long after its lease. One copy of the store is the disk: `power_loss` takes
+back what nobody asked to be durable, `rewind` restores an older copy.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import sqlite3
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields, is_dataclass, replace
+from typing import Any
+
+from execution_arrow.errors import StoreUnavailable
+from execution_arrow.machine.state import Event
+from execution_arrow.stores.base import Hear, Hint, Inboxed, JobStore, Op, Result, Row
+from execution_arrow.stores.hints import Bell, hints_of
+from execution_arrow.stores.memory import MemoryStore
+from execution_arrow.stores.sqlite import SqliteStore
+from execution_arrow.stores.sqlite_ops import durable
+from execution_arrow.stores.writer import Group
+from tests.simulation.loop import Process, VirtualLoop
+
+
+@dataclass(slots=True)
+class Weather:
+    """How often a call to a store fails before it happened, or after it happened without an answer."""
+
+    rng: random.Random
+    before: float = 0.0
+    after: float = 0.0
+    latency: float = 0.0  # seconds, at most
+    deaf: float = 0.0  # share of hints that are lost
+    down: bool = False
+    struck_before: int = 0
+    struck_after: int = 0
+
+    def clear(self) -> None:
+        self.before = self.after = self.deaf = 0.0
+        self.down = False
+
+    def fails_before(self) -> bool:
+        if self.down or (self.before and self.rng.random() < self.before):
+            self.struck_before += 1
+            return True
+        return False
+
+    def fails_after(self) -> bool:
+        if self.after and self.rng.random() < self.after:
+            self.struck_after += 1
+            return True
+        return False
+
+
+class Disk:
+    """One store, shared by all processes of a world."""
+
+    def __init__(self, store: JobStore, weather: Weather, *, keep_durable: bool = False) -> None:
+        self.store, self.weather = store, weather
+        self.writes = 0
+        self._keep_durable = keep_durable
+        self._durable = snapshot(store) if keep_durable else None
+        self.bell = Bell()  # not the store's own, which may ring from a thread that looks at the file
+
+    def apply(self, ops: Sequence[Op]) -> list[Result]:
+        if self.weather.fails_before():
+            raise StoreUnavailable("the store is away", maybe_applied=False)
+        results = self.store.apply(ops)
+        self.writes += 1
+        self.bell.ring(hints_of(ops, results))
+        if self._keep_durable and any(durable(op) for op in ops):
+            self._durable = snapshot(self.store)
+        if self.weather.fails_after():
+            raise StoreUnavailable("the store's answer was lost", maybe_applied=True)
+        return results
+
+    def forget_durable(self) -> None:
+        """The store was restored: that is what the disk has now."""
+        self._durable = snapshot(self.store) if self._keep_durable else None
+
+    def power_loss(self) -> None:
+        """Take back what was written since the last durable commit."""
+        restore(self.store, self._durable)
+
+
+class SimAccess:
+    """`stores.access.Access` for one process."""
+
+    def __init__(self, disk: Disk, process: Process, loop: VirtualLoop) -> None:
+        self._disk, self._process, self._loop = disk, process, loop
+        self._group = Group(_Gate(disk, process))  # type: ignore[arg-type]
+        self._flushing = False
+
+    async def apply(self, op: Op) -> Result:
+        future: asyncio.Future[Result] = self._loop.create_future()
+        self._group.offer(op, lambda answer: _settle(future, answer))
+        if not self._flushing:
+            self._flushing = True
+            latency = self._disk.weather.latency
+            if latency:
+                self._loop.call_later(latency * self._disk.weather.rng.random(), self._flush)
+            else:
+                self._loop.call_soon(self._flush)
+        return await future
+
+    def _flush(self) -> None:
+        self._flushing = False
+        while batch := self._group.take_batch():
+            self._group.resolve(batch)
+
+    async def _read(self, question: Callable[[], Any]) -> Any:
+        await asyncio.sleep(0)
+        if self._disk.weather.fails_before():
+            raise StoreUnavailable("the store is away", maybe_applied=False)
+        return question()
+
+    async def load(self, generation_id: str) -> Row | None:
+        found: Row | None = await self._read(lambda: self._disk.store.load(generation_id))
+        return found
+
+    async def by_key(self, account: str, key: str) -> tuple[str, str] | None:
+        found: tuple[str, str] | None = await self._read(lambda: self._disk.store.by_key(account, key))
+        return found
+
+    async def page(
+        self, account: str | None, status: str | None, before: str | None, limit: int
+    ) -> list[Row]:
+        found: list[Row] = await self._read(lambda: self._disk.store.page(account, status, before, limit))
+        return found
+
+    async def events(self, generation_id: str) -> list[Event]:
+        found: list[Event] = await self._read(lambda: self._disk.store.events(generation_id))
+        return found
+
+    async def inbox(self, owner: str) -> list[Inboxed]:
+        found: list[Inboxed] = await self._read(lambda: self._disk.store.inbox(owner))
+        return found
+
+    def watch(self, hear: Hear) -> Callable[[], None]:
+        """Hints reach the process in its own time, and some are lost."""
+        weather = self._disk.weather
+
+        def tell(hints: Sequence[Hint]) -> None:
+            if weather.deaf and weather.rng.random() < weather.deaf:
+                return
+            self._loop.call_soon(hear, hints, context=self._process.context)
+
+        return self._disk.bell.add(tell)
+
+    async def aclose(self) -> None:
+        self._flush()
+
+    def close(self) -> None:
+        self._flush()
+
+    def __getattr__(self, name: str) -> Any:
+        """Reads that were added to the protocol since."""
+        method = getattr(self._disk.store, name)
+
+        async def read(*args: Any, **kwargs: Any) -> Any:
+            return await self._read(lambda: method(*args, **kwargs))
+
+        return read
+
+
+class _Gate:
+    """What a dead process still tries to write is not written."""
+
+    def __init__(self, disk: Disk, process: Process) -> None:
+        self._disk, self._process = disk, process
+
+    def apply(self, ops: Sequence[Op]) -> list[Result]:
+        if self._process.dead:
+            raise StoreUnavailable("this process is dead", maybe_applied=True)
+        return self._disk.apply(ops)
+
+
+def _settle(future: asyncio.Future[Result], answer: Result | BaseException) -> None:
+    if future.done():
+        return
+    if isinstance(answer, BaseException):
+        future.set_exception(answer)
+    else:
+        future.set_result(answer)
+
+
+# --- copies -----------------------------------------------------------------------------------------------
+
+_NOT_COPIED = ("_lock", "_clock", "_bell")
+
+
+def snapshot(store: Any) -> Any:
+    """A copy of everything a store holds, to be given to `restore`."""
+    if isinstance(store, SqliteStore):
+        copy = sqlite3.connect(":memory:")
+        with sqlite3.connect(store._path) as source:
+            source.backup(copy)
+        source.close()
+        return copy
+    return {name: _copy(value) for name, value in vars(store).items() if name not in _NOT_COPIED}
+
+
+def restore(store: Any, copy: Any) -> None:
+    """Make a store what it was when `copy` was taken."""
+    if isinstance(store, SqliteStore):
+        with sqlite3.connect(store._path) as target:
+            copy.backup(target)
+        target.close()
+        return
+    for name, value in copy.items():
+        setattr(store, name, _copy(value))
+
+
+def _copy(value: Any) -> Any:
+    if isinstance(value, dict):
+        fresh = value.copy()  # keeps the factory of a defaultdict
+        for key, item in fresh.items():
+            fresh[key] = _copy(item)
+        return fresh
+    if isinstance(value, list):
+        return [_copy(item) for item in value]
+    if isinstance(value, set):
+        return set(value)
+    if is_dataclass(value) and not isinstance(value, type) and not value.__dataclass_params__.frozen:  # type: ignore[attr-defined]
+        return replace(value, **{f.name: _copy(getattr(value, f.name)) for f in fields(value)})
+    if type(value).__module__.endswith(".stores.memory") and hasattr(value, "__dict__"):  # a group of tables
+        fresh = object.__new__(type(value))
+        fresh.__dict__.update({name: _copy(item) for name, item in vars(value).items()})
+        return fresh
+    return value
+
+
+__all__ = ["Disk", "MemoryStore", "SimAccess", "Weather", "restore", "snapshot"]
