@@ -9,10 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from execution_arrow.errors import (
-    ArrowError,
     CancelTooLate,
     GenerationFailed,
-    IdempotencyConflict,
     InsufficientCredits,
     LedgerRefused,
     StoreUnavailable,
@@ -114,7 +112,7 @@ class Customer:
             except (InsufficientCredits, LedgerRefused):
                 order.refused = True
                 return
-            except _AGAIN:
+            except (*_AGAIN, UnknownGeneration):  # the store was restored while somebody waited
                 if order.key is None:
                     return
                 await asyncio.sleep(self._rng.random() * 3)
@@ -163,6 +161,3 @@ class Customer:
                 return
             except _AGAIN:
                 await asyncio.sleep(1.0)
-
-
-EXPECTED = (ArrowError, IdempotencyConflict)
