@@ -38,8 +38,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code."""
     arguments = _parser().parse_args(argv)
     try:
-        _must_exist(arguments.url, create=getattr(arguments, "create", False))
-        with Ledger.open(arguments.url, migrate=arguments.command == "migrate") as ledger:
+        create = getattr(arguments, "create", False)
+        url = arguments.url if create else _existing(arguments.url)
+        with Ledger.open(url, migrate=arguments.command == "migrate") as ledger:
             rows, code = arguments.run(ledger, arguments)
             show(rows, as_json=arguments.json)
             return int(code)
@@ -142,9 +143,12 @@ def _moment_or_version(text: str) -> int | datetime:
     return int(text) if text.isdecimal() else _moment(text)
 
 
-def _must_exist(url: str, *, create: bool) -> None:
-    """Opening a file that is not there would make an empty ledger out of a typing mistake."""
-    if url.startswith("sqlite:///") and not create:
+def _existing(url: str) -> str:
+    """The URL of what has to be there: to open another would make an empty ledger out of a typing mistake."""
+    if url.startswith("sqlite:///"):
         path = Path(unquote(url.removeprefix("sqlite:///").partition("?")[0]))
         if not path.is_file():
             raise FileNotFoundError(f"{path} does not exist; check the path in {url!r}")
+    if url.startswith("redis"):
+        return f"{url}{'&' if '?' in url else '?'}create=no"
+    return url

@@ -22,7 +22,7 @@ from contextlib import suppress
 from secrets import token_hex
 from typing import Final, Self
 
-from ledger_fortress.errors import SchemaOutdated, StoreBusy, StoreUnavailable
+from ledger_fortress.errors import LedgerError, SchemaOutdated, StoreBusy, StoreUnavailable
 from ledger_fortress.protocol import Changes, Decide, Loaded, Touch
 
 from .base import ATTEMPTS, Clock, now_micros
@@ -45,12 +45,18 @@ class RedisStore(Questions):
     `rediss+cluster://`.
 
     `shards` is settled when the ledger is made (1, unless said otherwise) and cannot be changed; None takes
-    it as it is. `durability` is what the server promised when the ledger was opened. `clock` replaces the
-    server's clock, for tests.
+    it as it is. Without `create` it has to be there already. `durability` is what the server promised when
+    the ledger was opened. `clock` replaces the server's clock, for tests.
     """
 
     def __init__(
-        self, url: str, *, name: str = "credits", shards: int | None = None, clock: Clock | None = None
+        self,
+        url: str,
+        *,
+        name: str = "credits",
+        shards: int | None = None,
+        create: bool = True,
+        clock: Clock | None = None,
     ) -> None:
         if not _NAME.fullmatch(name):
             raise ValueError(f"name {name!r}: use 1 to 64 letters, digits, '_', '.' and '-'")
@@ -60,20 +66,28 @@ class RedisStore(Questions):
         self._server = Server(url)
         try:
             self.durability = self._server.inspect()
-            self._layout = self._open_layout(name, shards)
+            self._layout = self._open_layout(name, shards, create)
         except BaseException:
             self.close()
             raise
 
     @classmethod
     def from_url(cls, url: str, *, clock: Clock | None = None, migrate: bool = False) -> Self:
-        """`redis://host/0?name=credits&shards=8`; both options may be left out."""
-        rest, options = split_options(url, {"name", "shards"})
+        """`redis://host/0?name=credits&shards=8&create=no`; the options may be left out."""
+        rest, options = split_options(url, {"name", "shards", "create"})
         shards = options.get("shards")
         if shards is not None and not (shards.isascii() and shards.isdigit()):
             raise ValueError(f"shards={shards!r} is not a number")
-        name = options.get("name", "credits")
-        return cls(rest, name=name, shards=None if shards is None else int(shards), clock=clock)
+        create = options.get("create", "yes")
+        if create not in ("yes", "no"):
+            raise ValueError(f"create={create!r}: say yes or no")
+        return cls(
+            rest,
+            name=options.get("name", "credits"),
+            shards=None if shards is None else int(shards),
+            create=create == "yes",
+            clock=clock,
+        )
 
     def transact(self, touch: Touch, decide: Decide) -> Changes:
         """See the protocol. Gives up after `ATTEMPTS` conflicts, or `BUSY_SECONDS` of others' leases."""
@@ -131,10 +145,12 @@ class RedisStore(Questions):
         argument = todo.argument
         return bool(self._server.change(lambda client: call(client, "save", todo, argument)) == 0)
 
-    def _open_layout(self, name: str, shards: int | None) -> Layout:
+    def _open_layout(self, name: str, shards: int | None, create: bool) -> Layout:
         """Make the ledger if there is none, and find out how it was made."""
         layout = Layout(name, shards or 1)
         found = self._server.ask(lambda client: client.hgetall(layout.meta))
+        if not found and not create:
+            raise LedgerError(f"there is no ledger {name!r} in the {self._server.where}: check the name")
         if not found:
             todo = Plan()
             todo.check(layout.meta, "schema", "")

@@ -1,5 +1,7 @@
 """What the Redis store asks of its server, says about it, and makes of its failures."""
 
+import json
+import os
 import shutil
 import sys
 import time
@@ -11,6 +13,7 @@ import redis
 
 from ledger_fortress import Ledger
 from ledger_fortress.answers import Applied, Reason, Replayed
+from ledger_fortress.cli import main
 from ledger_fortress.commands import Grant
 from ledger_fortress.engine import run
 from ledger_fortress.errors import (
@@ -276,3 +279,20 @@ def test_a_closed_store_says_so(url: str) -> None:
     store.close()
     with pytest.raises(StoreUnavailable, match="closed"):
         store.read(Touch(("a",)))
+
+
+def test_a_typing_mistake_makes_no_ledger(
+    url: str, server: RedisServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The command line opens what is there; a program may ask for the same."""
+    with Ledger.open(url) as ledger:
+        ledger.grant("a", 5, key="in", create=True)
+    before = everything(server)
+    assert main(["balance", f"{url}?name=credit", "a"]) == 2
+    assert "there is no ledger 'credit'" in capsys.readouterr().err
+    assert main(["balance", url, "a", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out.splitlines()[0])["available"] == "5.000000"
+    with pytest.raises(ValueError, match="yes or no"):
+        Ledger.open(f"{url}?create=maybe")
+    assert everything(server) == before
+    assert main(["import", f"{url}?name=copy", os.devnull, "--create"]) == 1  # made, though nothing came in
