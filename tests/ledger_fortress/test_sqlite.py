@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -374,3 +375,20 @@ def test_stores_are_reference_counted(tmp_path: Path) -> None:
     assert second.accounts("", 10) == []
     second.close()
     assert os.path.realpath(tmp_path / "credits.db") not in sqlite_file._registry
+
+
+@pytest.mark.parametrize("how", ["removed", "replaced"])
+def test_a_file_that_is_removed_or_replaced_is_not_written_on(tmp_path: Path, how: str) -> None:
+    """What is written to a file without a name is gone with the process; a copy is not the ledger."""
+    path, kept = tmp_path / "credits.db", tmp_path / "kept"
+    with Ledger.open(f"sqlite:///{path}") as ledger:
+        ledger.grant("a", "5", key="one", create=True)
+        path.rename(kept)
+        if how == "replaced":
+            shutil.copy(kept, path)
+        with pytest.raises(StoreUnavailable, match="removed or replaced"):
+            ledger.grant("a", "5", key="two")
+        assert path.exists() == (how == "replaced")  # no empty one was made
+        kept.rename(path)  # the same file is back
+        ledger.grant("a", "5", key="two")
+        assert str(ledger.balance("a").available) == "10.000000"

@@ -61,14 +61,23 @@ class WriteSide:
         self._connection: sqlite3.Connection | None = None
         self._file_lock: int | None = None
         self._looking: sqlite3.Connection | None = None
+        self._file: tuple[int, int] | None = None  # which file it is, whatever its name
 
     def connection(self) -> sqlite3.Connection:
-        """The writing connection. Raises `StoreUnavailable` when another process writes the file."""
+        """The writing connection. Raises `StoreUnavailable` when another process writes the file, or when it
+        is not there any more: what is written to a file without a name is gone with the process."""
+        if self._file is not None and _identity(self._path) != self._file:
+            raise StoreUnavailable(
+                f"{self._path} was removed or replaced while it was open: put the same file back, or restart "
+                "to begin with what is there now",
+                maybe_applied=False,
+            )
         if self._connection is None:
             if self._file_lock is None and not self._several_writers:
                 self._file_lock = _lock(self._path)
             self._connection = connect(self._path)
             self._prepare(self._connection)
+            self._file = _identity(self._path)
         return self._connection
 
     def drop(self) -> None:
@@ -109,6 +118,14 @@ class WriteSide:
         if self._file_lock is not None:
             os.close(self._file_lock)
             self._file_lock = None
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _data_version(connection: sqlite3.Connection) -> int:

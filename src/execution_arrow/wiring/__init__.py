@@ -40,10 +40,9 @@ from execution_arrow.providers.base import Provider
 from execution_arrow.stores import JobStore, open_store
 from execution_arrow.stores.access import Access, Threaded
 from execution_arrow.tariff import Ask, DearestCost, Tariff, settled_prices
-from execution_arrow.wiring.fortress import FortressLedger
+from execution_arrow.wiring.fortress import FortressLedger, open_books
 from ledger_fortress import AsyncLedger, Ledger
 from ledger_fortress.protocol import LedgerStore
-from ledger_fortress.stores import open_store as open_ledger_store
 from rosetta_bridge import Catalog, InvalidRequest, UnknownModel
 from rosetta_bridge import Payload as NativePayload
 
@@ -91,7 +90,7 @@ def default_parts(
     folder, urls = _places(where, artifacts)
     catalog, island = catalog or Catalog.shipped(), island or Island.open("memory:")
     credits = ledger or urls["ledger"]
-    books = open_ledger_store(credits) if isinstance(credits, str) else credits
+    books = open_books(credits)
     credit_ledger = AsyncLedger(books)
     return Parts(
         normalizer=BridgeNormalizer(catalog, tariff or DearestCost()),

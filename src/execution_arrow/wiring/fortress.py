@@ -10,8 +10,10 @@ from typing import TypeVar
 from execution_arrow.errors import StoreUnavailable
 from execution_arrow.facts import HoldClosed, HoldOpened, HoldRefused, Settled, SettleRefused
 from execution_arrow.ports import Held, Remark
-from ledger_fortress import AsyncLedger, Credits, Reason, Refused
+from ledger_fortress import AsyncLedger, Credits, LedgerError, Reason, Refused
 from ledger_fortress import StoreUnavailable as LedgerUnavailable
+from ledger_fortress.protocol import LedgerStore
+from ledger_fortress.stores import open_store
 
 T = TypeVar("T")
 
@@ -105,3 +107,16 @@ async def _answered(call: Callable[[], Awaitable[T]]) -> T:
 
 def _amount(micros: int) -> Credits:
     return Credits.micro(micros)
+
+
+def open_books(where: str | LedgerStore) -> LedgerStore:
+    """A ledger's store by its URL; one that is open already is taken as it is.
+
+    Raises `StoreUnavailable` for one that cannot be used, `ValueError` for a URL that names none.
+    """
+    if not isinstance(where, str):
+        return where
+    try:
+        return open_store(where)
+    except LedgerError as error:
+        raise StoreUnavailable(f"the ledger: {error}", maybe_applied=False) from error

@@ -48,6 +48,14 @@ def several_writers_are_safe(version: tuple[int, ...] = sqlite3.sqlite_version_i
     return (3, 44, 6) <= version < (3, 45) or (3, 50, 7) <= version < (3, 51)
 
 
+def _identity(path: str) -> tuple[int, int] | None:
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
 def patiently(action: Callable[[], _T], path: str, seconds: float = BUSY_SECONDS) -> _T:
     """Run `action` until the file is free; `StoreBusy` after `seconds`."""
     deadline = time.monotonic() + seconds
@@ -79,16 +87,27 @@ class SharedFile:
         self._reader: sqlite3.Connection | None = None
         self._process_lock: IO[bytes] | None = None
         self._scans = 0
+        self._file: tuple[int, int] | None = None  # which file it is, whatever its name
 
     @contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:
-        """The writing connection, for one thread at a time."""
+        """The writing connection, for one thread at a time.
+
+        Raises `StoreUnavailable` when the file is not there any more: what is written to a file without a
+        name is gone with the process.
+        """
         if not self._write_lock.acquire(timeout=BUSY_SECONDS):
             raise StoreBusy(f"{self.path} was kept busy by other threads for {BUSY_SECONDS:g} s")
         try:
+            if self._file is not None and _identity(self.path) != self._file:
+                raise StoreUnavailable(
+                    f"{self.path} was removed or replaced while it was open: put the same file back, or "
+                    "restart to begin with what is there now"
+                )
             if self._writer is None:
                 self._take_process_lock()
                 self._writer = self.connect()
+                self._file = _identity(self.path)
             yield self._writer
         finally:
             self._write_lock.release()
