@@ -135,10 +135,15 @@ def tidy(node: Any, definitions: dict[str, Any], kept: dict[str, Any]) -> Any:
             kept[name] = {}
             kept[name] = tidy(resolve(node, definitions), definitions, kept)
         return {"$ref": "#/$defs/" + name} | lifted(node)
-    result = {k: tidy(v, definitions, kept) for k, v in node.items() if k != "description"}
+    result = {
+        k: tidy(v, definitions, kept) for k, v in node.items() if k not in ("description", "properties")
+    }
+    if "properties" in node:  # names of parameters, of which one may be called `description`
+        result["properties"] = {k: tidy(v, definitions, kept) for k, v in node["properties"].items()}
+        return dict(sorted(result.items()))
     if "anyOf" in result:
         result["anyOf"] = folded(result["anyOf"])
-    return result if "properties" in node else result | lifted(node)
+    return result | lifted(node)
 
 
 def folded(members: list[Any]) -> list[Any]:
