@@ -12,6 +12,7 @@ from execution_arrow.machine.state import Route, Spec, Terms
 from execution_arrow.policy import Policy
 from execution_arrow.ports import Prepared, Quote, Ranked
 from execution_arrow.providers.base import Provider
+from execution_arrow.values import shared
 
 UNKNOWN_PATIENCE = 60.0  # seconds, where the provider can be asked or calls back
 
@@ -58,7 +59,7 @@ def routes_of(
             payload=quote.payload,
             cost=quote.cost,
             price=quote.price,
-            terms=terms_of(providers[name], quote, prepared.kind, policy, calls_back),
+            terms=shared(terms_of(providers[name], quote, prepared.kind, policy, calls_back)),
         )
         for quote in prepared.quotes
         if (name := quote.payload.provider) in providers

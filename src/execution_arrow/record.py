@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from execution_arrow.machine.state import Attempt, Outcome, Run, State, Status, Stop
 
 
+@lru_cache(maxsize=4096)  # an application has few prices, and shows each of them often
 def credits(micros: int) -> Decimal:
     """Micro-credits as credits with six places, exactly, whatever precision the application works with."""
     whole, part = divmod(micros, 1_000_000)

@@ -189,11 +189,13 @@ def _step(change: Change, heard: Heard, now: float) -> Step:
     return result
 
 
+_canonical = json.JSONEncoder(sort_keys=True).encode
+
+
 def to_inbox(generation: str, heard: Heard, now: float) -> Inboxed:
     """The stored form. The same words about the same attempt are one row."""
     body = encode(heard.fact)
-    text = json.dumps(body, sort_keys=True)
-    digest = hashlib.blake2b(text.encode(), digest_size=12).hexdigest()
+    digest = hashlib.blake2b(_canonical(body).encode(), digest_size=12).hexdigest()
     return Inboxed(
         generation=generation,
         attempt=heard.attempt or "",

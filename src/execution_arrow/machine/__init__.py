@@ -51,7 +51,8 @@ def step(run: Run, fact: Fact, now: float, attempt_id: str | None = None) -> Ste
                 return Step(changed, row.number, durable=False, alert=row.alert)
             changed, events = _announce(run, conclude(changed, now), now)
             changed = forget(changed)
-            return Step(changed, row.number, durable=changed != run, alert=row.alert, events=events)
+            durable = changed.phase is not run.phase or changed != run
+            return Step(changed, row.number, durable=durable, alert=row.alert, events=events)
     return Step(run, IMPOSSIBLE, durable=False, alert="impossible_fact")
 
 

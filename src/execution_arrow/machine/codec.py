@@ -57,7 +57,7 @@ def dump_state(run: Run) -> str:
 
 
 def load_spec(text: str) -> Spec:
-    body = _read(text)
+    body = _once(_read(text), {})
     body["routes"] = {name: _route(route) for name, route in body["routes"].items()}
     body["policy"] = shared(Policy(**body.get("policy", {})))
     body["chain"] = tuple(body["chain"])
@@ -99,6 +99,15 @@ def _route(body: dict[str, Any]) -> Route:
     return Route(
         payload=Payload(**payload), cost=body.get("cost"), price=body["price"], terms=shared(Terms(**terms))
     )
+
+
+def _once(value: Any, texts: dict[str, str]) -> Any:
+    """The same document, with equal long texts held once: a prompt stands in every provider's payload."""
+    if isinstance(value, str):
+        return texts.setdefault(value, value) if len(value) > 64 else value
+    if isinstance(value, dict):
+        return {name: _once(item, texts) for name, item in value.items()}
+    return [_once(item, texts) for item in value] if isinstance(value, list) else value
 
 
 def _read(text: str) -> dict[str, Any]:

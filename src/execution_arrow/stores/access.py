@@ -14,7 +14,7 @@ from typing import Protocol
 
 from execution_arrow.machine.state import Event
 from execution_arrow.stores.base import Hear, Inboxed, JobStore, Op, Result, Row
-from execution_arrow.stores.writer import Group, Writer
+from execution_arrow.stores.writer import Writer
 
 
 class Access(Protocol):
@@ -103,17 +103,10 @@ class Inline:
 
     def __init__(self, store: JobStore) -> None:
         self._store = store
-        self._group = Group(store)
 
     async def apply(self, op: Op) -> Result:
-        answers: list[Result | BaseException] = []
-        self._group.offer(op, answers.append)
-        while batch := self._group.take_batch():
-            self._group.resolve(batch)
-        (answer,) = answers
-        if isinstance(answer, BaseException):
-            raise answer
-        return answer
+        (result,) = self._store.apply((op,))
+        return result
 
     async def load(self, generation_id: str) -> Row | None:
         return self._store.load(generation_id)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from execution_arrow.machine.state import Event
 from execution_arrow.stores.base import (
@@ -30,6 +30,7 @@ from execution_arrow.stores.base import (
     Row,
 )
 from execution_arrow.stores.hints import Bell, hints_of
+from execution_arrow.values import replace
 
 
 @dataclass(slots=True)

@@ -26,6 +26,7 @@ BATCH = 256
 
 Answer = Callable[[Result | BaseException], object]
 Waiting = tuple[Op, Answer]
+_Letter = tuple[asyncio.Future[Result], Result | BaseException]
 
 
 class Group:
@@ -70,6 +71,7 @@ class Writer:
         self._lock = threading.Lock()
         self._work = threading.Condition(self._lock)
         self._thread: threading.Thread | None = None
+        self._mail: dict[asyncio.AbstractEventLoop, list[_Letter]] = {}  # the thread's own
         self._pid = os.getpid()
         self._closed = False
 
@@ -77,12 +79,7 @@ class Writer:
         """Perform one operation; returns when its transaction has committed."""
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Result] = loop.create_future()
-
-        def answer(result: Result | BaseException) -> None:
-            with contextlib.suppress(RuntimeError):  # a closed loop: done, and nobody is there to hear it
-                loop.call_soon_threadsafe(_settle, future, result)
-
-        self.offer(op, answer)
+        self.offer(op, lambda result: self._mail.setdefault(loop, []).append((future, result)))
         return await future
 
     def offer(self, op: Op, answer: Answer) -> None:
@@ -105,6 +102,14 @@ class Writer:
     def _serve(self) -> None:
         while batch := self._next_batch():
             self._group.resolve(batch)
+            self._deliver()
+
+    def _deliver(self) -> None:
+        """Wake every loop once, whatever number of answers it has waited for."""
+        mail, self._mail = self._mail, {}
+        for loop, answers in mail.items():
+            with contextlib.suppress(RuntimeError):  # a closed loop: done, and nobody is there to hear it
+                loop.call_soon_threadsafe(_settle, answers)
 
     def _next_batch(self) -> list[Waiting]:
         with self._lock:
@@ -123,10 +128,11 @@ class Writer:
         self._store.close()
 
 
-def _settle(future: asyncio.Future[Result], answer: Result | BaseException) -> None:
-    if future.done():
-        return
-    if isinstance(answer, BaseException):
-        future.set_exception(answer)
-    else:
-        future.set_result(answer)
+def _settle(answers: list[_Letter]) -> None:
+    for future, answer in answers:
+        if future.done():
+            continue
+        if isinstance(answer, BaseException):
+            future.set_exception(answer)
+        else:
+            future.set_result(answer)

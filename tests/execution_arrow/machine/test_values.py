@@ -6,9 +6,11 @@ import dataclasses
 
 import pytest
 
+from execution_arrow.machine.codec import dump_spec, load_spec
 from execution_arrow.machine.state import Attempt, State
 from execution_arrow.policy import Policy
 from execution_arrow.values import replace, shared, told
+from tests.execution_arrow.machine.build import make_run
 
 ATTEMPT = Attempt(id="a", provider="p", token="t", credentials="c", epoch=1, sent_at=0.0, job="j", lost=(1,))
 
@@ -42,3 +44,17 @@ def test_equal_values_are_held_once() -> None:
     first = shared(Policy(unknown_patience=3.0))
     assert shared(Policy(unknown_patience=3.0)) is first
     assert shared(Policy(unknown_patience=4.0)) is not first
+
+
+def test_a_prompt_that_is_read_back_is_held_once() -> None:
+    prompt = "a lighthouse at dusk, " * 20
+    spec = make_run().spec
+    routes = {
+        name: replace(route, payload=replace(route.payload, body={"input": [{"text": prompt + ""}]}))
+        for name, route in spec.routes.items()
+    }
+    loaded = load_spec(dump_spec(replace(spec, request={"generation_prompt": prompt}, routes=routes)))
+    texts = [route.payload.body["input"][0]["text"] for route in loaded.routes.values()]
+    assert len(texts) == 3
+    assert all(text is loaded.request["generation_prompt"] for text in texts)
+    assert loaded.policy is load_spec(dump_spec(spec)).policy
