@@ -8,15 +8,18 @@ else owns the generation.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Self, Unpack
 
+from execution_arrow.accounting import Usage
 from execution_arrow.admission import Estimate, Options, wish_of
-from execution_arrow.checks import check_page, check_timeout
-from execution_arrow.errors import GenerationFailed
+from execution_arrow.checks import check_grace, check_page, check_timeout
+from execution_arrow.errors import GenerationFailed, RequestRejected
 from execution_arrow.following import Advanced, Busy
 from execution_arrow.machine.state import Status
 from execution_arrow.policy import Policy
+from execution_arrow.reconciling import Finding
 from execution_arrow.record import Generation
 from execution_arrow.running import Running
 from execution_arrow.webhooks import WebhookReply
@@ -147,6 +150,38 @@ class AsyncArrow(Running):
         self._here()
         return await self._follower.advance(generation_id)
 
+    async def delete(self, generation_id: str) -> bool:
+        """Forget what the customer wrote. True when it is done; False when it waits for the end.
+
+        Request, provider payloads, error texts and recorded answers are blanked in the store as soon as the
+        generation has ended and nothing of it is watched any more. Ids, amounts, costs and the results'
+        hashes stay: the books must add up. Files stay, too, because equal ones are shared: they are the
+        artifact folder's, under the keys of the record. Deleting twice is harmless.
+        """
+        self._here()
+        return await self._follower.delete(generation_id)
+
+    async def usage(self, *, since: datetime | None = None, until: datetime | None = None) -> Usage:
+        """Submissions, outcomes and costs per provider, of the generations created in a window of time.
+
+        The default is the last 30 days. Reads every row of the window.
+        """
+        self._here()
+        return await self._desk.usage(_seconds("since", since), _seconds("until", until))
+
+    async def reconcile(
+        self, *, since: datetime | None = None, grace: float = 300.0, repair: bool = False
+    ) -> tuple[Finding, ...]:
+        """What a person should look at, in our rows and in the ledger's holds, each with what to do next.
+
+        `since` bounds the ledger's history (default 30 days); `grace`: seconds that a worker may be late.
+        `repair` settles again, by the same key, what our rows have settled and the ledger holds as open.
+        Nothing else is moved. Safe at any time, beside any number of workers.
+        """
+        self._here()
+        check_grace(grace)
+        return await self._desk.reconcile(_seconds("since", since), grace, repair)
+
     async def handle_webhook(
         self, provider: str, token: str, headers: Mapping[str, str], body: bytes
     ) -> WebhookReply:
@@ -159,3 +194,12 @@ class AsyncArrow(Running):
         raises for what a stranger may send; a store that is away is a 503, so that the provider calls again.
         """
         return await self._inbound.handle(provider, token, headers, body)
+
+
+def _seconds(name: str, moment: datetime | None) -> float | None:
+    """Raises `RequestRejected` for a time without an offset: nobody knows when that is."""
+    if moment is None:
+        return None
+    if not isinstance(moment, datetime) or moment.tzinfo is None:
+        raise RequestRejected([f"{name}: must be a datetime with an offset, not {moment!r}"])
+    return moment.timestamp()

@@ -12,15 +12,18 @@ import concurrent.futures
 import os
 import threading
 from collections.abc import Callable, Coroutine, Mapping
+from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
 
+from execution_arrow.accounting import Usage
 from execution_arrow.admission import Estimate, Options
 from execution_arrow.arrow import AsyncArrow
 from execution_arrow.errors import ArrowClosed, WrongLoop
 from execution_arrow.following import Advanced, Busy
 from execution_arrow.machine.state import Status
+from execution_arrow.reconciling import Finding
 from execution_arrow.record import Generation
 from execution_arrow.webhooks import WebhookReply
 
@@ -121,6 +124,20 @@ class Arrow:
     def advance(self, generation_id: str) -> Advanced | Busy:
         """See `AsyncArrow.advance`."""
         return self._run(lambda arrow: arrow.advance(generation_id))
+
+    def delete(self, generation_id: str) -> bool:
+        """See `AsyncArrow.delete`."""
+        return self._run(lambda arrow: arrow.delete(generation_id))
+
+    def usage(self, *, since: datetime | None = None, until: datetime | None = None) -> Usage:
+        """See `AsyncArrow.usage`."""
+        return self._run(lambda arrow: arrow.usage(since=since, until=until))
+
+    def reconcile(
+        self, *, since: datetime | None = None, grace: float = 300.0, repair: bool = False
+    ) -> tuple[Finding, ...]:
+        """See `AsyncArrow.reconcile`."""
+        return self._run(lambda arrow: arrow.reconcile(since=since, grace=grace, repair=repair))
 
     def handle_webhook(
         self, provider: str, token: str, headers: Mapping[str, str], body: bytes

@@ -68,6 +68,12 @@ def check_timeout(timeout: object) -> None:
         )
 
 
+def check_grace(grace: object) -> None:
+    """Raises `RequestRejected` unless it is a number of seconds from 0."""
+    if not _is_seconds(grace):
+        _reject([f"grace: must be seconds from 0, not {_short(grace)}"])
+
+
 def check_page(account: object, status: object, before: object, limit: object) -> str | None:
     """The status as the store keeps it. Raises `RequestRejected`."""
     issues = name_issues(account=(account, ACCOUNT_LENGTH), before=(before, _NAME_LENGTH))

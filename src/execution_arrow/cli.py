@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from execution_arrow.arrow import AsyncArrow
+from execution_arrow.cli_reports import add_reports
 from execution_arrow.errors import ArrowError, GenerationFailed, WaitTimeout
 from execution_arrow.record import Generation
 
@@ -71,6 +72,7 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--status")
     command.add_argument("--limit", type=int, default=20)
     add("doctor", _doctor, "say what is wrong here, and what to type; exit code 1 when something is")
+    add_reports(add)
     add("worker", _worker, "claim and drive whatever is due until SIGTERM or Ctrl-C")
     command = add("sandbox", _sandbox, "run local stand-ins for the providers until Ctrl-C")
     command.add_argument("--port", type=int, default=8600)

@@ -1,4 +1,4 @@
-"""The published document `generation.v1`: a generation as other systems read it.
+"""The published documents: a generation, a usage and a finding as other systems read them.
 
 This is the only module of the package that loads pydantic. Amounts are text with six decimals, times are
 RFC 3339 with an offset. The prompt is part of `request` and of nothing else.
@@ -11,6 +11,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
+from execution_arrow.accounting import ProviderUsage, Usage
+from execution_arrow.reconciling import Finding
 from execution_arrow.record import AttemptRecord, File, Generation
 
 Credits = Annotated[str, Field(pattern=r"^[0-9]{1,10}\.[0-9]{6}$")]
@@ -19,49 +21,6 @@ Count = Annotated[int, Field(ge=0)]
 
 class _Document(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, use_attribute_docstrings=True)
-
-
-class AttemptV1(_Document):
-    """One submission to one provider."""
-
-    id: str
-    provider: str
-    outcome: Literal["pending", "unknown", "used", "failed", "canceled", "discarded"]
-    state: str
-    """Where the attempt is; finer than the outcome."""
-    stop: Literal["overdue", "user", "lost_race"] | None
-    job: str | None
-    """The provider's id of the job."""
-    started_at: AwareDatetime
-    ended_at: AwareDatetime | None
-    cost: Credits | None
-    """What the provider bills us; null while that is not known."""
-    cost_source: Literal["quoted", "reported", "unknown"]
-    possible_waste: bool
-    code: str
-    """The provider's own word for what went wrong, or ours."""
-    message: str
-    moderation: bool
-    """The provider refused because of the content."""
-
-    @classmethod
-    def of(cls, attempt: AttemptRecord) -> AttemptV1:
-        return cls(
-            id=attempt.id,
-            provider=attempt.provider,
-            outcome=attempt.outcome.value,
-            state=attempt.state.value,
-            stop=attempt.stop.value if attempt.stop is not None else None,
-            job=attempt.job,
-            started_at=_time(attempt.started_at),
-            ended_at=_maybe(attempt.ended_at),
-            cost=str(attempt.cost) if attempt.cost is not None else None,
-            cost_source=attempt.cost_source,  # type: ignore[arg-type]
-            possible_waste=attempt.possible_waste,
-            code=attempt.code,
-            message=attempt.message,
-            moderation=attempt.moderation,
-        )
 
 
 class FileV1(_Document):
@@ -87,6 +46,55 @@ class FileV1(_Document):
             width=file.width,
             height=file.height,
             seconds=file.seconds,
+        )
+
+
+class AttemptV1(_Document):
+    """One submission to one provider."""
+
+    id: str
+    provider: str
+    outcome: Literal["pending", "unknown", "used", "failed", "canceled", "discarded"]
+    state: str
+    """Where the attempt is; finer than the outcome."""
+    stop: Literal["overdue", "user", "lost_race"] | None
+    job: str | None
+    """The provider's id of the job."""
+    started_at: AwareDatetime
+    ended_at: AwareDatetime | None
+    cost: Credits | None
+    """What the provider bills us; null while that is not known."""
+    cost_source: Literal["quoted", "reported", "unknown"]
+    possible_waste: bool
+    code: str
+    """The provider's own word for what went wrong, or ours."""
+    message: str
+    moderation: bool
+    """The provider refused because of the content."""
+    hedge: bool = False
+    """Asked beside another one that was slow."""
+    kept: list[FileV1] = []
+    """Results that came too late and were copied all the same."""
+
+    @classmethod
+    def of(cls, attempt: AttemptRecord) -> AttemptV1:
+        return cls(
+            id=attempt.id,
+            provider=attempt.provider,
+            outcome=attempt.outcome.value,
+            state=attempt.state.value,
+            stop=attempt.stop.value if attempt.stop is not None else None,
+            job=attempt.job,
+            started_at=_time(attempt.started_at),
+            ended_at=_maybe(attempt.ended_at),
+            cost=str(attempt.cost) if attempt.cost is not None else None,
+            cost_source=attempt.cost_source,  # type: ignore[arg-type]
+            possible_waste=attempt.possible_waste,
+            code=attempt.code,
+            message=attempt.message,
+            moderation=attempt.moderation,
+            hedge=attempt.hedge,
+            kept=[FileV1.of(file) for file in attempt.kept],
         )
 
 
@@ -121,6 +129,8 @@ class GenerationV1(_Document):
     stuck: str
     """The ledger's refusal when a settlement needs a human, else empty."""
     watching: bool
+    erased: bool = False
+    """The request has been forgotten."""
     idempotency_key: str | None
     created_at: AwareDatetime
     started_at: AwareDatetime | None
@@ -153,6 +163,7 @@ class GenerationV1(_Document):
             error=generation.error,
             stuck=generation.stuck,
             watching=generation.watching,
+            erased=generation.erased,
             idempotency_key=generation.idempotency_key,
             created_at=_time(generation.created_at),
             started_at=_maybe(generation.started_at),
@@ -160,7 +171,103 @@ class GenerationV1(_Document):
         )
 
 
-PUBLISHED: dict[str, type[BaseModel]] = {"generation.v1": GenerationV1}
+class ProviderUsageV1(_Document):
+    """One provider's attempts by outcome, and what they cost us."""
+
+    provider: str
+    submissions: Count
+    used: Count
+    failed: Count
+    canceled: Count
+    discarded: Count
+    unknown: Count
+    """Nobody could say whether they were accepted."""
+    pending: Count
+    cost: Credits
+    """What the provider bills as far as it is known."""
+    wasted: Credits
+    """The part of the cost that no customer's result came of."""
+    possible_waste: Credits
+    """What may have been billed without anybody knowing; not in `cost`."""
+
+    @classmethod
+    def of(cls, usage: ProviderUsage) -> ProviderUsageV1:
+        return cls(
+            provider=usage.provider,
+            submissions=usage.submissions,
+            used=usage.used,
+            failed=usage.failed,
+            canceled=usage.canceled,
+            discarded=usage.discarded,
+            unknown=usage.unknown,
+            pending=usage.pending,
+            cost=str(usage.cost),
+            wasted=str(usage.wasted),
+            possible_waste=str(usage.possible_waste),
+        )
+
+
+class UsageV1(_Document):
+    """Generations created in a window of time, and all of their attempts, per provider."""
+
+    schema_version: Literal["usage.v1"] = "usage.v1"
+    since: AwareDatetime
+    until: AwareDatetime
+    """The window's end, which is not in it."""
+    generations: Count
+    unreadable: Count
+    """Rows of a newer version, which are in no sum."""
+    charged: Credits
+    """What accounts paid for these generations."""
+    providers: list[ProviderUsageV1]
+
+    @classmethod
+    def of(cls, usage: Usage) -> UsageV1:
+        """The document of a usage."""
+        return cls(
+            since=_time(usage.since),
+            until=_time(usage.until),
+            generations=usage.generations,
+            unreadable=usage.unreadable,
+            charged=str(usage.charged),
+            providers=[ProviderUsageV1.of(provider) for provider in usage.providers],
+        )
+
+
+class FindingV1(_Document):
+    """One thing that a person should look at."""
+
+    schema_version: Literal["finding.v1"] = "finding.v1"
+    trouble: Annotated[str, Field(pattern=r"^[a-z][a-z_]*$")]
+    """What is wrong, a name that never changes; the ledger's own begin with `ledger_`."""
+    account: str
+    generation: str | None
+    amount: Credits
+    since: AwareDatetime
+    detail: str
+    advice: str
+    """What to do next, for people."""
+    repaired: bool
+    """It has just been set going again."""
+
+    @classmethod
+    def of(cls, finding: Finding) -> FindingV1:
+        """The document of a finding."""
+        return cls(
+            trouble=str(finding.trouble),
+            account=finding.account,
+            generation=finding.generation,
+            amount=str(finding.amount),
+            since=_time(finding.since),
+            detail=finding.detail,
+            advice=finding.advice,
+            repaired=finding.repaired,
+        )
+
+
+PUBLISHED: dict[str, type[BaseModel]] = {
+    "generation.v1": GenerationV1, "usage.v1": UsageV1, "finding.v1": FindingV1,
+}  # fmt: skip
 
 
 def _time(seconds: float) -> datetime:

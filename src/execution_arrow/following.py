@@ -155,16 +155,7 @@ class Follower:
     async def cancel(self, generation_id: str) -> Generation:
         """See `AsyncArrow.cancel`."""
         await self._reader.row(generation_id)
-        now = self._clock.now()
-        wish = to_inbox(generation_id, Heard(attempt=None, fact=f.UserCancel()), now)
-        # Each wish is a fact of its own: one that came too late must not swallow one that does not.
-        await self._store.apply(Append(fact=replace(wish, dedup=f"{wish.dedup}@{now!r}")))
-        driver = self._driver()
-        if generation_id in driver.sessions:
-            for item in (await self._reader.row(generation_id)).inbox:
-                driver.hear(generation_id, from_inbox(item))
-        else:
-            await driver.claim([generation_id])
+        await self.tell(generation_id, f.UserCancel(), claim=True)
         row = await self._reader.row(generation_id)
         for _ in range(100):
             row = await self._reader.row(generation_id)
@@ -175,6 +166,31 @@ class Follower:
                 raise CancelTooLate(f"generation {generation_id} is {run.phase.value}: too late to cancel it")
             await asyncio.sleep(0.05)
         return self._reader.show(row)  # or its owner is busy: the wish is durable and will be folded
+
+    async def delete(self, generation_id: str) -> bool:
+        """See `AsyncArrow.delete`."""
+        run = _run(await self._reader.row(generation_id))
+        if not run.spec.erased:
+            await self.tell(generation_id, f.Erase(), claim=run.done)
+        for _ in range(100):
+            if run.spec.erased or not run.done:
+                break
+            await asyncio.sleep(0.05)
+            run = _run(await self._reader.row(generation_id))
+        return run.spec.erased
+
+    async def tell(self, generation_id: str, fact: f.Fact, *, claim: bool) -> None:
+        """Put a wish of ours into the inbox; fold it here where we own the generation, or nobody does."""
+        now = self._clock.now()
+        wish = to_inbox(generation_id, Heard(attempt=None, fact=fact), now)
+        # Each wish is a fact of its own: one that came too late must not swallow one that does not.
+        await self._store.apply(Append(fact=replace(wish, dedup=f"{wish.dedup}@{now!r}")))
+        driver = self._driver()
+        if generation_id in driver.sessions:
+            for item in (await self._reader.row(generation_id)).inbox:
+                driver.hear(generation_id, from_inbox(item))
+        elif claim:
+            await driver.claim([generation_id])
 
     async def advance(self, generation_id: str) -> Advanced | Busy:
         """See `AsyncArrow.advance`."""
@@ -187,3 +203,7 @@ class Follower:
         if row.owner is not None and row.next_at is not None:
             return Busy(owner=row.owner, until=row.owner_until or 0.0)
         return Advanced(version=row.version, next_at=row.next_at, done=row.next_at is None)
+
+
+def _run(row: Row) -> Run:
+    return load_run(load_spec(row.spec), row.state)

@@ -36,7 +36,11 @@ class File:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AttemptRecord:
-    """One submission to one provider. `cost` is what the provider bills us, never what the customer pays."""
+    """One submission to one provider. `cost` is what the provider bills us, never what the customer pays.
+
+    `hedge`: asked beside another one that was slow. `kept`: results that came too late and were copied all
+    the same (`Policy.keep_discarded`).
+    """
 
     id: str
     provider: str
@@ -52,6 +56,8 @@ class AttemptRecord:
     code: str
     message: str
     moderation: bool
+    hedge: bool
+    kept: tuple[File, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +66,7 @@ class Generation:
 
     `hold` is what was reserved, `charged` what the account paid (0 until it is settled). `stuck` names the
     ledger's refusal when a settlement needs a human. `watching` says that attempts of a closed generation
-    are still followed, so that their cost is known.
+    are still followed, so that their cost is known. `erased`: the request has been forgotten (`delete`).
     """
 
     id: str
@@ -85,6 +91,7 @@ class Generation:
     error: str
     stuck: str
     watching: bool
+    erased: bool
     idempotency_key: str | None
     created_at: float
     started_at: float | None
@@ -118,17 +125,18 @@ def view(run: Run, version: int, key: str | None, find: Callable[[str], Path | N
         chain_source=spec.chain_source,
         chain_reason=spec.chain_reason,
         provider_used=winner.provider if winner is not None else None,
-        attempts=tuple(_attempt(run, attempt) for attempt in run.attempts),
+        attempts=tuple(_attempt(run, attempt, find) for attempt in run.attempts),
         files=_files(winner, find) if winner is not None and run.status is Status.SUCCEEDED else (),
         hold=credits(spec.hold),
         charged=credits(charged),
         cost=credits(billed),
         waste=credits(billed - used),
-        possible_waste=credits(sum(_possible_waste(run, attempt) for attempt in run.attempts)),
+        possible_waste=credits(sum(possible_waste(run, attempt) for attempt in run.attempts)),
         error_code=run.error_code,
         error=run.error,
         stuck=settlement.stuck if settlement is not None else "",
         watching=run.phase.value == "closed" and not run.done,
+        erased=spec.erased,
         idempotency_key=key,
         created_at=spec.created_at,
         started_at=run.started_at,
@@ -138,7 +146,8 @@ def view(run: Run, version: int, key: str | None, find: Callable[[str], Path | N
     )
 
 
-def _attempt(run: Run, attempt: Attempt) -> AttemptRecord:
+def _attempt(run: Run, attempt: Attempt, find: Callable[[str], Path | None]) -> AttemptRecord:
+    discarded = attempt.state is State.STORED and attempt.id != run.winner
     return AttemptRecord(
         id=attempt.id,
         provider=attempt.provider,
@@ -150,15 +159,17 @@ def _attempt(run: Run, attempt: Attempt) -> AttemptRecord:
         ended_at=attempt.ended_at,
         cost=credits(attempt.cost) if attempt.cost is not None else None,
         cost_source=attempt.cost_source,
-        possible_waste=_possible_waste(run, attempt) > 0,
+        possible_waste=possible_waste(run, attempt) > 0,
         code=attempt.code,
         message=attempt.message,
         moderation=attempt.moderation,
+        hedge=attempt.hedge,
+        kept=_files(attempt, find) if discarded else (),
     )
 
 
-def _possible_waste(run: Run, attempt: Attempt) -> int:
-    """What may have been billed without anybody knowing: an unresolved submit, an end of unknown cost."""
+def possible_waste(run: Run, attempt: Attempt) -> int:
+    """Micro-credits that may have been billed: an unresolved submit, an end of unknown cost."""
     if attempt.state is State.UNKNOWN:
         return run.route(attempt).cost or 0
     if attempt.final and attempt.cost_source == "unknown":

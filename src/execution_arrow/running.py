@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 from execution_arrow.admission import Admission
 from execution_arrow.checks import check_opening
 from execution_arrow.committing import Committer
+from execution_arrow.desk import Desk
 from execution_arrow.driver import Driver
 from execution_arrow.errors import StoreUnavailable, WrongLoop
 from execution_arrow.following import Follower, Reader
@@ -64,6 +65,7 @@ class Running:
         self._lease = Lease(self._store, self._clock, f"w-{parts.names.attempt()}", self._limits.lease)
         self._performer = _performer(parts, base_urls or {}, public_url)
         self._inbound = Inbound(self._store, self._performer, parts.clock, self._here)
+        self._desk = Desk(self._store, parts.holds, self._clock, self._follower)
         self._admission = Admission(
             parts, self._store, self._lease, policy or Policy(), region, public_url is not None
         )

@@ -19,6 +19,7 @@ T = TypeVar("T")
 
 # What is not owed any more is settled: a release of a hold that is gone changes nothing.
 _GONE = frozenset({Reason.UNKNOWN_HOLD, Reason.HOLD_RELEASED, Reason.HOLD_TIMED_OUT})
+_HELD = ("overdue", "stuck")  # open holds; `held` lists those, and the arrow knows more about them
 _SETTLED = frozenset({Reason.HOLD_CHARGED, Reason.HOLD_RELEASED, Reason.HOLD_TIMED_OUT})
 
 
@@ -94,6 +95,7 @@ class FortressLedger:
                 advice=finding.advice,
             )
             for finding in found
+            if finding.trouble.value not in _HELD
         ]
 
 

@@ -1,0 +1,78 @@
+"""The reports of `execution-arrow`: `usage`, `reconcile`, `delete`."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from execution_arrow.accounting import Usage
+from execution_arrow.arrow import AsyncArrow
+from execution_arrow.reconciling import Finding
+
+
+def add_reports(add: Callable[[str, Any, str], argparse.ArgumentParser]) -> None:
+    """Add the commands; `add` takes name, function and help."""
+    add("delete", _delete, "forget a generation's request; results and amounts stay").add_argument("id")
+    command = add("usage", _usage, "submissions, outcomes and costs per provider")
+    command.add_argument("--days", type=float, default=30.0, help="how far back (30)")
+    command = add("reconcile", _reconcile, "list what a person should look at; 1 if there is any")
+    command.add_argument("--grace", type=float, default=300.0, metavar="SECONDS", help="for workers (300)")
+    command.add_argument("--repair", action="store_true", help="settle again what the ledger holds as open")
+
+
+def _delete(arguments: argparse.Namespace) -> int:
+    async def run() -> bool:
+        async with AsyncArrow.open(arguments.data) as arrow:
+            return await arrow.delete(arguments.id)
+
+    done = asyncio.run(run())
+    print(json.dumps({"id": arguments.id, "erased": done}) if arguments.json else _ERASED[done])
+    return 0 if done else 3
+
+
+_ERASED = {True: "erased", False: "marked: erased as soon as nothing of it is watched any more"}
+
+
+def _usage(arguments: argparse.Namespace) -> int:
+    async def run() -> Usage:
+        async with AsyncArrow.open(arguments.data) as arrow:
+            return await arrow.usage(since=datetime.now(UTC) - timedelta(days=arguments.days))
+
+    usage = asyncio.run(run())
+    if arguments.json:
+        from execution_arrow.documents import UsageV1
+
+        print(UsageV1.of(usage).model_dump_json())
+        return 0
+    print(f"{usage.generations} generations in {arguments.days:g} days, charged {usage.charged}")
+    columns = ("submissions", "used", "failed", "canceled", "discarded", "unknown", "pending")
+    print(f"{'provider':<14}", *(f"{name:>11}" for name in (*columns, "cost", "wasted", "perhaps")))
+    for one in usage.providers:
+        counts = (f"{getattr(one, name):>11}" for name in columns)
+        print(f"{one.provider:<14}", *counts, f"{one.cost:>11} {one.wasted:>11} {one.possible_waste:>11}")
+    return 0
+
+
+def _reconcile(arguments: argparse.Namespace) -> int:
+    async def run() -> tuple[Finding, ...]:
+        async with AsyncArrow.open(arguments.data) as arrow:
+            return await arrow.reconcile(grace=arguments.grace, repair=arguments.repair)
+
+    found = asyncio.run(run())
+    for finding in found:
+        if arguments.json:
+            from execution_arrow.documents import FindingV1
+
+            print(FindingV1.of(finding).model_dump_json())
+            continue
+        since = datetime.fromtimestamp(finding.since, UTC).isoformat(timespec="seconds")
+        about = finding.generation or finding.account
+        print(f"{finding.trouble}  {about}  {finding.amount}  since {since}  {finding.detail}".rstrip())
+        print(f"    {'set going again' if finding.repaired else finding.advice}")
+    if not found and not arguments.json:
+        print("nothing to look at")
+    return 1 if any(not finding.repaired for finding in found) else 0

@@ -1,0 +1,126 @@
+"""Reports over many generations, for operators: `usage` and `reconcile`."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import replace
+
+from execution_arrow import facts as f
+from execution_arrow import reconciling
+from execution_arrow.accounting import Tally, Usage
+from execution_arrow.following import Follower
+from execution_arrow.machine.codec import load_run, load_spec
+from execution_arrow.machine.state import Run
+from execution_arrow.ports import Clock, Held, LedgerPort
+from execution_arrow.reconciling import Finding, Trouble
+from execution_arrow.stores.access import Access
+from execution_arrow.stores.base import Row
+
+PAGE = 200
+SKEW = 3600.0  # seconds by which the clocks of two hosts that name generations may differ
+DAY = 86_400.0
+
+
+class Desk:
+    """See `AsyncArrow.usage` and `AsyncArrow.reconcile`."""
+
+    def __init__(self, store: Access, ledger: LedgerPort, clock: Clock, follower: Follower) -> None:
+        self._store, self._ledger, self._clock, self._follower = store, ledger, clock, follower
+
+    async def usage(self, since: float | None, until: float | None) -> Usage:
+        end = until if until is not None else self._clock.now()
+        begin = since if since is not None else end - 30 * DAY
+        tally = Tally()
+        async for row in self._newest_first():
+            run = _run(row)
+            if isinstance(run, Finding):
+                tally.unreadable += 1
+            elif run.spec.created_at < begin - SKEW:  # ids sort by time, as far as clocks agree
+                break
+            elif begin <= run.spec.created_at < end:
+                tally.add(run)
+        return tally.usage(begin, end)
+
+    async def reconcile(self, since: float | None, grace: float, repair: bool) -> tuple[Finding, ...]:
+        now = self._clock.now()
+        begin = since if since is not None else now - 30 * DAY
+        found: list[Finding] = []
+        unfinished: dict[str, Run] = {}
+        async for row in self._unfinished():
+            run = _run(row)
+            if isinstance(run, Finding):
+                found.append(run)
+                continue
+            unfinished[row.id] = run
+            found += reconciling.of_row(row, run, now, grace)
+        found += await self._compare(unfinished)
+        found += [reconciling.of_remark(remark) for remark in await self._ledger.remarks(begin)]
+        if repair:
+            found = [await self._repair(finding) for finding in found]
+        return reconciling.ordered(dict.fromkeys(found))
+
+    async def _compare(self, unfinished: dict[str, Run]) -> list[Finding]:
+        """Holds against rows. Both move meanwhile: whatever looks odd has to look odd twice.
+
+        A row is written before its hold is made and closed after it is settled. So an open hold whose row is
+        closed is late only if it is still open when it is looked for after the row was read; and work is
+        without a hold only if the row still works when it is read after the hold was not found.
+        """
+        held = {hold.key: hold for hold in await self._ledger.held()}
+        odd: list[tuple[Held, Finding]] = []
+        for hold in held.values():
+            if (finding := await self._about(hold)) is not None:
+                odd.append((hold, finding))
+        alone = [name for name, run in unfinished.items() if reconciling.needs_hold(run) and name not in held]
+        if not odd and not alone:
+            return []
+        still = {hold.key for hold in await self._ledger.held()}
+        found = [finding for hold, finding in odd if hold.key in still]
+        for name in alone:
+            run = await self._look(name) if name not in still else None
+            if isinstance(run, Run) and reconciling.needs_hold(run):
+                found.append(reconciling.missing(run))
+        return found
+
+    async def _about(self, hold: Held) -> Finding | None:
+        run = await self._look(hold.key)
+        return run if isinstance(run, Finding) else reconciling.of_hold(hold, run)
+
+    async def _repair(self, finding: Finding) -> Finding:
+        """Settle again, through the machine and by the same key, what the ledger does not know as settled."""
+        if finding.trouble != Trouble.HOLD_AFTER_END or finding.generation is None:
+            return finding
+        run = await self._look(finding.generation)
+        if not isinstance(run, Run) or run.settlement is None:
+            return finding
+        await self._follower.tell(finding.generation, f.HoldOpened(), claim=True)
+        await self._follower.advance(finding.generation)  # or its owner does what is due
+        return replace(finding, repaired=True)
+
+    async def _look(self, generation_id: str) -> Run | Finding | None:
+        row = await self._store.load(generation_id)
+        return _run(row) if row is not None else None
+
+    async def _newest_first(self) -> AsyncIterator[Row]:
+        before: str | None = None
+        while rows := await self._store.page(None, None, before, PAGE):
+            for row in rows:
+                yield row
+            before = rows[-1].id
+            await asyncio.sleep(0)  # a report must not keep the loop from its work
+
+    async def _unfinished(self) -> AsyncIterator[Row]:
+        after: str | None = None
+        while rows := await self._store.unfinished(after, PAGE):
+            for row in rows:
+                yield row
+            after = rows[-1].id
+            await asyncio.sleep(0)
+
+
+def _run(row: Row) -> Run | Finding:
+    try:
+        return load_run(load_spec(row.spec), row.state)
+    except Exception as error:  # noqa: BLE001 - whatever is wrong with a row that cannot be read
+        return reconciling.unreadable(row, error)
