@@ -40,20 +40,9 @@ ASKING = re.compile(r"(now|utcnow|today|monotonic\w*|perf_counter\w*|time_ns|uui
 SHELLS = {
     "adaptive_island": {"courier", "events", "runtime", "simulation", "stores"},
     "execution_arrow": {
-        *(
-            "admission",
-            "alarms",
-            "artifacts",
-            "blocking",
-            "cli",
-            "cli_reports",
-            "committing",
-            "credentials",
-            "desk",
-        ),
-        "driver",
-        *("egress", "following", "lease", "naming", "perform", "reporting", "running", "sandbox", "spool"),
-        "stores",
+        *("admission", "alarms", "artifacts", "blocking", "cli", "cli_reports", "committing"),
+        *("credentials", "desk", "driver", "egress", "following", "lease", "naming", "perform"),
+        *("reporting", "running", "sandbox", "spool", "stores"),
         *("tasks", "transport", "webhooks", "wiring", "worker"),
     },
     "ledger_fortress": {"ledger", "stores", "testing", "writer"},
