@@ -217,35 +217,28 @@ async def test_work_without_a_hold_is_named(tmp_path: Path):
 
 
 @run
-async def test_a_late_request_for_a_hold_is_put_right_by_the_real_ledger(tmp_path: Path):
+async def test_a_late_request_for_a_hold_finds_its_key_used_up(tmp_path: Path):
     """The generation gave up, released what was not there, and then the request arrived."""
     ledger = AsyncLedger(open_store("memory:"))
     await ledger.grant("acct", "1", key="start", create=True)
-    port = FortressLedger(ledger)
 
     class Slow(FortressLedger):
-        late = True
-
         async def hold(self, *call: Any) -> Any:
-            if self.late:
-                raise StoreUnavailable("lost on its way", maybe_applied=True)
-            return await super().hold(*call)
+            raise StoreUnavailable("lost on its way", maybe_applied=True)
 
-    slow = Slow(ledger)
+    parts = fake_parts({"fake": FakeProvider()}, tmp_path, holds=Slow(ledger), ledger=ledger)
     policy = Policy(generation_deadline=0.0)
-    parts = fake_parts({"fake": FakeProvider()}, tmp_path, holds=slow, ledger=ledger)
     async with AsyncArrow(parts, policy=policy, limits=QUICK, worker=True) as arrow:
         with pytest.raises(StoreUnavailable):
             await arrow.generate("m", REQUEST, account="acct")
         (begun,) = await arrow.list()
         failed = await arrow.wait(begun.id, timeout=20)
         assert (failed.status, failed.charged) == (Status.FAILED, 0)
+        late = await FortressLedger(ledger).hold("acct", begun.id, 40_000, 60.0)
+        assert isinstance(late, f.HoldRefused)
         assert await arrow.reconcile() == ()
-        await port.hold("acct", begun.id, 40_000, 60.0)  # now it arrives
-        assert troubles(await arrow.reconcile()) == [("hold_after_end", begun.id)]
-        await arrow.reconcile(repair=True)
-        assert await arrow.reconcile() == ()
-        assert (await ledger.balance("acct")).held.micros == 0
+        balance = await ledger.balance("acct")
+        assert (balance.held.micros, balance.available.micros) == (0, 1_000_000)
 
 
 @run
