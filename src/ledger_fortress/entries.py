@@ -26,7 +26,7 @@ from typing import Any, Final, NamedTuple
 
 from .credits import Credits
 
-CHAIN_VERSION: Final = b"\x01"
+CHAIN_VERSION: Final = "\x01"
 GENESIS: Final = bytes(32)
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -135,13 +135,14 @@ def chain_hash(
 ) -> bytes:
     """The hash of an entry whose fields are given in the order of the module's description."""
     prev = prev_hash.hex()
+    end = f"{len(link)}:{link}{len(note_hash)}:{note_hash}" if link or note_hash else "0:0:"
     text = (
-        f"{len(prev)}:{prev}{len(account)}:{account}{len(kind)}:{kind}{len(key)}:{key}{len(hold)}:{hold}"
-        f"{len(numbers)}:{numbers}{len(body)}:{body}{len(fingerprint)}:{fingerprint}{len(link)}:{link}"
-        f"{len(note_hash)}:{note_hash}"
+        f"{CHAIN_VERSION}{len(prev)}:{prev}{len(account)}:{account}{len(kind)}:{kind}{len(key)}:{key}"
+        f"{len(hold)}:{hold}{len(numbers)}:{numbers}{len(body)}:{body}{len(fingerprint)}:{fingerprint}{end}"
     )
     raw = text.encode()
     if len(raw) != len(text):  # lengths count bytes: a text beyond ASCII is measured after encoding
         fields = (prev, account, kind, key, hold, numbers, body, fingerprint, link, note_hash)
-        raw = b"".join(b"%d:%b" % (len(field), field) for field in (field.encode() for field in fields))
-    return sha256(CHAIN_VERSION + raw).digest()
+        parts = [b"%d:%b" % (len(field), field) for field in map(str.encode, fields)]
+        raw = CHAIN_VERSION.encode() + b"".join(parts)
+    return sha256(raw).digest()

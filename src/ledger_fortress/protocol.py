@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from itertools import groupby
+from itertools import chain, groupby
 from operator import itemgetter
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
@@ -210,10 +210,12 @@ def is_due(account: Account, now: int) -> bool:
 def members_of(loaded: Loaded, touch: Touch) -> Iterable[tuple[str, str]]:
     """The (account, member) pairs that belong into `Loaded.members`, once holds and due are loaded."""
     wanted = dict.fromkeys(touch.members)
-    for holds in (loaded.holds.values(), *(due.holds for due in loaded.due.values())):
-        for hold in holds:
-            if hold.member is not None:
-                wanted[hold.account, hold.member] = None
+    found: Iterable[Hold] = loaded.holds.values()
+    if loaded.due:
+        found = chain(found, *(due.holds for due in loaded.due.values()))
+    for hold in found:
+        if hold.member is not None:
+            wanted[hold.account, hold.member] = None
     return wanted
 
 

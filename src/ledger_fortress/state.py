@@ -11,10 +11,11 @@ the tuples *is* the order in which credits are spent: priority, then expiry, the
 from __future__ import annotations
 
 import json
-from json.encoder import encode_basestring as quoted
 from typing import Final, NamedTuple
 
+from .checks import or_null
 from .commands import NEVER
+from .tuples import maker
 
 _read = json.JSONDecoder().raw_decode  # json.loads without its search for space around a text that has none
 
@@ -173,30 +174,36 @@ class Due(NamedTuple):
 NOTHING_DUE: Final = Due((), NEVER)
 
 
-def _text_or_null(text: str | None) -> str:
-    return "null" if text is None else quoted(text)
+_bucket: Final = maker(Bucket)
+_slice: Final = maker(Slice)
 
 
 def pack_buckets(buckets: tuple[Bucket, ...]) -> str:
     """Buckets as canonical JSON: an array of arrays in the order of the fields."""
-    rows = ",".join(f"[{b[0]},{b[1]},{b[2]},{_text_or_null(b[3])},{b[4]},{b[5]},{b[6]}]" for b in buckets)
-    return f"[{rows}]"
+    rows = [
+        f"[{priority},{expires},{number},{or_null(source)},{effective},{available},{held}]"
+        for priority, expires, number, source, effective, available, held in buckets
+    ]
+    return f"[{','.join(rows)}]"
 
 
 def unpack_buckets(packed: str) -> tuple[Bucket, ...]:
     """The inverse of `pack_buckets`."""
-    return tuple(map(Bucket._make, _read(packed)[0]))
+    return tuple(map(_bucket, _read(packed)[0]))
 
 
 def pack_slices(slices: tuple[Slice, ...]) -> str:
     """Slices as canonical JSON: an array of arrays in the order of the fields."""
-    rows = ",".join(f"[{s[0]},{s[1]},{s[2]},{s[3]},{_text_or_null(s[4])}]" for s in slices)
-    return f"[{rows}]"
+    rows = [
+        f"[{bucket},{amount},{priority},{expires},{or_null(source)}]"
+        for bucket, amount, priority, expires, source in slices
+    ]
+    return f"[{','.join(rows)}]"
 
 
 def unpack_slices(packed: str) -> tuple[Slice, ...]:
     """The inverse of `pack_slices`."""
-    return tuple(map(Slice._make, _read(packed)[0]))
+    return tuple(map(_slice, _read(packed)[0]))
 
 
 def pack_terms(terms: Terms) -> str:

@@ -14,8 +14,8 @@ from __future__ import annotations
 import atexit
 import os
 import threading
-from collections.abc import Callable, Hashable, Sequence
-from typing import Any, Final
+from collections.abc import Hashable, Sequence
+from typing import Any, Final, Protocol
 from weakref import WeakValueDictionary
 
 from .answers import Answer
@@ -45,7 +45,7 @@ class Writer:
         self._work = threading.Condition(self._lock)
         self._room = threading.Condition(self._lock)
         self._free = threading.Condition(self._lock)
-        self._waiters: list[Callable[[], object]] = []
+        self._waiters: list[Mail] = []
         self._thread: threading.Thread | None = None
         self._busy = False
         self._leave = False
@@ -78,17 +78,18 @@ class Writer:
                 self._set_free()
         return job.result()
 
-    def offer(self, job: Job, on_room: Callable[[], object]) -> bool:
+    def offer(self, job: Job, room: Mail | None = None) -> bool:
         """Hand the job to the writer's thread without waiting.
 
-        False: the queue is full, and `on_room` will be called once, from another thread, when it is not.
+        False: the queue is full, and `room` will be delivered once, from another thread, when it is not.
         """
         with self._lock:
             self._start()
             if self._group.offer(job):
                 self._work.notify()
                 return True
-            self._waiters.append(on_room)
+            if room is not None:
+                self._waiters.append(room)
             return False
 
     def drain(self) -> None:
@@ -131,7 +132,7 @@ class Writer:
                 self._group.resolve(batch)
             except BaseException as error:  # noqa: BLE001  (nobody may be left waiting for ever)
                 fail([job for job in batch if not job.done], error)
-            self._deliver(batch)
+            self.dropped += _deliver(batch)
             with self._lock:
                 self._set_free()
 
@@ -148,17 +149,24 @@ class Writer:
             batch = self._group.take_batch()
             self._room.notify_all()
             waiters, self._waiters = self._waiters, []
-        for on_room in waiters:
-            on_room()
+        _deliver(waiters)
         return batch
 
-    def _deliver(self, batch: list[Job]) -> None:
-        mail: dict[Hashable, list[Job]] = {}
-        for job in batch:
-            mail.setdefault(job.address, []).append(job)
-        for jobs in mail.values():
-            if not jobs[0].deliver(jobs):
-                self.dropped += len(jobs)
+
+class Mail(Protocol):
+    """What somebody waits for; those of one address are delivered together, by any of them."""
+
+    @property
+    def address(self) -> Hashable: ...
+    def deliver(self, all_of_it: list[Any]) -> bool: ...
+
+
+def _deliver(post: Sequence[Mail]) -> int:
+    """Deliver everything, in one call per address; returns how many found nobody there."""
+    mail: dict[Hashable, list[Mail]] = {}
+    for one in post:
+        mail.setdefault(one.address, []).append(one)
+    return sum(len(together) for together in mail.values() if not together[0].deliver(together))
 
 
 class _Waiting(Job):

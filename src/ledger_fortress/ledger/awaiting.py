@@ -24,9 +24,9 @@ async def commit(writer: Writer, items: Sequence[Item], policy: Policy) -> list[
     job = _Awaited(items, policy, asyncio.get_running_loop())
     if not job.size:
         return []
-    room = _Room(job.loop)
-    if not writer.offer(job, room.appear):
-        await room.wait(lambda: writer.offer(job, room.appear))
+    if not writer.offer(job):
+        room = _Room(job.loop)
+        await room.wait(lambda: writer.offer(job, room))
     await job.future
     return job.result()
 
@@ -34,30 +34,23 @@ async def commit(writer: Writer, items: Sequence[Item], policy: Policy) -> list[
 class _Room:
     """Waits for room in the writer's queue."""
 
-    __slots__ = ("_event", "_loop")
+    __slots__ = ("address", "event")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._loop = loop
-        self._event: asyncio.Event | None = None
+        self.address = loop
+        self.event = asyncio.Event()
 
-    def appear(self) -> None:
-        """There is room. Called from the writer's thread."""
-        _call(self._loop, self._tell)
-
-    def _tell(self) -> None:
-        if self._event is not None:
-            self._event.set()
+    def deliver(self, rooms: list[_Room]) -> bool:
+        """There is room for these. Called from the writer's thread."""
+        return _call(self.address, _tell, rooms)
 
     async def wait(self, offer: Callable[[], bool]) -> None:
-        """Offer again whenever there is room, until it is taken or the time is over."""
-        self._event = asyncio.Event()
+        """Offer now and whenever there is room, until it is taken or the time is over."""
         try:
             async with asyncio.timeout(ROOM_SECONDS):
-                while True:
-                    await self._event.wait()
-                    self._event.clear()
-                    if offer():
-                        return
+                while not offer():
+                    await self.event.wait()
+                    self.event.clear()
         except TimeoutError:
             raise no_room() from None
 
@@ -78,6 +71,11 @@ class _Awaited(Job):
 
     def deliver(self, jobs: list[Any]) -> bool:
         return _call(self.loop, _arrive, jobs)
+
+
+def _tell(rooms: list[_Room]) -> None:
+    for room in rooms:
+        room.event.set()
 
 
 def _arrive(jobs: list[_Awaited]) -> None:

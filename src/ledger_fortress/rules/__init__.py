@@ -32,6 +32,7 @@ from ledger_fortress.checks import SETTLE
 from ledger_fortress.commands import NEVER, Charge, Command, Grant, OpenAccount
 from ledger_fortress.entries import GENESIS, Entry, canonical, notices_of
 from ledger_fortress.state import CLOSED, OPEN, REWOUND, Account, Hold, Member
+from ledger_fortress.tuples import new
 
 from .cases import Case, Denial, Policy, Ruling, View
 from .mature import mature, matured
@@ -97,8 +98,9 @@ def decide(
         account, entries, holds = mature(account, view.due(name), now)
         members = freed(view, holds)
     hold = _hold(view, holds, name, command.about)
-    origin = Origin(key, fingerprint, link, None if command.note is None else command.note_hash())
-    ruling = RULES[type(command)](Case(account, hold, now, origin, policy, view, members, clock), command)
+    origin = new(Origin, (key, fingerprint, link, None if command.note is None else command.note_hash()))
+    case = new(Case, (account, hold, now, origin, policy, view, members, clock))
+    ruling = RULES[type(command)](case, command)
     if isinstance(ruling, Denial):
         return _deny(account, entries, holds, members, command, origin, ruling, now)
     return _rule(ruling, entries, holds, members)
@@ -114,7 +116,7 @@ def _rule(ruling: Ruling, entries: list[Entry], holds: list[Hold], members: dict
     touched = tuple(members.values()) if members else ()
     answer = Applied(entry, hold is not None and hold.state == OPEN)
     if far is None:
-        return Decision(answer, account, tuple(entries), tuple(holds), entry, touched)
+        return new(Decision, (answer, account, tuple(entries), tuple(holds), entry, touched, None))
     return Decision(
         answer,
         account,

@@ -22,6 +22,7 @@ from typing import Final, TypeAlias
 
 from ledger_fortress.commands import NEVER
 from ledger_fortress.state import OWED, Bucket, Slice
+from ledger_fortress.tuples import new
 
 MAX_BUCKETS: Final = 1_000
 MAX_SLICES: Final = 64
@@ -33,7 +34,7 @@ Leg: TypeAlias = tuple[str, int, int]
 
 def legs_json(legs: Iterable[Leg]) -> str:
     """Legs as canonical JSON."""
-    return "[" + ",".join([f'["{leg[0]}",{leg[1]},{leg[2]}]' for leg in legs]) + "]"
+    return "[" + ",".join([f'["{op}",{number},{amount}]' for op, number, amount in legs]) + "]"
 
 
 def burn(buckets: list[Bucket], amount: int, legs: list[Leg], *, into_hold: bool) -> list[Slice]:
@@ -49,8 +50,8 @@ def burn(buckets: list[Bucket], amount: int, legs: list[Leg], *, into_hold: bool
             continue
         part = available if available < amount else amount
         kept = held + part if into_hold else held
-        buckets[place] = Bucket(priority, expires, number, source, 0, available - part, kept)
-        slices.append(Slice(number, part, priority, expires, source))
+        buckets[place] = new(Bucket, (priority, expires, number, source, 0, available - part, kept))
+        slices.append(new(Slice, (number, part, priority, expires, source)))
         legs.append((op, number, part))
         amount -= part
         if amount == 0:
@@ -106,7 +107,7 @@ def settle(buckets: list[Bucket], slices: tuple[Slice, ...], charged: int, now: 
         if alive:
             available += back
             returned += back
-        buckets[place] = Bucket(priority, expires, number, source, effective, available, held - amount)
+        buckets[place] = new(Bucket, (priority, expires, number, source, effective, available, held - amount))
     drop_empty(buckets)
     return returned
 

@@ -12,6 +12,7 @@ import json
 from ledger_fortress.answers import Reason
 from ledger_fortress.commands import Extend, Release, Reserve
 from ledger_fortress.state import CHARGED, OPEN, RELEASED, Hold, Member
+from ledger_fortress.tuples import new
 
 from .buckets import MAX_SLICES, Leg, burn, legs_json, repay, settle
 from .cases import GONE, NO_HOLDS, Case, Denial, Ruling
@@ -45,11 +46,11 @@ def reserve(case: Case, command: Reserve) -> Ruling | Denial:
     after, entry = post(
         account, case.origin, "reserve", key, now, amount, (-amount, amount, 0), body, tuple(buckets), due
     )
-    hold = Hold(
+    hold = new(Hold, (
         account.account, key, OPEN, deadline, command.on_timeout, after.version, now, amount, 0, 0,
         command.member, window, slices,
-    )  # fmt: skip
-    return Ruling(after, entry, hold, member)
+    ))  # fmt: skip
+    return new(Ruling, (after, entry, hold, member, None))
 
 
 def release(case: Case, command: Release) -> Ruling | Denial:
@@ -84,11 +85,9 @@ def settled(case: Case, kind: str, hold: Hold, charged: int) -> Ruling:
     body = f'{{"legs":{legs_json(legs)}}}'
     deltas = (back - paid, -hold.amount, -paid)
     after, entry = post(account, case.origin, kind, hold.key, now, amount, deltas, body, tuple(buckets))
-    closed = Hold(
-        hold.account, hold.key, CHARGED if kind == "charge" else RELEASED, hold.deadline, hold.on_timeout,
-        hold.version, hold.at, hold.amount, charged, 0, hold.member, hold.window, hold.slices,
-    )  # fmt: skip
-    return Ruling(after, entry, closed, counted(case, hold, -hold.amount, charged))
+    state = CHARGED if kind == "charge" else RELEASED
+    closed = new(Hold, (*hold[:2], state, *hold[3:8], charged, 0, *hold[10:]))
+    return new(Ruling, (after, entry, closed, counted(case, hold, -hold.amount, charged), None))
 
 
 def _limited(case: Case, name: str, amount: int) -> Member | None:

@@ -11,6 +11,7 @@ from typing import Any, Final, NamedTuple
 
 from ledger_fortress.entries import Entry, canonical, chain_hash
 from ledger_fortress.state import NO_TERMS, Account, Alert, Bucket, Terms
+from ledger_fortress.tuples import new
 
 
 class Origin(NamedTuple):
@@ -45,8 +46,8 @@ def post(
     d_available, d_held, d_debt = deltas
     version, available, held, debt = version + 1, available + d_available, held + d_held, debt + d_debt
     # The ledger's own law, checked where it would be broken: no rule may write past it.
-    assert min(available, held, debt) >= 0, (kind, deltas)
-    assert available == 0 or debt == 0, (kind, deltas)
+    assert available >= 0 <= held, (kind, deltas)
+    assert debt >= 0 == (available and debt), (kind, deltas)
     terms = old_terms if terms is None else terms
     if terms is not NO_TERMS and terms.alerts:
         terms, body = _watch(terms, available, body)
@@ -55,14 +56,14 @@ def post(
     mark = "" if fingerprint is None else fingerprint.hex()
     note = "" if note_hash is None else note_hash.hex()
     digest = chain_hash(head, name, kind, key or "", hold or "", numbers, body, mark, link or "", note)
-    entry = Entry(
+    entry = new(Entry, (
         name, version, kind, key, hold, at, amount, d_available, d_held, d_debt, available, held, debt,
         body, fingerprint, link, note_hash, head, digest,
-    )  # fmt: skip
-    after = Account(
+    ))  # fmt: skip
+    after = new(Account, (
         name, version, digest, at, status or old_status, available, held, debt,
         old_due if due is None else due, old_buckets if buckets is None else buckets, terms,
-    )  # fmt: skip
+    ))  # fmt: skip
     return after, entry
 
 

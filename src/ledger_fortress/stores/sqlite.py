@@ -94,7 +94,8 @@ class SQLiteStore:
     def _write(self, work: Callable[[sqlite3.Connection], tuple[_T, bool]]) -> _T:
         """Run `work` in a write transaction; it returns its result and whether there is anything to keep."""
         shared = self._file()
-        with shared.writing() as connection:
+        connection = shared.take_writer()
+        try:
             patiently(lambda: connection.execute("BEGIN IMMEDIATE"), self._path)
             try:
                 result, keep = work(connection)
@@ -114,6 +115,8 @@ class SQLiteStore:
                     f"the commit to {self._path} was not answered ({error})", maybe_applied=True
                 ) from error
             return result
+        finally:
+            shared.give_writer()
 
     def read(self, touch: Touch) -> Loaded:
         with self._snapshot() as connection:
@@ -174,7 +177,7 @@ class SQLiteStore:
     def _file(self) -> SharedFile:
         if self._closed:
             raise StoreUnavailable(f"the ledger in {self._path} is closed")
-        if self._shared.pid != os.getpid():
+        if self._shared.inherited:
             self._shared = acquire(self._path, *self._options)
         return self._shared
 

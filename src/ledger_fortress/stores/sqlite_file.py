@@ -78,6 +78,8 @@ class SharedFile:
     def __init__(self, path: str, factory: type[sqlite3.Connection], several_writers: bool) -> None:
         self.path = path
         self.pid = os.getpid()
+        self.inherited = False
+        """Whether this is a child of the process whose connections these are."""
         self.users = 0
         self._factory = factory
         self._several_writers = several_writers or several_writers_are_safe()
@@ -91,10 +93,18 @@ class SharedFile:
 
     @contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:
-        """The writing connection, for one thread at a time.
+        """The writing connection, for one thread at a time; see `take_writer`."""
+        connection = self.take_writer()
+        try:
+            yield connection
+        finally:
+            self.give_writer()
 
-        Raises `StoreUnavailable` when the file is not there any more: what is written to a file without a
-        name is gone with the process.
+    def take_writer(self) -> sqlite3.Connection:
+        """Wait for the writing connection, which is then this thread's to give back.
+
+        Raises `StoreBusy` when others keep it, and `StoreUnavailable` when the file is not there any more:
+        what is written to a file without a name is gone with the process.
         """
         if not self._write_lock.acquire(timeout=BUSY_SECONDS):
             raise StoreBusy(f"{self.path} was kept busy by other threads for {BUSY_SECONDS:g} s")
@@ -108,9 +118,14 @@ class SharedFile:
                 self._take_process_lock()
                 self._writer = self.connect()
                 self._file = _identity(self.path)
-            yield self._writer
-        finally:
-            self._write_lock.release()
+            return self._writer
+        except BaseException:
+            self.give_writer()
+            raise
+
+    def give_writer(self) -> None:
+        """Let another thread have the writing connection."""
+        self._write_lock.release()
 
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
@@ -236,7 +251,7 @@ def release(shared: SharedFile) -> None:
     """Give back what `acquire` gave; the last user closes the file. In a forked child nothing is closed."""
     with _registry_lock:
         shared.users -= 1
-        if shared.users or shared.pid != os.getpid():
+        if shared.users or shared.inherited:
             return
         _registry.pop(shared.path, None)
     shared.close()
@@ -284,6 +299,8 @@ def _after_fork_in_parent() -> None:
 def _after_fork_in_child() -> None:
     global _registry_lock
     _tainted.update(shared.path for shared in _open_at_fork)
+    for shared in _registry.values():
+        shared.inherited = True
     _abandoned.extend(_registry.values())
     for inherited in (_registry, _closed_for_fork, _open_at_fork):
         inherited.clear()

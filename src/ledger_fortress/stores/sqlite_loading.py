@@ -13,15 +13,14 @@ from collections.abc import Iterable, Sequence
 from functools import cache
 from typing import Any, Final
 
-from ledger_fortress.entries import Entry
 from ledger_fortress.protocol import Loaded, Touch, is_due, members_of
 from ledger_fortress.state import Member
 
 from .sql import queries
-from .sqlite_rows import account_of, due_holds, hold_of
+from .sqlite_rows import account_of, due_holds, entry_of, hold_of
 
 _SQL: Final = queries("sqlite")
-_SIZES: Final = (4, 16, 64, 256)
+_SIZES: Final = (4, 8, 16, 32, 64, 128, 256)
 _SELECT: Final = re.compile(r"SELECT (.*)\s+FROM (\w+) WHERE (.*)", re.DOTALL)
 
 
@@ -36,7 +35,7 @@ def load(connection: sqlite3.Connection, touch: Touch, now: int) -> Loaded:
         return loaded  # keys, holds and members belong to accounts
     wanted = dict.fromkeys(touch.holds)
     for row in _many(connection, "load_key", touch.keys):
-        entry = Entry._make(row)
+        entry = entry_of(row)
         loaded.entries[row[0], row[3]] = entry
         if entry.hold is not None:
             wanted[entry.account, entry.hold] = None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Iterator
-from functools import partial
 from typing import Any, Final
 
 from ledger_fortress.commands import NEVER
@@ -20,11 +19,12 @@ from ledger_fortress.state import (
     unpack_slices,
     unpack_terms,
 )
+from ledger_fortress.tuples import maker, new
 
 from .sql import queries
 
 _SQL: Final = queries("sqlite")
-_entry: Final = partial(tuple.__new__, Entry)  # Entry._make without a Python function per row
+entry_of: Final = maker(Entry)
 
 
 class Picture:
@@ -38,7 +38,7 @@ class Picture:
     def parts(self) -> Iterator[tuple[str, Rows]]:
         whole = self._suffix == ""
         return partition(
-            map(_entry, self._rows("scan_entries_sorted" if whole else "scan_entries")),
+            map(entry_of, self._rows("scan_entries_sorted" if whole else "scan_entries")),
             self.accounts(),
             map(hold_of, self._rows("scan_holds_sorted" if whole else "scan_holds")),
             self.notes(),
@@ -47,7 +47,7 @@ class Picture:
         )
 
     def entries(self) -> Iterable[Entry]:
-        return map(_entry, self._rows("scan_entries"))
+        return map(entry_of, self._rows("scan_entries"))
 
     def accounts(self) -> Iterable[Account]:
         return map(account_of, self._rows("scan_accounts"))
@@ -70,14 +70,15 @@ class Picture:
 
 def account_of(row: tuple[Any, ...]) -> Account:
     name, version, head, at, status, available, held, debt, due, buckets, terms = row
-    return Account(
-        name, version, head, at, status, available, held, debt, due, unpack_buckets(buckets),
-        unpack_terms(terms) if terms else NO_TERMS,
-    )  # fmt: skip
+    promised = unpack_terms(terms) if terms else NO_TERMS
+    return new(
+        Account,
+        (name, version, head, at, status, available, held, debt, due, unpack_buckets(buckets), promised),
+    )
 
 
 def hold_of(row: tuple[Any, ...]) -> Hold:
-    return Hold._make((*row[:12], unpack_slices(row[12])))
+    return new(Hold, (*row[:12], unpack_slices(row[12])))
 
 
 def due_holds(connection: sqlite3.Connection, account: str, until: int) -> Due:
