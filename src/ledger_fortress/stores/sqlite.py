@@ -94,8 +94,7 @@ class SQLiteStore:
     def _write(self, work: Callable[[sqlite3.Connection], tuple[_T, bool]]) -> _T:
         """Run `work` in a write transaction; it returns its result and whether there is anything to keep."""
         shared = self._file()
-        connection = shared.take_writer()
-        try:
+        with shared.writing() as connection:
             patiently(lambda: connection.execute("BEGIN IMMEDIATE"), self._path)
             try:
                 result, keep = work(connection)
@@ -115,8 +114,6 @@ class SQLiteStore:
                     f"the commit to {self._path} was not answered ({error})", maybe_applied=True
                 ) from error
             return result
-        finally:
-            shared.give_writer()
 
     def read(self, touch: Touch) -> Loaded:
         with self._snapshot() as connection:

@@ -93,18 +93,10 @@ class SharedFile:
 
     @contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:
-        """The writing connection, for one thread at a time; see `take_writer`."""
-        connection = self.take_writer()
-        try:
-            yield connection
-        finally:
-            self.give_writer()
+        """The writing connection, for one thread at a time.
 
-    def take_writer(self) -> sqlite3.Connection:
-        """Wait for the writing connection, which is then this thread's to give back.
-
-        Raises `StoreBusy` when others keep it, and `StoreUnavailable` when the file is not there any more:
-        what is written to a file without a name is gone with the process.
+        Raises `StoreUnavailable` when the file is not there any more: what is written to a file without a
+        name is gone with the process.
         """
         if not self._write_lock.acquire(timeout=BUSY_SECONDS):
             raise StoreBusy(f"{self.path} was kept busy by other threads for {BUSY_SECONDS:g} s")
@@ -118,14 +110,9 @@ class SharedFile:
                 self._take_process_lock()
                 self._writer = self.connect()
                 self._file = _identity(self.path)
-            return self._writer
-        except BaseException:
-            self.give_writer()
-            raise
-
-    def give_writer(self) -> None:
-        """Let another thread have the writing connection."""
-        self._write_lock.release()
+            yield self._writer
+        finally:
+            self._write_lock.release()
 
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
