@@ -142,19 +142,19 @@ class FolderArtifacts:
     async def _keep(
         self, pieces: AsyncIterator[bytes], *, index: int, kind: str, measured: bool = True
     ) -> Stored:
+        sink: _Sink | None = None
         try:
             sink = _Sink(self._partial, kind, self._limit(kind), measured)
-        except OSError as error:
-            raise ArtifactRetry(f"output {index} cannot be written to {self._partial}: {error}") from error
-        try:
             async for piece in pieces:
                 if sink.take(piece):
                     await asyncio.to_thread(sink.flush)
             return await asyncio.to_thread(sink.finish, self.folder, index)
         except OSError as error:
-            raise ArtifactRetry(f"output {index} cannot be written to {self.folder}: {error}") from error
+            text = f"output {index} cannot be written to {self.folder}: {error}"
+            raise ArtifactRetry(text, ours=True) from error
         finally:
-            sink.discard()
+            if sink is not None:
+                sink.discard()
 
 
 class _Sink:

@@ -223,6 +223,10 @@ class ArtifactGone(ArrowError):
 
 
 class ArtifactRetry(ArrowError):
-    """A copy failed for now: timeout, 5xx, disk full."""
+    """A copy failed for now: timeout, 5xx, disk full. `ours`: our own place for it is to blame."""
 
     retryable = True
+
+    def __init__(self, message: str, *, ours: bool = False) -> None:
+        self.ours = ours
+        super().__init__(message)

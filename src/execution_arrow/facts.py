@@ -255,6 +255,7 @@ class ArtifactFailed:
 
     index: int
     message: str = ""
+    ours: bool = False  # the place where results are kept is to blame: no other provider would help
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

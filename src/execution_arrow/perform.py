@@ -213,7 +213,8 @@ class Performer:
         except ArtifactGone as error:
             return [f.ArtifactLost(index=effect.index, message=_say(error))]
         except (ArtifactRetry, OSError) as error:
-            return [f.ArtifactFailed(index=effect.index, message=_say(error))]
+            ours = getattr(error, "ours", True)  # the disk's own error is ours, too
+            return [f.ArtifactFailed(index=effect.index, message=_say(error), ours=ours)]
         return [f.ArtifactStored(file=file)]
 
     async def _copy_inline(self, run: Run, attempt: Attempt, index: int) -> f.Stored:

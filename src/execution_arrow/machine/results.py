@@ -8,8 +8,10 @@ from execution_arrow import facts as f
 from execution_arrow.facts import Fault
 from execution_arrow.machine.common import backoff, bill, poll_pause, put
 from execution_arrow.machine.state import Attempt, Phase, Run, State, Stop
-from execution_arrow.machine.verdicts import decide_succeeded
+from execution_arrow.machine.verdicts import decide_failed, decide_succeeded
 from execution_arrow.values import replace
+
+NOT_KEPT = "not_kept"
 
 
 def win(run: Run, attempt: Attempt, fact: f.Succeeded | f.Completed, now: float) -> Run:
@@ -90,6 +92,7 @@ def copy_later(run: Run, attempt: Attempt, fact: f.ArtifactFailed, now: float) -
         next_at=now + backoff(attempt.errors),
         seen_at=now,
         errors=attempt.errors + 1,
+        code=NOT_KEPT if fact.ours else "",
         message=fact.message,
     )
 
@@ -111,6 +114,9 @@ def _collected(run: Run, attempt_id: str, now: float) -> Run:
     if attempt.files:
         run = put(run, attempt, state=State.STORED, ended_at=now)
         return decide_succeeded(run, attempt, len(attempt.files), now)
+    if attempt.code == NOT_KEPT:  # nobody else's result could be kept either, and it would be paid for
+        run = replace(put(run, attempt, state=State.LOST, ended_at=now), winner=None)
+        return decide_failed(run, now, "BSE5001", f"the results could not be kept: {attempt.message}")
     run = put(run, attempt, state=State.LOST, ended_at=now, fault=Fault.PROVIDER, code="outputs_lost")
     return _second_best(replace(run, winner=None, phase=Phase.RUNNING), now)
 

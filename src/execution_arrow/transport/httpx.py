@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shutil
 import ssl
 import zlib
 from collections.abc import Mapping
@@ -76,6 +77,8 @@ class HttpxTransport:
         Raises `NotSentError` when certainly nothing left, otherwise `MaybeSentError`.
         """
         border = _Border(call.timeout)
+        if spool is not None:
+            _check_room(spool.parent, self._limit)
         try:
             request = _request(call)
         except (ValueError, TypeError, RecursionError, httpx.InvalidURL) as error:
@@ -117,6 +120,17 @@ class HttpxTransport:
         headers = {name.lower(): value for name, value in response.headers.items()}
         content = _unpack(bytes(body), headers.pop("content-encoding", ""), self._limit)
         return Reply(status=response.status_code, headers=headers, body=content)
+
+
+def _check_room(folder: Path, wanted: int) -> None:
+    """An answer that is paid for and cannot be kept is lost: without room for the largest, nothing is sent."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        free = shutil.disk_usage(folder).free
+    except OSError as error:
+        raise NotSentError(f"the answer could not be kept in {folder}: {error}") from error
+    if free < wanted:
+        raise NotSentError(f"no room for the answer in {folder}: {free} bytes are free, {wanted} are wanted")
 
 
 class _Unusable(Exception):

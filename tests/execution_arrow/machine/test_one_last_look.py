@@ -82,3 +82,31 @@ def test_results_are_tried_once_more_before_they_are_lost():
     assert due_now(story) == (Copy(job, 0),)
     story.tell(f.ArtifactFailed(index=0), job)
     assert timers(story) == {Timer.COLLECT}
+
+
+def test_a_full_disk_of_ours_is_not_paid_for_at_every_provider():
+    """What cannot be kept from one cannot be kept from the next one either, and that one bills as well."""
+    story = Story(make_run()).held()
+    job = story.live("job")
+    story.tell(f.Succeeded(outputs=outputs()), job)
+    story.wait(3600)
+    story.tell(f.ArtifactFailed(index=0, message="No space left on device", ours=True), job)
+    story.tell(f.TimeUp(timer=Timer.COLLECT), job)
+    assert (story.run.phase, story.run.verdict, story.run.winner) == (Phase.SETTLING, Status.FAILED, None)
+    assert "could not be kept: No space left" in story.run.error
+    assert story.run.settlement is not None
+    assert story.run.settlement.verb == "release"
+    assert len(story.run.attempts) == 1
+
+
+def test_a_server_that_keeps_its_files_to_itself_is_failed_over():
+    """The disk had room again at the last try: then it is the provider's fault, and the next one is asked."""
+    story = Story(make_run()).held()
+    job = story.live("job")
+    story.tell(f.Succeeded(outputs=outputs()), job)
+    story.tell(f.ArtifactFailed(index=0, message="No space left on device", ours=True), job)
+    story.wait(3600)
+    story.tell(f.ArtifactFailed(index=0, message="503"), job)
+    story.tell(f.TimeUp(timer=Timer.COLLECT), job)
+    assert story.run.phase is Phase.RUNNING
+    assert story.next_provider() == "queue"
