@@ -123,7 +123,7 @@ class HttpxTransport:
 
 
 def _check_room(folder: Path, wanted: int) -> None:
-    """An answer that is paid for and cannot be kept is lost: without room for the largest, nothing is sent."""
+    """What is paid for and cannot be kept is lost: without room for the largest answer, nothing is sent."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         free = shutil.disk_usage(folder).free

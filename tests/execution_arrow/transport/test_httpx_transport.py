@@ -471,8 +471,8 @@ def test_the_spooled_answer_is_on_disk_before_it_is_returned(tmp_path: Path) -> 
 
 def test_an_answer_that_cannot_be_kept_is_not_returned(tmp_path: Path) -> None:
     """Without the file a crash would lose a paid result silently; so the loss is told now."""
-    (tmp_path / "file").write_text("in the way")
-    _, error = run(replying(answer()), spool=tmp_path / "file" / "att_1")
+    (tmp_path / "att_1" / "in the way").mkdir(parents=True)
+    _, error = run(replying(answer()), spool=tmp_path / "att_1")
     assert isinstance(error, MaybeSentError)
     assert "could not be kept" in str(error)
 

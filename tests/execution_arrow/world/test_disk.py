@@ -94,7 +94,7 @@ class NoRoom(FolderArtifacts):
 
 @run
 async def test_what_could_not_be_kept_is_not_bought(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A synchronous answer is the result: without room for it, the call does not leave, and that is certain."""
+    """A synchronous answer is the result: without room for it the call does not leave, which is certain."""
     transport = HttpxTransport()
     call = Call(method="POST", url="http://127.0.0.1:9/run")
     full = type("usage", (), {"free": 1000})
