@@ -21,6 +21,7 @@ from execution_arrow.machine.codec import dump_spec, dump_state, load_run, load_
 from execution_arrow.machine.state import Phase, Run, State, Status
 from execution_arrow.policy import Policy
 from tests.execution_arrow.machine.build import EPOCH, T0, make_run, outputs, stored
+from tools.chart import edges
 
 FACTS = st.one_of(
     st.sampled_from(
@@ -83,6 +84,7 @@ SILENCE = {
 
 
 ENDINGS = ("generation.completed", "generation.failed", "generation.canceled")
+PHASE_MOVES, ATTEMPT_MOVES = edges(Phase), edges(State)  # what the published chart shows
 # What leads out of doubt: certainty about the submit (11, 12), polls of a bound job, giving up (15).
 OUT_OF_UNKNOWN = {"11", "12", "15", "17", "18", "19a", "20", "21", "22", "23", "24"}
 
@@ -119,8 +121,11 @@ class Checked:
             ), result.row  # fmt: skip
         self.events.extend(event.no for event in result.events)
         self.endings += sum(event.type in ENDINGS for event in result.events)
+        assert before.phase is self.run.phase or (before.phase, self.run.phase) in PHASE_MOVES, result.row
         for attempt_before in before.attempts:
             after = self.run.attempt(attempt_before.id)
+            move = (attempt_before.state, after.state)
+            assert move[0] is move[1] or move in ATTEMPT_MOVES, (move, result.row)
             if attempt_before.state is State.UNKNOWN and after.state is not State.UNKNOWN:
                 assert result.row in OUT_OF_UNKNOWN, result.row
         self._check(before)
