@@ -100,7 +100,8 @@ class RedisCluster:
 
     def __init__(self) -> None:
         self.ports = [free_port() for _ in range(3)]
-        options = ("--cluster-enabled", "yes", "--bind", "127.0.0.1", "--cluster-node-timeout", "2000")
+        # On a busy machine nobody is to be taken for dead because he was slow.
+        options = ("--cluster-enabled", "yes", "--bind", "127.0.0.1", "--cluster-node-timeout", "60000")
         self.nodes = [RedisServer(*options, "--port", str(port)) for port in self.ports]
         clients = [node.client() for node in self.nodes]
         for number, client in enumerate(clients):
