@@ -123,6 +123,10 @@ def _add_keeping(add: _Add) -> None:
     add("digest", keeping.digest, "Print a digest of everything that is stored.", "?")
     add("seal", keeping.seal, "Write a checkpoint; keep its hash somewhere else.")
     add("sweep", keeping.sweep, "Write down what time has done: expiry, timeouts.")
+    old = add(
+        "archive", keeping.archive, "Move old entries of a ledger in Redis to its archive: ?archive=FILE."
+    )
+    old.add_argument("--older-than", type=float, required=True, metavar="DAYS", help="only those")
     export = add("export", keeping.export, "Write the ledger, or one account, as JSON Lines.", "?")
     export.add_argument("--output", type=Path, help="a new file (standard output)")
     into = add("import", keeping.import_file, "Bring the accounts of an export into this ledger.")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from argparse import Namespace
 from collections.abc import Iterator
+from datetime import timedelta
 
 from ledger_fortress.ledger import Ledger
 from ledger_fortress.outbox import AlertView
@@ -50,6 +51,12 @@ def sweep(ledger: Ledger, arguments: Namespace) -> Result:
             if tell is not None:
                 tell(written)
     return [{"written": written}], 0
+
+
+def archive(ledger: Ledger, arguments: Namespace) -> Result:
+    with progress("archiving") as tell:
+        moved = ledger.archive(timedelta(days=arguments.older_than), progress=tell)
+    return [{"moved": moved}], 0
 
 
 def alerts(ledger: Ledger, arguments: Namespace) -> Result:

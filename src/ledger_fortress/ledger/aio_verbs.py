@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from datetime import timedelta
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 from ledger_fortress.answers import Receipt
 from ledger_fortress.commands import Clawback, Command, Dispute, DisputeLost, DisputeWon, Expire, Transfer
 from ledger_fortress.credits import CreditsLike, micros_of
 from ledger_fortress.outbox import AlertView
+from ledger_fortress.progress import Progress
 from ledger_fortress.state import Checkpoint
 
 from . import making
@@ -124,6 +126,10 @@ class AsyncVerbs(AsyncExchange):
     async def seal(self) -> Checkpoint:
         """See `Ledger.seal`."""
         return await self._call(self._ledger.seal)
+
+    async def archive(self, older_than: timedelta, *, progress: Progress | None = None) -> int:
+        """See `Ledger.archive`; `progress` is told in another thread."""
+        return await self._call(self._ledger.archive, older_than, progress=progress)
 
     async def trust_clock(self) -> bool:
         """See `Ledger.trust_clock`."""

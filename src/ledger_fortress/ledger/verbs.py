@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import timedelta
 
 from ledger_fortress import sealing
 from ledger_fortress.answers import Receipt
 from ledger_fortress.commands import Clawback, Command, Dispute, DisputeLost, DisputeWon, Expire, Transfer
 from ledger_fortress.credits import CreditsLike, micros_of
+from ledger_fortress.errors import LedgerError
 from ledger_fortress.outbox import AlertView, alert_of
+from ledger_fortress.progress import Progress
 from ledger_fortress.protocol import Touch
 from ledger_fortress.state import Checkpoint
 
@@ -128,6 +131,21 @@ class Verbs(Reader):
         """
         self._guard()
         return sealing.seal(self._store, self._store.read(Touch(())).now)
+
+    def archive(self, older_than: timedelta, *, progress: Progress | None = None) -> int:
+        """Move entries that are older than this to the archive with which the ledger was opened.
+
+        For a ledger in Redis, whose memory they fill: `redis://...?archive=/path/to/file.db`. They are sealed
+        first, and from then on read from there, by `verify`, `balance_at`, repeats of their keys and all
+        else: open the ledger with its archive. Returns how many were moved; may be repeated at any time.
+        """
+        if older_than < timedelta(0):
+            raise ValueError(f"older_than is a time ago, got {older_than}")
+        move = getattr(self._store, "archive_before", None)
+        if move is None:
+            raise LedgerError("only a ledger in Redis needs an archive, where history fills the memory")
+        checkpoint = self.seal()
+        return int(move(checkpoint.at - older_than // timedelta(microseconds=1), progress))
 
     def trust_clock(self) -> bool:
         """Believe the clock again after it jumped forward; returns whether it was not believed.

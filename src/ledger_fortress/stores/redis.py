@@ -19,20 +19,24 @@ import random
 import re
 import time
 from contextlib import suppress
+from pathlib import Path
 from secrets import token_hex
 from typing import Final, Self
 
 from ledger_fortress.errors import LedgerError, SchemaOutdated, StoreBusy, StoreUnavailable
+from ledger_fortress.progress import Counter, Progress
 from ledger_fortress.protocol import Changes, Decide, Loaded, Touch
 
+from .archive import Archive
 from .base import ATTEMPTS, Clock, now_micros
 from .redis_reads import Questions
-from .redis_rows import Layout, Lease, Plan, Question, plan
+from .redis_rows import Layout, Lease, Plan, Question, plan, stub_of
 from .redis_server import Server, call, split_options
 
 SCHEMA_VERSION: Final = "1"
 MAX_SHARDS: Final = 1_024
 LEASE_MS: Final = 1_000
+ARCHIVE_PAGE: Final = 100
 BUSY_SECONDS: Final = 5.0
 _LONGEST_PAUSE: Final = 0.005
 _NAME: Final = re.compile(r"[A-Za-z0-9_.-]{1,64}")
@@ -45,8 +49,9 @@ class RedisStore(Questions):
     `rediss+cluster://`.
 
     `shards` is settled when the ledger is made (1, unless said otherwise) and cannot be changed; None takes
-    it as it is. Without `create` it has to be there already. `durability` is what the server promised when
-    the ledger was opened. `clock` replaces the server's clock, for tests.
+    it as it is. Without `create` it has to be there already. `archive` is a file that old entries go to, see
+    `archive_before`. `durability` is what the server promised when the ledger was opened. `clock` replaces
+    the server's clock, for tests.
     """
 
     def __init__(
@@ -56,6 +61,7 @@ class RedisStore(Questions):
         name: str = "credits",
         shards: int | None = None,
         create: bool = True,
+        archive: Path | str | None = None,
         clock: Clock | None = None,
     ) -> None:
         if not _NAME.fullmatch(name):
@@ -63,7 +69,7 @@ class RedisStore(Questions):
         if shards is not None and not 1 <= shards <= MAX_SHARDS:
             raise ValueError(f"shards must be from 1 to {MAX_SHARDS}, got {shards}")
         self._clock = clock
-        self._server = Server(url)
+        self._server = Server(url, None if archive is None else Archive(archive))
         try:
             self.durability = self._server.inspect()
             self._layout = self._open_layout(name, shards, create)
@@ -73,8 +79,8 @@ class RedisStore(Questions):
 
     @classmethod
     def from_url(cls, url: str, *, clock: Clock | None = None, migrate: bool = False) -> Self:
-        """`redis://host/0?name=credits&shards=8&create=no`; the options may be left out."""
-        rest, options = split_options(url, {"name", "shards", "create"})
+        """`redis://host/0?name=credits&shards=8&create=no&archive=/path/file.db`; any may be left out."""
+        rest, options = split_options(url, {"name", "shards", "create", "archive"})
         shards = options.get("shards")
         if shards is not None and not (shards.isascii() and shards.isdigit()):
             raise ValueError(f"shards={shards!r} is not a number")
@@ -86,6 +92,7 @@ class RedisStore(Questions):
             name=options.get("name", "credits"),
             shards=None if shards is None else int(shards),
             create=create == "yes",
+            archive=options.get("archive"),
             clock=clock,
         )
 
@@ -132,7 +139,33 @@ class RedisStore(Questions):
         """What is there; None, for a writer, while another one has the lease."""
         question = Question(self._layout, touch, now_micros(self._clock) if self._clock else None, lease)
         reply = self._server.ask(lambda client: call(client, "load", question, question.argument))
-        return None if reply is None else question.answer(touch, reply)
+        return None if reply is None else question.answer(touch, reply, self._server.archive)
+
+    def archive_before(self, before: int, progress: Progress | None = None) -> int:
+        """Move entries from before this time (microseconds) to the archive; returns how many.
+
+        They are in the file, synced and read back, before the server lets go of them, a page at a time, so
+        that it may be interrupted and repeated. What stays is an entry's number and hash, and its key.
+        """
+        archive, counter, moved = self._server.archive, Counter(progress), 0
+        if archive is None:
+            raise LedgerError(
+                f"the {self._server.where} was opened without an archive: redis://...?archive=file"
+            )
+        for name in self._names():
+            state = self._layout.of(name, "account")
+            done = int(self._server.fetch("hget", state, "archived") or 0)
+            while rows := [row for row in self.entries(name, done, ARCHIVE_PAGE) if row.at < before]:
+                archive.add(rows)
+                todo = Plan()
+                for row in counter.over(rows):
+                    todo.write("HSET", self._layout.of(name, "entry"), str(row.version), stub_of(row))
+                done = rows[-1].version
+                todo.write("HSET", state, "archived", str(done))
+                self._save(todo)
+                moved += len(rows)
+        counter.done()
+        return moved
 
     def _give_back(self, touch: Touch, lease: Lease) -> None:
         """Let the next writer in; if that fails, the lease ends by itself."""

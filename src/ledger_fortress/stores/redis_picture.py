@@ -9,8 +9,8 @@ from ledger_fortress.entries import Entry, Note, Notice
 from ledger_fortress.protocol import Rows
 from ledger_fortress.state import Account, Hold, Member
 
-from .json_rows import account_of, entry_of, hold_of, member_of, note_of, notice_of
-from .redis_rows import Layout, Script
+from .json_rows import account_of, hold_of, member_of, note_of, notice_of
+from .redis_rows import Layout, Script, read_entries
 from .redis_server import Server, call
 
 PAGE: Final = 500
@@ -81,6 +81,6 @@ def entries(server: Server, layout: Layout, account: str, after: int, limit: int
     for first in range(after + 1, after + limit + 1, PAGE):
         wanted = range(first, min(first + PAGE, after + limit + 1))
         rows = server.fetch("hmget", key, list(wanted))
-        yield from (entry_of(row) for row in rows if row is not None)
+        yield from read_entries((row for row in rows if row is not None), server.archive)
         if rows[-1] is None:
             return

@@ -4,7 +4,7 @@ A ledger is split into shards by tenant, the part of the account's name before t
 shard carry the same hash tag, so that a Cluster keeps them on one node and a script may touch them together:
 
     {credits.0}:account:<name>   hash: row, version `v` and time `at` of the account
-    {credits.0}:entry:<name>     hash: version -> entry
+    {credits.0}:entry:<name>     hash: version -> entry; of one in an archive only its account, version, hash
     {credits.0}:key:<name>       hash: key -> version of its entry, and the hold it is about after a space
     {credits.0}:open:<name>      hash: key -> open hold;  :hold:<name> those that are settled
     {credits.0}:deadline:<name>  sorted set: open holds that their timeout releases
@@ -23,19 +23,23 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from hashlib import blake2b
+from itertools import groupby
 from typing import Any, Final, NamedTuple
 
 from ledger_fortress.commands import NEVER
 from ledger_fortress.entries import Entry
+from ledger_fortress.errors import LedgerError
 from ledger_fortress.protocol import Changes, Loaded, Touch, is_due
 from ledger_fortress.state import OPEN, Account, Due, Hold
 
+from .archive import Archive
 from .json_rows import account_of, entry_of, hold_of, member_of, row_of
 
 MAX_ACCOUNTS: Final = 64
 MAX_COMMANDS: Final = 256
 MAX_BYTES: Final = 256 * 1024
 
+_STUB: Final = 3  # fields of what stays of an archived entry
 _LOADED: Final = ("account", "entry", "key", "open", "hold", "member", "deadline")
 
 
@@ -90,6 +94,37 @@ class Script:
         return self.keys.setdefault(name, len(self.keys) + 1)
 
 
+def stub_of(entry: Entry) -> str:
+    """What stays of an entry that is in an archive."""
+    return row_of((entry.account, entry.version, entry.hash))
+
+
+def read_entries(rows: Iterable[bytes], archive: Archive | None) -> list[Entry]:
+    """Rows as entries. A run of stubs is one look into the archive."""
+    read: list[tuple[list[Any], bytes]] = [(json.loads(row), row) for row in rows]
+    entries: list[Entry] = []
+    for (archived, account), run in groupby(read, lambda pair: (len(pair[0]) == _STUB, pair[0][0])):
+        if not archived:
+            entries.extend(entry_of(row) for _, row in run)
+            continue
+        if archive is None:
+            raise LedgerError(
+                f"an entry of account {account!r} was moved to an archive: open the ledger with it, "
+                "redis://...?archive=/path/to/the/archive"
+            )
+        stubs = [fields for fields, _ in run]
+        versions = [version for _, version, _ in stubs]
+        found = {e.version: e for e in archive.page(account, min(versions) - 1, max(versions))}
+        entries.extend(archive.check(found.get(version), version, digest) for _, version, digest in stubs)
+    return entries
+
+
+def _mark(row: bytes) -> tuple[str, int, str]:
+    """Account, version and hash of an entry's row or of its stub."""
+    fields = json.loads(row)
+    return fields[0], fields[1], fields[-1]
+
+
 class Lease(NamedTuple):
     """A writer's name, and the milliseconds for which he takes the shard for himself (0: he does not)."""
 
@@ -121,17 +156,18 @@ class Question(Script):
             }
         )
 
-    def answer(self, touch: Touch, reply: list[Any]) -> Loaded:
-        """The script's reply as values."""
+    def answer(self, touch: Touch, reply: list[Any], archive: Archive | None) -> Loaded:
+        """The script's reply as values; entries that were moved to an archive come from there."""
         now, accounts, entries, holds, members, marked, nexts = reply
         loaded = Loaded(int(now))
         wanted = set(touch.accounts)
         rows = list(map(hold_of, holds))
         loaded.holds = {(hold.account, hold.key): hold for hold in rows}
-        loaded.entries = {
-            (entry.account, entry.key): entry for entry in map(entry_of, entries) if entry.key is not None
+        found = read_entries(entries, archive)
+        loaded.entries = {(entry.account, entry.key): entry for entry in found if entry.key is not None}
+        loaded.hashes = {
+            (name, version): bytes.fromhex(digest) for name, version, digest in map(_mark, marked)
         }
-        loaded.hashes = {(entry.account, entry.version): entry.hash for entry in map(entry_of, marked)}
         loaded.members = {member[:2]: member for member in map(member_of, members)}
         for account, after in zip(map(account_of, accounts), nexts, strict=True):
             if account.account not in wanted:

@@ -28,6 +28,7 @@ from redis.retry import Retry
 
 from ledger_fortress.errors import LedgerError, StoreUnavailable
 
+from .archive import Archive
 from .lua import script
 from .redis_rows import Script
 
@@ -79,15 +80,17 @@ class Server:
 
     Of one server, or, with a URL of `redis+cluster://` or `rediss+cluster://`, of a Cluster that has a node
     there. A node that answers that a key has moved has written nothing, so the client follows it.
+    `archive` is where the entries are that the server no longer has.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, archive: Archive | None = None) -> None:
         options = {"protocol": 2, "retry": Retry(NoBackoff(), 0), "decode_responses": False}
         limits = {"socket_timeout": _SECONDS, "socket_connect_timeout": _SECONDS}
         scheme, _, rest = url.partition("://")
         self.clustered = scheme.endswith("+cluster")
         self.where = f"Redis {'Cluster ' if self.clustered else ''}ledger {without_password(url)}"
         self.closed = False
+        self.archive = archive
         plain = f"{scheme.removesuffix('+cluster').removeprefix('redis+')}://{rest}"
         kind: Any = redis.RedisCluster if self.clustered else redis.Redis
         try:

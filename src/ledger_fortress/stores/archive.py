@@ -1,0 +1,80 @@
+"""Old entries in a file, for a store whose own room is dear.
+
+The archive is a SQLite file. An entry is written there and synced before its store lets go of it; the store
+keeps its number and hash, so that nothing else can be put in its place. Nothing is forgotten: keys, receipts
+and balances of then are answered as before, by whoever has the file too.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Final
+
+from ledger_fortress.entries import Entry
+from ledger_fortress.errors import LedgerError, StoreUnavailable
+
+from .json_rows import entry_of, row_of
+
+_TABLE: Final = (
+    "CREATE TABLE IF NOT EXISTS archived (account TEXT NOT NULL, version INTEGER NOT NULL, row TEXT NOT NULL,"
+    " PRIMARY KEY (account, version)) STRICT, WITHOUT ROWID"
+)
+_SECONDS: Final = 5.0
+
+
+class Archive:
+    """The archive at `path`. Each call opens the file for itself: any thread and any process may call."""
+
+    def __init__(self, path: Path | str) -> None:
+        self.path = Path(path)
+
+    def add(self, entries: Sequence[Entry]) -> None:
+        """Keep entries of one account, in order, durably. LedgerError where there are others in their place."""
+        with self._connect() as connection:
+            connection.execute(_TABLE)
+            rows = [(entry.account, entry.version, row_of(entry)) for entry in entries]
+            connection.execute("BEGIN IMMEDIATE")
+            connection.executemany("INSERT OR IGNORE INTO archived VALUES (?, ?, ?)", rows)
+            connection.execute("COMMIT")
+        first, last = entries[0], entries[-1]
+        found = {entry.version: entry for entry in self.page(first.account, first.version - 1, last.version)}
+        for entry in entries:
+            self.check(found.get(entry.version), entry.version, entry.hash.hex())
+
+    def page(self, account: str, after: int, upto: int) -> Iterator[Entry]:
+        """The entries of the account with versions above `after`, up to `upto`, in order."""
+        sql = "SELECT row FROM archived WHERE account = ? AND version > ? AND version <= ? ORDER BY version"
+        if not self.path.is_file():
+            return iter(())
+        with self._connect() as connection:
+            rows = connection.execute(sql, (account, after, upto)).fetchall()
+        try:
+            return iter([entry_of(row) for (row,) in rows])
+        except (ValueError, TypeError, IndexError) as error:
+            raise LedgerError(f"the archive {self.path} has a row that is no entry ({error})") from None
+
+    def check(self, found: Entry | None, version: int, digest: str) -> Entry:
+        """The entry that was found, if it is the one with this hash."""
+        if found is None:
+            raise LedgerError(
+                f"entry {version} was moved to an archive, and {self.path} does not have it: open the ledger "
+                "with the archive that it was moved to"
+            )
+        if found.hash.hex() != digest:
+            raise LedgerError(
+                f"account {found.account!r} version {version}: the archive {self.path} has another entry "
+                "than the store: it was changed, or it is of another ledger; restore the file from a copy"
+            )
+        return found
+
+    @contextmanager
+    def _connect(self) -> Iterator[sqlite3.Connection]:
+        try:
+            with closing(sqlite3.connect(self.path, timeout=_SECONDS, isolation_level=None)) as connection:
+                connection.execute("PRAGMA synchronous = FULL")
+                yield connection
+        except sqlite3.Error as error:
+            raise StoreUnavailable(f"the archive {self.path} cannot be used ({error})") from error
