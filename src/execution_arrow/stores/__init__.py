@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+from urllib.parse import parse_qs, unquote
+
+from execution_arrow.errors import MissingExtra
 from execution_arrow.stores.base import JobStore
 
 __all__ = ["JobStore", "open_store"]
 
+SEVERAL_WRITERS = "i_accept_corruption_by_several_writers"
 
-def open_store(url: str) -> JobStore:
-    """`memory:` or `sqlite:///path`. Raises `ValueError` for anything else."""
+
+def open_store(url: str, *, migrate: bool = False) -> JobStore:
+    """`memory:`, `sqlite:///path` or `postgresql://…`. Raises `ValueError` for anything else.
+
+    A SQLite file is made when it is missing. Tables in a database are made or brought up only by `migrate`;
+    else missing or old ones are `SchemaOutdated`.
+    """
     if url == "memory:":
         from execution_arrow.stores.memory import MemoryStore
 
@@ -16,5 +25,19 @@ def open_store(url: str) -> JobStore:
     if url.startswith("sqlite:///"):
         from execution_arrow.stores.sqlite import SqliteStore
 
-        return SqliteStore(url.removeprefix("sqlite:///"))
-    raise ValueError(f"no job store for {url!r}: use 'memory:' or 'sqlite:///path/to/arrow.db'")
+        path, _, query = url.removeprefix("sqlite:///").partition("?")
+        options = parse_qs(query, keep_blank_values=True)
+        if set(options) - {SEVERAL_WRITERS}:
+            raise ValueError(f"{url!r}: the only option of a SQLite job store is {SEVERAL_WRITERS}=1")
+        return SqliteStore(unquote(path), several_writers=options.get(SEVERAL_WRITERS) == ["1"])
+    if url.startswith(("postgresql://", "postgres://")):
+        try:
+            import psycopg  # noqa: F401
+        except ImportError as error:
+            raise MissingExtra("postgresql:// job stores", "postgres") from error
+        from execution_arrow.stores.postgres import PostgresStore
+
+        return PostgresStore(url, migrate=migrate)
+    raise ValueError(
+        f"no job store for {url!r}: use 'memory:', 'sqlite:///path/to/arrow.db' or 'postgresql://user@host/database'"
+    )

@@ -123,6 +123,19 @@ class Beat:
 Op = Create | Commit | Append | Claim | Release | Disown | Beat
 
 
+def durable(op: Op) -> bool:
+    """Whether an operation has to reach the disk by itself.
+
+    A claim has not: nothing is done under its epoch before a commit that has, and the log keeps their order.
+    """
+    return isinstance(op, Create | Append) or (isinstance(op, Commit) and op.sync)
+
+
+def plain(text: str) -> str:
+    """Text of a provider as every store can keep it: no half surrogate pair, no NUL."""
+    return text.encode("utf-8", "backslashreplace").decode().replace("\0", "\\x00")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
     """One generation as stored, with the inbox that nobody folded yet."""

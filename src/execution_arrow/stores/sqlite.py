@@ -14,17 +14,18 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
-from importlib import resources
 from pathlib import Path
 
-from execution_arrow.errors import SchemaOutdated, StoreUnavailable
+from execution_arrow.errors import StoreUnavailable
 from execution_arrow.machine.state import Event
-from execution_arrow.stores.base import Hear, Inboxed, Op, Result, Row
+from execution_arrow.stores import sql
+from execution_arrow.stores.base import Hear, Inboxed, Op, Result, Row, durable
 from execution_arrow.stores.hints import hints_of
 from execution_arrow.stores.sqlite_file import connect, share, unshare
-from execution_arrow.stores.sqlite_ops import PERFORM, ROW, UNFINISHED, Batch, durable, inboxed, read_row
+from execution_arrow.stores.sqlite_ops import PERFORM, ROW, UNFINISHED, Batch, inboxed, read_row
+from execution_arrow.stores.versions import check
 
-SCHEMA = "1"
+SCHEMA = 1
 
 
 class SqliteStore:
@@ -175,7 +176,7 @@ def _empty() -> sqlite3.Connection:
 
 def _ensure_schema(connection: sqlite3.Connection, path: Path) -> None:
     if _version(connection) is None:
-        script = resources.files("execution_arrow.stores").joinpath("sql/sqlite.sql").read_text("utf-8")
+        script = sql.text("sqlite/schema.sql")
         connection.executescript(
             f"BEGIN IMMEDIATE;\n{script}\nINSERT INTO arrow_meta VALUES ('schema', '{SCHEMA}');\nCOMMIT;"
         )
@@ -183,17 +184,13 @@ def _ensure_schema(connection: sqlite3.Connection, path: Path) -> None:
 
 
 def _check_schema(connection: sqlite3.Connection, path: Path) -> None:
-    found = _version(connection)
-    if found != SCHEMA:
-        raise SchemaOutdated(
-            f"{path} has job store schema {found or 'none'}, this version works with {SCHEMA}: "
-            "open it with the version that wrote it, or start a new file"
-        )
+    advice = "open it with the version that wrote it, or start a new file"
+    check(str(path), advice, SCHEMA, _version(connection), _version(connection, "compatible"))
 
 
-def _version(connection: sqlite3.Connection) -> str | None:
+def _version(connection: sqlite3.Connection, name: str = "schema") -> int | None:
     known = connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'arrow_meta'").fetchone()
     if known is None:
         return None
-    found = connection.execute("SELECT value FROM arrow_meta WHERE name = 'schema'").fetchone()
-    return found[0] if found else None
+    found = connection.execute("SELECT value FROM arrow_meta WHERE name = ?", (name,)).fetchone()
+    return int(found[0]) if found else None

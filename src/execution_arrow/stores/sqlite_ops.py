@@ -23,10 +23,10 @@ from execution_arrow.stores.base import (
     Fenced,
     Inboxed,
     JobTaken,
-    Op,
     Release,
     Result,
     Row,
+    plain,
 )
 
 ROW = """SELECT g.id, g.account, g.key, g.spec, g.state, g.version, g.epoch, g.owner, w.until, g.next_at
@@ -68,14 +68,6 @@ _LATER = """
 _WAITING = "EXISTS (SELECT 1 FROM facts f WHERE f.generation = g.id AND f.folded = 0)"
 
 
-def durable(op: Op) -> bool:
-    """Whether an operation has to reach the disk by itself.
-
-    A claim has not: nothing is done under its epoch before a commit that has, and the log keeps their order.
-    """
-    return isinstance(op, Create | Append) or (isinstance(op, Commit) and op.sync)
-
-
 class Batch(NamedTuple):
     """A transaction under way, and the store's time when it began."""
 
@@ -101,7 +93,8 @@ def _create(batch: Batch, op: Create) -> Result:
 
 
 def _commit(batch: Batch, op: Commit) -> Result:
-    for provider, credentials, job, attempt in op.jobs:
+    jobs = [tuple(plain(part) for part in job) for job in op.jobs]
+    for provider, credentials, job, attempt in jobs:
         holder = batch.connection.execute(
             "SELECT attempt FROM jobs WHERE provider = ? AND credentials = ? AND job = ?",
             (provider, credentials, job),
@@ -128,7 +121,7 @@ def _commit(batch: Batch, op: Commit) -> Result:
     )
     if changed.rowcount != 1:
         return Fenced()
-    batch.connection.executemany("INSERT OR IGNORE INTO jobs VALUES (?, ?, ?, ?)", op.jobs)
+    batch.connection.executemany("INSERT OR IGNORE INTO jobs VALUES (?, ?, ?, ?)", jobs)
     for fact in op.heard:
         _insert_fact(batch.connection, fact, folded=True)
     batch.connection.executemany("UPDATE facts SET folded = 1 WHERE seq = ?", [(seq,) for seq in op.folded])

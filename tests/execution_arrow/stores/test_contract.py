@@ -12,14 +12,10 @@ import pytest
 
 from execution_arrow.stores.base import Append, Beat, Claim, Commit, Committed, JobStore, Op, Result
 from execution_arrow.stores.memory import MemoryStore
+from execution_arrow.stores.postgres import PostgresStore
 from execution_arrow.stores.sqlite import SqliteStore
 from execution_arrow.testing import JobStoreContract
 from execution_arrow.testing.steps import ManualClock
-
-
-@pytest.fixture
-def clock() -> ManualClock:
-    return ManualClock()
 
 
 class TestMemory(JobStoreContract):
@@ -32,6 +28,14 @@ class TestSqlite(JobStoreContract):
     @pytest.fixture
     def store(self, clock: ManualClock, tmp_path: Path) -> Iterator[JobStore]:
         store = SqliteStore(tmp_path / "arrow.db", clock=clock)
+        yield store
+        store.close()
+
+
+class TestPostgres(JobStoreContract):
+    @pytest.fixture
+    def store(self, clock: ManualClock, url: str) -> Iterator[JobStore]:
+        store = PostgresStore(url, clock=clock)
         yield store
         store.close()
 

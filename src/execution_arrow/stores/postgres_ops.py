@@ -1,0 +1,198 @@
+"""The operations of the PostgreSQL store.
+
+Each puts its statements on their way and returns what reads the answer once it is there, so that a batch
+is one round trip. Whether an operation may be done is decided by its own statement, under the row's lock
+(`lock`, the first statement of a batch, takes those in order); what comes back says what happened.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, TypeAlias
+
+from execution_arrow.stores.base import (
+    Append,
+    Beat,
+    Beaten,
+    Claim,
+    Claimed,
+    Commit,
+    Committed,
+    Create,
+    Created,
+    Disown,
+    Done,
+    Existing,
+    Fenced,
+    Inboxed,
+    JobTaken,
+    Op,
+    Release,
+    Result,
+    Row,
+    plain,
+)
+from execution_arrow.stores.postgres_pool import Connection, Cursor, run
+
+Answer: TypeAlias = Callable[[], Result]
+CHUNK = 1_000  # rows named in one statement
+
+
+class Undone(Exception):
+    """The batch met something that is different by now: undo it and do it again."""
+
+
+class Batch:
+    """A transaction under way. `given` replaces the server's clock, which else was asked first (`time`)."""
+
+    def __init__(self, connection: Connection, given: float | None, time: Cursor) -> None:
+        self._connection, self.given, self._time = connection, given, time
+        self._now = given
+
+    def ask(self, name: str, **values: Any) -> Cursor:
+        return run(self._connection, name, values)
+
+    def now(self) -> float:
+        """What the time is in this transaction, once it has been answered."""
+        if self._now is None:
+            self._now = float(_first(self._time)[0])
+        return self._now
+
+
+def named(ops: Iterable[Op]) -> list[str]:
+    """The generations whose rows the batch changes, for `lock`."""
+    found: set[str] = set()
+    for op in ops:
+        if isinstance(op, Commit):
+            found.add(op.id)
+        elif isinstance(op, Release):
+            found.update(name for name, _ in op.rows)
+    return sorted(found)
+
+
+def _create(batch: Batch, op: Create) -> Answer:
+    made = batch.ask(
+        "create", id=op.id, account=op.account, model=op.model, status=op.status, key=op.key,
+        fingerprint=op.fingerprint, spec=op.spec, state=op.state, owner=op.owner, next_at=op.next_at,
+        created_at=op.created_at,
+    )  # fmt: skip
+    held = batch.ask("by_key", account=op.account, key=op.key) if op.key is not None else None
+
+    def answer() -> Result:
+        if made.fetchone() is not None:
+            return Created()
+        found = held.fetchone() if held is not None else None
+        if found is None:
+            raise Undone("whoever had the idempotency key has given it back meanwhile")
+        return Existing(found[0], found[1])
+
+    return answer
+
+
+def _commit(batch: Batch, op: Commit) -> Answer:
+    mark = {"id": op.id, "owner": op.owner, "epoch": op.epoch, "version": op.version}
+    jobs = list(zip(*([plain(part) for part in job] for job in op.jobs), strict=True)) or [()] * 4
+    columns = ("providers", "credentials", "jobs", "attempts")
+    bound = {name: list(column) for name, column in zip(columns, jobs, strict=True)}
+    if op.jobs:
+        batch.ask("bind", **mark, **bound)
+    heard = [
+        {"attempt": fact.attempt, "dedup": fact.dedup, "body": json.dumps(fact.body), "at": fact.at}
+        for fact in op.heard
+    ]
+    events = [
+        {"no": event.no, "type": event.type, "at": event.at, "settled": event.settled} for event in op.events
+    ]
+    changed = batch.ask(
+        "commit_row", **mark, **bound, state=op.state, status=op.status, next_at=op.next_at, at=op.at,
+        erased=op.erased, free_key=op.free_key, events=json.dumps(events), heard=json.dumps(heard),
+        folded=list(op.folded), names=[f"{fact.attempt}\x1f{fact.dedup}" for fact in op.heard],
+    )  # fmt: skip
+    if op.erased is not None:
+        batch.ask("forget_facts", id=op.id, epoch=op.epoch, version=op.version)
+
+    def answer() -> Result:
+        written, holder = _first(changed)
+        if written:
+            return Committed(op.version + 1)
+        return Fenced() if holder is None else JobTaken(holder)
+
+    return answer
+
+
+def _append(batch: Batch, op: Append) -> Answer:
+    fact = op.fact
+    added = batch.ask(
+        "append", generation=fact.generation, attempt=fact.attempt, dedup=fact.dedup,
+        body=json.dumps(fact.body), at=fact.at,
+    )  # fmt: skip
+    return lambda: Done(new=added.fetchone() is not None)
+
+
+def _claim(batch: Batch, op: Claim) -> Answer:
+    values = {"now": batch.given, "owner": op.owner, "seconds": op.seconds, "limit": op.limit}
+    if op.ids:
+        named_ones = batch.ask("claim_named", ids=list(op.ids), **values)
+        return lambda: Claimed(tuple(map(row_of, named_ones.fetchall())), batch.now())
+    found = batch.ask("claim", **values)
+    later = batch.ask("later", now=batch.given, owner=op.owner)
+
+    def answer() -> Result:
+        rows = tuple(map(row_of, found.fetchall()))
+        at = _first(later)[0] if len(rows) < op.limit else batch.now()
+        return Claimed(rows, batch.now(), at)
+
+    return answer
+
+
+def _release(batch: Batch, op: Release) -> Answer:
+    rows = dict(op.rows)
+    names = list(rows)
+    for start in range(0, len(names), CHUNK):
+        some = names[start : start + CHUNK]
+        batch.ask("release", owner=op.owner, ids=some, times=json.dumps({name: rows[name] for name in some}))
+    return Done
+
+
+def _disown(batch: Batch, op: Disown) -> Answer:
+    batch.ask("disown", owner=op.owner, keep=list(op.keep), now=batch.given)
+    return Done
+
+
+def _beat(batch: Batch, op: Beat) -> Answer:
+    batch.ask("extend", owner=op.owner, seconds=op.seconds, now=batch.given)
+    batch.ask("prune", now=batch.given)
+    return lambda: Beaten(batch.now())
+
+
+ASK: dict[type[Any], Callable[[Batch, Any], Answer]] = {
+    Create: _create,
+    Commit: _commit,
+    Append: _append,
+    Claim: _claim,
+    Release: _release,
+    Disown: _disown,
+    Beat: _beat,
+}
+
+
+def row_of(found: Sequence[Any]) -> Row:
+    identity, account, key, spec, state, version, epoch, owner, until, next_at, facts = found
+    return Row(
+        id=identity, account=account, key=key, spec=spec, state=state, version=version, epoch=epoch,
+        owner=owner, owner_until=until, next_at=next_at, inbox=tuple(map(fact_of, facts or ())),
+    )  # fmt: skip
+
+
+def fact_of(found: Sequence[Any]) -> Inboxed:
+    seq, generation, attempt, dedup, body, at = found
+    return Inboxed(
+        generation=generation, attempt=attempt, dedup=dedup, body=json.loads(body), at=float(at), seq=seq
+    )
+
+
+def _first(cursor: Cursor) -> tuple[Any, ...]:
+    found = cursor.fetchone()
+    assert found is not None
+    return found

@@ -1,0 +1,255 @@
+-- name: about
+SELECT EXISTS (SELECT FROM pg_class WHERE relname = 'arrow_meta' AND pg_table_is_visible(oid)),
+       current_setting('server_version_num')::int,
+       current_setting('server_encoding');
+
+-- name: versions
+SELECT (SELECT value FROM arrow_meta WHERE name = 'schema'),
+       (SELECT value FROM arrow_meta WHERE name = 'compatible');
+
+-- name: set_version
+UPDATE arrow_meta SET value = %(value)s WHERE name = %(name)s;
+
+-- name: migrate_alone
+SELECT pg_advisory_xact_lock(5131976202517714);
+
+-- name: begin
+BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE;
+
+-- name: begin_reading
+BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;
+
+-- name: commit
+COMMIT;
+
+-- The statements are written so that one plan is right for tables of any size, and the planner is held to it: a
+-- plan that was made while the tables were new must not become a scan of the whole history later. Where one
+-- table drives another, LATERAL with OFFSET 0 or an array says which.
+
+-- name: pin
+SELECT set_config('enable_seqscan', 'off', true), set_config('enable_hashjoin', 'off', true),
+       set_config('enable_mergejoin', 'off', true), set_config('enable_bitmapscan', 'off', true),
+       set_config('plan_cache_mode', 'force_generic_plan', true), set_config('jit', 'off', true);
+
+-- name: guard
+SELECT set_config('lock_timeout', %(patience)s::text, true),
+       set_config('synchronous_commit', CASE
+           WHEN NOT %(durable)s::boolean THEN 'off'
+           WHEN current_setting('synchronous_commit') = 'off' THEN 'on'
+           ELSE current_setting('synchronous_commit') END, true);
+
+-- name: now
+SELECT extract(epoch FROM now())::float8;
+
+-- name: channel
+SELECT 'execution_arrow_' || substr(md5(current_schema()), 1, 16);
+
+-- name: notify
+SELECT pg_notify('execution_arrow_' || substr(md5(current_schema()), 1, 16), %(payload)s::text);
+
+-- name: lock
+SELECT id FROM arrow_generation WHERE id = ANY (%(ids)s::text[]) ORDER BY id FOR NO KEY UPDATE;
+
+-- name: create
+INSERT INTO arrow_generation (id, account, model, status, key, fingerprint, spec, state, version, epoch, owner,
+                              next_at, created_at, changed_at)
+VALUES (%(id)s::text, %(account)s::text, %(model)s::text, %(status)s::text, %(key)s::text,
+        %(fingerprint)s::text, %(spec)s::text, %(state)s::text, 1, (%(owner)s::text IS NOT NULL)::int,
+        %(owner)s::text, %(next_at)s::float8, %(created_at)s::float8, %(created_at)s::float8)
+ON CONFLICT (key, account) WHERE key IS NOT NULL DO NOTHING
+RETURNING id;
+
+-- `|| ''` keeps the planner from walking all of an account's generations.
+-- name: by_key
+SELECT id, fingerprint FROM arrow_generation WHERE key = %(key)s::text AND account || '' = %(account)s::text;
+
+-- Before `commit`, in a statement of its own, so that the next one sees who was quicker.
+-- name: bind
+INSERT INTO arrow_job (provider, credentials, job, attempt)
+SELECT n.provider, n.credentials, n.job, n.attempt
+FROM unnest(%(providers)s::text[], %(credentials)s::text[], %(jobs)s::text[], %(attempts)s::text[])
+     AS n (provider, credentials, job, attempt)
+WHERE EXISTS (SELECT FROM arrow_generation g WHERE g.id = %(id)s::text AND g.owner = %(owner)s::text
+              AND g.epoch = %(epoch)s::bigint AND g.version = %(version)s::bigint)
+  AND NOT EXISTS (
+      SELECT FROM unnest(%(providers)s::text[], %(credentials)s::text[], %(jobs)s::text[], %(attempts)s::text[])
+                  AS m (provider, credentials, job, attempt)
+      CROSS JOIN LATERAL (SELECT j.attempt FROM arrow_job j WHERE j.provider = m.provider
+                          AND j.credentials = m.credentials AND j.job = m.job OFFSET 0) j
+      WHERE j.attempt <> m.attempt)
+ON CONFLICT DO NOTHING;
+
+-- name: commit_row
+WITH taken AS MATERIALIZED (
+    SELECT j.attempt
+    FROM unnest(%(providers)s::text[], %(credentials)s::text[], %(jobs)s::text[], %(attempts)s::text[])
+         AS n (provider, credentials, job, attempt)
+    CROSS JOIN LATERAL (SELECT j.attempt FROM arrow_job j WHERE j.provider = n.provider
+                        AND j.credentials = n.credentials AND j.job = n.job OFFSET 0) j
+    WHERE j.attempt <> n.attempt
+    LIMIT 1
+), changed AS (
+    UPDATE arrow_generation
+    SET state = %(state)s::text, status = %(status)s::text, next_at = %(next_at)s::float8,
+        changed_at = %(at)s::float8, version = version + 1, spec = coalesce(%(erased)s::text, spec),
+        key = CASE WHEN %(free_key)s::boolean THEN NULL ELSE key END,
+        owner = CASE WHEN %(next_at)s::float8 IS NULL THEN NULL ELSE owner END
+    WHERE id = %(id)s::text AND owner = %(owner)s::text AND epoch = %(epoch)s::bigint
+      AND version = %(version)s::bigint AND NOT EXISTS (SELECT FROM taken)
+    RETURNING id
+), told AS (
+    INSERT INTO arrow_event (generation, no, type, at, settled)
+    SELECT c.id, e.no, e.type, e.at, e.settled
+    FROM changed c, json_to_recordset(%(events)s::json) AS e (no bigint, type text, at float8, settled boolean)
+), heard AS (
+    INSERT INTO arrow_fact (generation, attempt, dedup, body, at, folded)
+    SELECT c.id, h.attempt, h.dedup, h.body, h.at, true
+    FROM changed c, json_to_recordset(%(heard)s::json) AS h (attempt text, dedup text, body text, at float8)
+    ON CONFLICT (generation, attempt, dedup) DO NOTHING
+), folded AS (
+    UPDATE arrow_fact f SET folded = true
+    WHERE f.generation = %(id)s::text AND NOT f.folded AND EXISTS (SELECT FROM changed)
+      AND (f.seq = ANY (%(folded)s::bigint[])
+           OR f.attempt || chr(31) || f.dedup = ANY (%(names)s::text[]))
+)
+SELECT EXISTS (SELECT FROM changed), (SELECT attempt FROM taken);
+
+-- name: forget_facts
+DELETE FROM arrow_fact f
+WHERE f.generation = %(id)s::text AND f.folded AND EXISTS (
+    SELECT FROM arrow_generation g
+    WHERE g.id = %(id)s::text AND g.epoch = %(epoch)s::bigint AND g.version = %(version)s::bigint + 1);
+
+-- name: append
+INSERT INTO arrow_fact (generation, attempt, dedup, body, at, folded)
+VALUES (%(generation)s::text, %(attempt)s::text, %(dedup)s::text, %(body)s::text, %(at)s::float8, false)
+ON CONFLICT (generation, attempt, dedup) DO NOTHING
+RETURNING seq;
+
+-- A row is looked for through the index that finds it, and locked there and then, or left to whoever has it.
+-- The conditions that are checked again once it is locked are about the row alone: a lease that ended in the
+-- statement's picture, and was renewed since, belongs to a worker that knows it had lapsed.
+-- name: claim
+WITH RECURSIVE clock AS (
+    SELECT coalesce(%(now)s::float8, extract(epoch FROM now())::float8) AS now
+), owners (name) AS (
+    (SELECT owner FROM arrow_generation WHERE owner IS NOT NULL ORDER BY owner LIMIT 1)
+    UNION ALL
+    SELECT (SELECT g.owner FROM arrow_generation g WHERE g.owner > owners.name ORDER BY g.owner LIMIT 1)
+    FROM owners WHERE owners.name IS NOT NULL
+), dead AS MATERIALIZED (
+    SELECT o.name FROM owners o WHERE o.name IS NOT NULL
+      AND NOT EXISTS (SELECT FROM arrow_worker w, clock WHERE w.id = o.name AND w.ends_at > clock.now)
+), waiting AS MATERIALIZED (
+    SELECT DISTINCT generation FROM arrow_fact WHERE NOT folded
+), orphans AS MATERIALIZED (
+    SELECT g.id FROM dead CROSS JOIN LATERAL (
+        SELECT id FROM arrow_generation WHERE owner = dead.name AND next_at IS NOT NULL
+        LIMIT %(limit)s::int FOR NO KEY UPDATE SKIP LOCKED) g
+), spoken_to AS MATERIALIZED (
+    SELECT g.id FROM waiting CROSS JOIN LATERAL (
+        SELECT id FROM arrow_generation WHERE id = waiting.generation AND owner IS NULL
+        LIMIT 1 FOR NO KEY UPDATE SKIP LOCKED) g
+    LIMIT %(limit)s::int
+), due AS MATERIALIZED (
+    SELECT id FROM arrow_generation
+    WHERE owner IS NULL AND next_at IS NOT NULL AND next_at <= (SELECT now FROM clock)
+    ORDER BY next_at LIMIT %(limit)s::int FOR NO KEY UPDATE SKIP LOCKED
+), chosen AS MATERIALIZED (
+    SELECT id FROM orphans UNION SELECT id FROM spoken_to UNION SELECT id FROM due
+);
+
+-- name: claim_named
+WITH clock AS (
+    SELECT coalesce(%(now)s::float8, extract(epoch FROM now())::float8) AS now
+), named AS MATERIALIZED (
+    SELECT g.id, g.owner FROM unnest(%(ids)s::text[]) AS n (id) CROSS JOIN LATERAL (
+        SELECT id, owner FROM arrow_generation WHERE id = n.id AND (next_at IS NOT NULL OR EXISTS (
+            SELECT FROM arrow_fact f WHERE f.generation = n.id AND NOT f.folded)) OFFSET 0) g
+    WHERE g.owner IS NULL OR NOT EXISTS (
+        SELECT FROM arrow_worker w, clock WHERE w.id = g.owner AND w.ends_at > clock.now)
+), chosen AS MATERIALIZED (
+    SELECT g.id FROM named CROSS JOIN LATERAL (
+        SELECT id FROM arrow_generation WHERE id = named.id AND owner IS NOT DISTINCT FROM named.owner
+        LIMIT 1 FOR NO KEY UPDATE SKIP LOCKED) g
+    LIMIT %(limit)s::int
+);
+
+-- The end of both claims.
+-- name: take
+, taken AS (
+    UPDATE arrow_generation g SET owner = %(owner)s::text, epoch = g.epoch + 1
+    WHERE g.id = ANY (ARRAY(SELECT id FROM chosen LIMIT %(limit)s::int))
+    RETURNING g.*
+), leased AS (
+    INSERT INTO arrow_worker (id, ends_at)
+    SELECT %(owner)s::text, clock.now + %(seconds)s::float8 FROM clock WHERE EXISTS (SELECT FROM taken)
+    ON CONFLICT (id) DO UPDATE SET ends_at = excluded.ends_at
+)
+SELECT g.id, g.account, g.key, g.spec, g.state, g.version, g.epoch, g.owner,
+       clock.now + %(seconds)s::float8, g.next_at, (
+    SELECT json_agg(json_build_array(f.seq, f.generation, f.attempt, f.dedup, f.body, f.at) ORDER BY f.seq)
+    FROM arrow_fact f WHERE f.generation = g.id AND NOT f.folded)
+FROM taken g, clock;
+
+-- name: later
+SELECT min(at) FROM (
+    (SELECT next_at AS at FROM arrow_generation WHERE owner IS NULL AND next_at IS NOT NULL
+     ORDER BY next_at LIMIT 1)
+    UNION ALL
+    SELECT greatest(w.ends_at, coalesce(%(now)s::float8, extract(epoch FROM now())::float8))
+    FROM arrow_worker w
+    WHERE w.id <> %(owner)s::text AND EXISTS (
+        SELECT FROM arrow_generation g WHERE g.owner = w.id AND g.next_at IS NOT NULL)
+) AS times;
+
+-- name: release
+UPDATE arrow_generation SET owner = NULL, next_at = (%(times)s::jsonb ->> id)::float8
+WHERE id = ANY (%(ids)s::text[]) AND owner = %(owner)s::text;
+
+-- name: disown
+UPDATE arrow_generation
+SET owner = NULL, next_at = CASE WHEN next_at IS NULL THEN NULL
+                            ELSE coalesce(%(now)s::float8, extract(epoch FROM now())::float8) END
+WHERE owner = %(owner)s::text AND NOT (id = ANY (%(keep)s::text[]));
+
+-- name: extend
+INSERT INTO arrow_worker (id, ends_at)
+VALUES (%(owner)s::text,
+        coalesce(%(now)s::float8, extract(epoch FROM now())::float8) + %(seconds)s::float8)
+ON CONFLICT (id) DO UPDATE SET ends_at = excluded.ends_at;
+
+-- A lease that ended an hour ago protects nothing; rows of such workers are claimable without it too.
+-- name: prune
+DELETE FROM arrow_worker WHERE id = ANY (ARRAY(
+    SELECT id FROM arrow_worker
+    WHERE ends_at < coalesce(%(now)s::float8, extract(epoch FROM now())::float8) - 3600
+    LIMIT 100 FOR UPDATE SKIP LOCKED));
+
+-- name: row
+SELECT g.id, g.account, g.key, g.spec, g.state, g.version, g.epoch, g.owner, w.ends_at, g.next_at, (
+    SELECT json_agg(json_build_array(f.seq, f.generation, f.attempt, f.dedup, f.body, f.at) ORDER BY f.seq)
+    FROM arrow_fact f WHERE f.generation = g.id AND NOT f.folded)
+FROM arrow_generation g
+LEFT JOIN LATERAL (SELECT ends_at FROM arrow_worker WHERE id = g.owner OFFSET 0) w ON true
+
+-- Around `row`: what still needs somebody, by its own two indexes; its order must not tempt to walk the history.
+-- name: open_rows
+WITH open AS MATERIALIZED (
+    SELECT id FROM arrow_generation WHERE owner IS NULL AND next_at IS NOT NULL
+    UNION ALL
+    SELECT id FROM arrow_generation WHERE owner IS NOT NULL AND next_at IS NOT NULL
+);
+
+-- name: open_page
+ WHERE g.id = ANY (ARRAY(SELECT id FROM open WHERE id > %(after)s::text ORDER BY id LIMIT %(limit)s::int))
+ORDER BY g.id;
+
+-- name: events
+SELECT no, type, at, settled FROM arrow_event WHERE generation = %(id)s::text ORDER BY no;
+
+-- name: inbox
+SELECT f.seq, f.generation, f.attempt, f.dedup, f.body, f.at
+FROM (SELECT * FROM arrow_fact WHERE NOT folded OFFSET 0) f
+CROSS JOIN LATERAL (SELECT owner FROM arrow_generation WHERE id = f.generation OFFSET 0) g
+WHERE g.owner = %(owner)s::text ORDER BY f.seq;

@@ -1,0 +1,71 @@
+-- The job store on PostgreSQL, schema 1. Times are unix seconds, documents are JSON text: what a provider said
+-- may hold what PostgreSQL's own JSON types refuse. COLLATE "C" sorts as every other store does.
+
+CREATE TABLE arrow_meta (
+    name text COLLATE "C" NOT NULL PRIMARY KEY,
+    value text COLLATE "C" NOT NULL
+);
+
+-- One row per generation. `next_at` NULL: nothing is left to do for it. Each row is updated several times in a
+-- row, so half of each page is left free: the new version stays beside the old one.
+CREATE TABLE arrow_generation (
+    id text COLLATE "C" NOT NULL PRIMARY KEY,
+    account text COLLATE "C" NOT NULL,
+    model text COLLATE "C" NOT NULL,
+    status text COLLATE "C" NOT NULL
+        CHECK (status IN ('pending', 'processing', 'succeeded', 'failed', 'canceled')),
+    key text COLLATE "C",
+    fingerprint text COLLATE "C" NOT NULL,
+    spec text COLLATE "C" NOT NULL,
+    state text COLLATE "C" NOT NULL,
+    version bigint NOT NULL CHECK (version > 0),
+    epoch bigint NOT NULL CHECK (epoch >= 0),
+    owner text COLLATE "C",
+    next_at double precision,
+    created_at double precision NOT NULL,
+    changed_at double precision NOT NULL
+) WITH (fillfactor = 50);
+CREATE UNIQUE INDEX arrow_generation_key ON arrow_generation (key, account) WHERE key IS NOT NULL;
+CREATE INDEX arrow_generation_account ON arrow_generation (account, id);
+CREATE INDEX arrow_generation_due ON arrow_generation (next_at) WHERE owner IS NULL AND next_at IS NOT NULL;
+CREATE INDEX arrow_generation_owner ON arrow_generation (owner) WHERE owner IS NOT NULL;
+
+-- What was heard, by anyone. Not `folded`: it waits for the owner.
+CREATE TABLE arrow_fact (
+    seq bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    generation text COLLATE "C" NOT NULL REFERENCES arrow_generation (id),
+    attempt text COLLATE "C" NOT NULL,
+    dedup text COLLATE "C" NOT NULL,
+    body text COLLATE "C" NOT NULL,
+    at double precision NOT NULL,
+    folded boolean NOT NULL,
+    CONSTRAINT arrow_fact_once UNIQUE (generation, attempt, dedup)
+);
+CREATE INDEX arrow_fact_waiting ON arrow_fact (generation, seq) WHERE NOT folded;
+
+-- Created with the change they tell of, numbered without gaps per generation.
+CREATE TABLE arrow_event (
+    generation text COLLATE "C" NOT NULL REFERENCES arrow_generation (id),
+    no bigint NOT NULL CHECK (no > 0),
+    type text COLLATE "C" NOT NULL,
+    at double precision NOT NULL,
+    settled boolean NOT NULL,
+    PRIMARY KEY (generation, no)
+);
+
+-- A provider's job belongs to one attempt.
+CREATE TABLE arrow_job (
+    provider text COLLATE "C" NOT NULL,
+    credentials text COLLATE "C" NOT NULL,
+    job text COLLATE "C" NOT NULL,
+    attempt text COLLATE "C" NOT NULL,
+    PRIMARY KEY (provider, credentials, job)
+);
+
+CREATE TABLE arrow_worker (
+    id text COLLATE "C" NOT NULL PRIMARY KEY,
+    ends_at double precision NOT NULL
+) WITH (fillfactor = 50);
+
+-- `compatible`: the oldest version of the package's schema whose code may still use these tables.
+INSERT INTO arrow_meta (name, value) VALUES ('schema', '1'), ('compatible', '1');
