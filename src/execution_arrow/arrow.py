@@ -47,12 +47,12 @@ class AsyncArrow(Running):
         watch: Callable[[Generation], None] | None = None,
         **parts: Any,
     ) -> Self:
-        """Open everything in one folder (`ledger.db`, `arrow.db`, `artifacts/`), or `memory:`.
+        """Open everything in one folder (`ledger.db`, `arrow.db`, `artifacts/`), or `postgresql://…`.
 
         `worker` claims and drives whatever is due, also what a killed process left. `base_urls` replaces a
         provider's address (a sandbox, a regional host). `watch` is called with every changed generation.
         `parts` replace single ones: `catalog`, `ledger`, `island`, `tariff`, `credentials`, `providers`,
-        `transport`, `egress`, `artifacts` (see `wiring.default_parts`).
+        `transport`, `egress`; `artifacts`, `migrate` and `memory:` are told of in `wiring.default_parts`.
         """
         from execution_arrow.wiring import default_parts
 

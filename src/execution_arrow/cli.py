@@ -1,6 +1,7 @@
 """`execution-arrow`: generations from the command line, a worker, and the provider sandbox.
 
-`--data` names the folder with `ledger.db`, `arrow.db` and `artifacts/`. Results go to standard output, as
+`--data` names the folder with `ledger.db`, `arrow.db` and `artifacts/`, or the database (`postgresql://…`,
+with `--artifacts FOLDER` for the files). Results go to standard output, as
 JSON with `--json`; everything else to standard error. Exit codes: 0 it worked, 1 it was refused or failed,
 2 the command was not understood, 3 it is not finished yet.
 """
@@ -45,7 +46,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="execution-arrow", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     shared = argparse.ArgumentParser(add_help=False)
-    shared.add_argument("--data", default="./media-data", metavar="FOLDER", help="where everything is kept")
+    shared.add_argument("--data", default="./media-data", metavar="FOLDER|URL", help="where all is kept")
+    shared.add_argument("--artifacts", metavar="FOLDER", help="where files are kept; needed with a URL")
     shared.add_argument("--json", action="store_true", help="print `generation.v1` documents")
 
     def add(name: str, run: Any, text: str) -> argparse.ArgumentParser:
@@ -73,7 +75,9 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--limit", type=int, default=20)
     add("doctor", _doctor, "say what is wrong here, and what to type; exit code 1 when something is")
     add_reports(add)
-    add("worker", _worker, "claim and drive whatever is due until SIGTERM or Ctrl-C")
+    command = add("worker", _worker, "claim and drive whatever is due until SIGTERM or Ctrl-C")
+    command.add_argument("--grace", type=float, default=10.0, metavar="SECONDS", help="for calls under way")
+    add("migrate", _migrate, "make or bring up the tables of jobs and ledger in a database")
     command = add("sandbox", _sandbox, "run local stand-ins for the providers until Ctrl-C")
     command.add_argument("--port", type=int, default=8600)
     command.add_argument("--seed", type=int, default=0)
@@ -149,7 +153,7 @@ def _wait(arguments: argparse.Namespace) -> int:
 
 def _list(arguments: argparse.Namespace) -> int:
     async def run() -> list[Generation]:
-        async with AsyncArrow.open(arguments.data) as arrow:
+        async with AsyncArrow.open(arguments.data, artifacts=arguments.artifacts) as arrow:
             return await arrow.list(account=arguments.account, status=arguments.status, limit=arguments.limit)
 
     for generation in asyncio.run(run()):
@@ -159,7 +163,7 @@ def _list(arguments: argparse.Namespace) -> int:
 
 def _show(arguments: argparse.Namespace, verb: Any, attempts: bool = False) -> int:
     async def run() -> Generation:
-        async with AsyncArrow.open(arguments.data) as arrow:
+        async with AsyncArrow.open(arguments.data, artifacts=arguments.artifacts) as arrow:
             found: Generation = await verb(arrow)
             return found
 
@@ -209,12 +213,23 @@ def _worker(arguments: argparse.Namespace) -> int:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop.set)
-        async with AsyncArrow.open(arguments.data, worker=True, watch=_report):
-            print(f"working on {arguments.data}; stop with Ctrl-C", file=sys.stderr)
+        async with AsyncArrow.open(
+            arguments.data, artifacts=arguments.artifacts, worker=True, watch=_report
+        ) as arrow:
+            print("working; stop with SIGTERM or Ctrl-C", file=sys.stderr)
             await stop.wait()
             print("stopping: finishing what is under way", file=sys.stderr)
+            await arrow.aclose(arguments.grace)
 
     asyncio.run(run())
+    return 0
+
+
+def _migrate(arguments: argparse.Namespace) -> int:
+    from execution_arrow.wiring import migrate
+
+    migrate(arguments.data)
+    print("the tables are up to date", file=sys.stderr)
     return 0
 
 

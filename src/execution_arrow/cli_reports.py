@@ -26,7 +26,7 @@ def add_reports(add: Callable[[str, Any, str], argparse.ArgumentParser]) -> None
 
 def _delete(arguments: argparse.Namespace) -> int:
     async def run() -> bool:
-        async with AsyncArrow.open(arguments.data) as arrow:
+        async with AsyncArrow.open(arguments.data, artifacts=arguments.artifacts) as arrow:
             return await arrow.delete(arguments.id)
 
     done = asyncio.run(run())
@@ -39,7 +39,7 @@ _ERASED = {True: "erased", False: "marked: erased as soon as nothing of it is wa
 
 def _usage(arguments: argparse.Namespace) -> int:
     async def run() -> Usage:
-        async with AsyncArrow.open(arguments.data) as arrow:
+        async with AsyncArrow.open(arguments.data, artifacts=arguments.artifacts) as arrow:
             return await arrow.usage(since=datetime.now(UTC) - timedelta(days=arguments.days))
 
     usage = asyncio.run(run())
@@ -59,7 +59,7 @@ def _usage(arguments: argparse.Namespace) -> int:
 
 def _reconcile(arguments: argparse.Namespace) -> int:
     async def run() -> tuple[Finding, ...]:
-        async with AsyncArrow.open(arguments.data) as arrow:
+        async with AsyncArrow.open(arguments.data, artifacts=arguments.artifacts) as arrow:
             return await arrow.reconcile(grace=arguments.grace, repair=arguments.repair)
 
     found = asyncio.run(run())

@@ -71,19 +71,23 @@ class Listener:
         def end() -> None:
             remove()
             if not self._bell:
-                self.stop()
+                self._signal()
 
         return end
 
     def stop(self) -> None:
-        """End the thread. What comes later starts another."""
+        """End the thread, and wait until it has gone. What comes later starts another."""
+        thread = self._signal()
+        if thread is not None and self._pid == os.getpid() and thread is not threading.current_thread():
+            thread.join()
+
+    def _signal(self) -> threading.Thread | None:
         with self._lock:
             thread, self._thread = self._thread, None
             awake, self._awake = self._awake, None
         if awake is not None:
             os.close(awake)
-        if thread is not None and self._pid == os.getpid() and thread is not threading.current_thread():
-            thread.join()
+        return thread
 
     def _listen(self, asleep: int) -> None:
         failures = 0

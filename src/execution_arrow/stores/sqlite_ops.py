@@ -106,19 +106,9 @@ def _commit(batch: Batch, op: Commit) -> Result:
                                   key = CASE WHEN ? THEN NULL ELSE key END,
                                   owner = CASE WHEN ? THEN NULL ELSE owner END
            WHERE id = ? AND owner = ? AND epoch = ? AND version = ?""",
-        (
-            op.state,
-            op.status,
-            op.next_at,
-            op.at,
-            op.free_key,
-            op.next_at is None,
-            op.id,
-            op.owner,
-            op.epoch,
-            op.version,
-        ),
-    )
+        (op.state, op.status, op.next_at, op.at, op.free_key, op.next_at is None, op.id, op.owner, op.epoch,
+         op.version),
+    )  # fmt: skip
     if changed.rowcount != 1:
         return Fenced()
     batch.connection.executemany("INSERT OR IGNORE INTO jobs VALUES (?, ?, ?, ?)", jobs)

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from cachetools import LRUCache
 
@@ -73,6 +74,7 @@ def default_parts(
     where: str | Path,
     *,
     artifacts: str | Path | None = None,
+    migrate: bool = False,
     catalog: Catalog | None = None,
     ledger: str | LedgerStore | None = None,
     island: Island | None = None,
@@ -84,31 +86,37 @@ def default_parts(
 ) -> Parts:
     """Everything in one folder: `ledger.db`, `arrow.db`, `artifacts/`, `spool/`.
 
-    `where` is the folder; with `memory:` nothing but the artifacts is kept, and `artifacts` must name
-    their folder. `ledger` is a URL or a store of `ledger_fortress`.
+    `where` is the folder, or `postgresql://…` for jobs and ledger in one database, or `memory:`; files are
+    kept all the same, so for the latter two `artifacts` must name a folder (for several hosts one that all of
+    them see). `migrate` makes or brings up a database's tables. `ledger` is a URL or a store of
+    `ledger_fortress`.
     """
     folder, urls = _places(where, artifacts)
     catalog, island = catalog or Catalog.shipped(), island or Island.open("memory:")
     credits = ledger or urls["ledger"]
-    books = open_books(credits)
+    store = open_store(urls["arrow"], migrate=migrate)
+    books = open_books(credits, migrate)
     credit_ledger = AsyncLedger(books)
     return Parts(
         normalizer=BridgeNormalizer(catalog, tariff or DearestCost()),
         router=IslandRouter(island),
         holds=FortressLedger(credit_ledger),
-        store=open_store(urls["arrow"]),
+        store=store,
         artifacts=FolderArtifacts(Path(artifacts) if artifacts else folder / "artifacts", egress=egress),
         transport=transport or _httpx(),
         credentials=credentials or EnvironmentCredentials(),
         providers=providers or shipped(),
         spool=folder / "spool",
-        clock=SystemClock(),
-        names=SystemNames(),
-        ledger=credit_ledger,
-        blocking_ledger=Ledger(books),
-        island=island,
-        catalog=catalog,
-    )
+        clock=SystemClock(), names=SystemNames(),
+        ledger=credit_ledger, blocking_ledger=Ledger(books), island=island, catalog=catalog,
+    )  # fmt: skip
+
+
+def migrate(where: str | Path) -> None:
+    """Make or bring up the tables of jobs and ledger, and nothing else."""
+    _, urls = _places(where, ".")
+    open_store(urls["arrow"], migrate=True).close()
+    open_books(urls["ledger"], migrate=True).close()
 
 
 def _httpx() -> Transport:
@@ -119,13 +127,15 @@ def _httpx() -> Transport:
 
 def _places(where: str | Path, artifacts: str | Path | None) -> tuple[Path, dict[str, str]]:
     """The folder for files, and the URLs of the two stores."""
-    if str(where) != "memory:":
+    names = ("ledger", "arrow")
+    scheme = str(where).partition(":")[0]
+    if str(where) != "memory:" and scheme not in ("postgresql", "postgres"):
         folder = Path(where)
         folder.mkdir(parents=True, exist_ok=True)
-        return folder, {name: f"sqlite:///{(folder / name).absolute()}.db" for name in ("ledger", "arrow")}
+        return folder, {name: f"sqlite:///{quote(str(folder.absolute() / name))}.db" for name in names}
     if artifacts is None:
-        raise ValueError("Arrow.open('memory:') keeps files all the same: pass artifacts='some/folder'")
-    return Path(artifacts), {"ledger": "memory:", "arrow": "memory:"}
+        raise ValueError(f"Arrow.open('{scheme}:…') keeps files all the same: pass artifacts='some/folder'")
+    return Path(artifacts), dict.fromkeys(names, str(where))
 
 
 class BridgeNormalizer:
@@ -165,17 +175,10 @@ class BridgeNormalizer:
 
 def _payload(native: NativePayload) -> Payload:
     return Payload(
-        provider=native.provider,
-        route=native.route,
-        method=native.method,
-        path=native.path,
-        model=native.model,
-        encoding=native.encoding,
-        headers=native.headers,
-        body=native.body,
-        fetches=tuple(fetch["$fetch"] for fetch in native.fetches),
-        dropped=tuple(map(str, native.dropped)),
-    )
+        provider=native.provider, route=native.route, method=native.method, path=native.path,
+        model=native.model, encoding=native.encoding, headers=native.headers, body=native.body,
+        fetches=tuple(fetch["$fetch"] for fetch in native.fetches), dropped=tuple(map(str, native.dropped)),
+    )  # fmt: skip
 
 
 class IslandRouter:
@@ -199,15 +202,9 @@ class IslandRouter:
         accounts: tuple[str, ...],
     ) -> Ranked:
         found = self._island.rank(
-            model,
-            allowed,
-            order=order,
-            region=region,
-            costs=costs,
-            work=work,
-            sticky=sticky,
+            model, allowed, order=order, region=region, costs=costs, work=work, sticky=sticky,
             account=accounts,
-        )
+        )  # fmt: skip
         return Ranked(
             providers=tuple(found), source=str(found.source.value), reason=found.reason, dropped=found.dropped
         )

@@ -7,11 +7,12 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import TypeVar
 
-from execution_arrow.errors import StoreUnavailable
+from execution_arrow.errors import SchemaOutdated, StoreUnavailable
 from execution_arrow.facts import HoldClosed, HoldOpened, HoldRefused, Settled, SettleRefused
 from execution_arrow.ports import Held, Remark
 from ledger_fortress import AsyncLedger, Credits, LedgerError, Reason, Refused
 from ledger_fortress import StoreUnavailable as LedgerUnavailable
+from ledger_fortress.errors import SchemaOutdated as LedgerOutdated
 from ledger_fortress.protocol import LedgerStore
 from ledger_fortress.stores import open_store
 
@@ -111,14 +112,17 @@ def _amount(micros: int) -> Credits:
     return Credits.micro(micros)
 
 
-def open_books(where: str | LedgerStore) -> LedgerStore:
+def open_books(where: str | LedgerStore, migrate: bool) -> LedgerStore:
     """A ledger's store by its URL; one that is open already is taken as it is.
 
-    Raises `StoreUnavailable` for one that cannot be used, `ValueError` for a URL that names none.
+    Raises `SchemaOutdated` with the command to type, `StoreUnavailable` for one that cannot be used,
+    `ValueError` for a URL that names none.
     """
     if not isinstance(where, str):
         return where
     try:
-        return open_store(where)
+        return open_store(where, migrate=migrate)
+    except LedgerOutdated as error:
+        raise SchemaOutdated(str(error)) from error
     except LedgerError as error:
         raise StoreUnavailable(f"the ledger: {error}", maybe_applied=False) from error
