@@ -61,11 +61,8 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--account", required=True)
     command.add_argument("--key", help="idempotency key: the same key never generates twice")
     command.add_argument("--timeout", type=float, default=600.0, metavar="SECONDS")
-    for name, run, text in (
-        ("get", _get, "show one generation"),
-        ("cancel", _cancel, "ask for the end of a generation"),
-    ):
-        add(name, run, text).add_argument("id")
+    add("get", _get, "show one generation").add_argument("id")
+    add("cancel", _cancel, "ask for the end of a generation").add_argument("id")
     command = add("wait", _wait, "wait for a generation, driving it when nobody else does")
     command.add_argument("id")
     command.add_argument("--timeout", type=float, default=600.0, metavar="SECONDS")
@@ -75,8 +72,8 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--limit", type=int, default=20)
     add("doctor", _doctor, "say what is wrong here, and what to type; exit code 1 when something is")
     add_reports(add)
-    command = add("worker", _worker, "claim and drive whatever is due until SIGTERM or Ctrl-C")
-    command.add_argument("--grace", type=float, default=10.0, metavar="SECONDS", help="for calls under way")
+    worker = add("worker", _worker, "claim and drive whatever is due until SIGTERM or Ctrl-C")
+    worker.add_argument("--grace", type=float, default=10.0, metavar="SECONDS", help="for calls under way")
     add("migrate", _migrate, "make or bring up the tables of jobs and ledger in a database")
     command = add("sandbox", _sandbox, "run local stand-ins for the providers until Ctrl-C")
     command.add_argument("--port", type=int, default=8600)
@@ -119,10 +116,11 @@ def _doctor(arguments: argparse.Namespace) -> int:
     from execution_arrow.doctor import examine
     from execution_arrow.wiring import default_parts
 
-    folder = Path(arguments.data)
+    where = arguments.data
+    folder = Path(arguments.artifacts or where) if "://" in where else Path(where)
     if not folder.is_dir():
         raise FileNotFoundError(f"no folder {folder}: `--data` names the one that the service works on")
-    parts = default_parts(folder)
+    parts = default_parts(where, artifacts=arguments.artifacts)
     try:
         found = examine(
             parts.store,

@@ -12,6 +12,7 @@ import pytest
 
 from execution_arrow import AsyncArrow, Status
 from execution_arrow import facts as f
+from execution_arrow.following import Advanced
 from execution_arrow.machine.state import State
 from execution_arrow.stores.base import Claim, Inboxed, JobStore, Op, Result
 from execution_arrow.stores.memory import MemoryStore
@@ -89,16 +90,21 @@ async def test_another_arrows_generation_is_taken_up_at_once(tmp_path: Path, kin
 
 @run
 async def test_a_row_that_was_handed_back_is_taken_up_at_its_time(tmp_path: Path):
+    """`advance` hands it back with the time of its next poll; nobody says anything when that comes."""
     shared = {"store": MemoryStore(), "holds": FakeLedger()}
     polls = iter([f.Running(), f.Running(), f.Succeeded(outputs=(f.Output(index=0, url="https://x/0"),))])
     provider = FakeProvider(polls=polls, poll_every=0.3)
-    async with (
-        arrow_of(tmp_path, provider, worker=True, limits=PATIENT, **shared) as worker,
-        arrow_of(tmp_path, provider, limits=PATIENT, **shared) as maker,
-    ):
+    async with arrow_of(tmp_path, provider, limits=PATIENT, **shared) as maker:
         started = await maker.generate("m", REQUEST, account="acct")
-        assert (await maker.wait(started.id, timeout=10)).status is Status.SUCCEEDED
-        assert worker._lease.term > 0
+        later = await maker.advance(started.id)
+        assert isinstance(later, Advanced)
+        assert not later.done
+        async with arrow_of(tmp_path, provider, worker=True, limits=PATIENT, **shared):
+            for _ in range(300):
+                if (await maker.get(started.id)).done:
+                    break
+                await asyncio.sleep(0.02)
+        assert (await maker.get(started.id)).status is Status.SUCCEEDED
 
 
 @run

@@ -122,7 +122,8 @@ WHERE f.generation = %(id)s::text AND f.folded AND EXISTS (
 
 -- name: append
 INSERT INTO arrow_fact (generation, attempt, dedup, body, at, folded)
-VALUES (%(generation)s::text, %(attempt)s::text, %(dedup)s::text, %(body)s::text, %(at)s::float8, false)
+SELECT id, %(attempt)s::text, %(dedup)s::text, %(body)s::text, %(at)s::float8, false
+FROM arrow_generation WHERE id = %(generation)s::text
 ON CONFLICT (generation, attempt, dedup) DO NOTHING
 RETURNING seq;
 
