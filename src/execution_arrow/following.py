@@ -11,7 +11,7 @@ from execution_arrow import facts as f
 from execution_arrow.checks import check_id
 from execution_arrow.driver import Driver
 from execution_arrow.errors import CancelTooLate, UnknownGeneration, WaitTimeout
-from execution_arrow.machine.codec import load_run, load_spec
+from execution_arrow.machine.codec import load_run, load_spec, phase_of
 from execution_arrow.machine.state import Phase, Run, Status
 from execution_arrow.ports import ArtifactStore, Clock
 from execution_arrow.record import Generation, view
@@ -139,8 +139,8 @@ class Follower:
         """The generation, if it has ended: from what we drive, otherwise as it is written."""
         if generation_id in self._driver().sessions:
             return self._show_ours(generation_id)
-        found = self._reader.show(await self._reader.row(generation_id))
-        return found if found.done else None
+        row = await self._reader.row(generation_id)
+        return self._reader.show(row) if phase_of(row.state) is Phase.CLOSED else None
 
     async def _pursue(self, generation_id: str, told: asyncio.Event) -> None:
         """Drive it if nobody does, and wait: for a change, or for the end of its owner's lease."""

@@ -177,7 +177,7 @@ class MemoryStore:
         return bool(op.ids) or waiting or (row.next_at is not None and row.next_at <= now)
 
     def _view(self, record: _Record) -> Row:
-        inbox = tuple(sorted((f for f in record.facts.values() if f.seq), key=lambda fact: fact.seq))
+        inbox = tuple(_waiting(record))
         until = self._leases.get(record.row.owner) if record.row.owner else None
         return replace(record.row, inbox=inbox, owner_until=until)
 
@@ -216,8 +216,13 @@ class MemoryStore:
             fact
             for record in self._records.values()
             if record.row.owner == owner
-            for fact in self._view(record).inbox
+            for fact in _waiting(record)
         ]
 
     def close(self) -> None:
         self._leases.clear()
+
+
+def _waiting(record: _Record) -> list[Inboxed]:
+    """What nobody has folded yet, in the order of its arrival."""
+    return sorted((fact for fact in record.facts.values() if fact.seq), key=lambda fact: fact.seq)

@@ -47,7 +47,7 @@ def test_equal_values_are_held_once() -> None:
 
 
 def test_a_prompt_that_is_read_back_is_held_once() -> None:
-    prompt = "a lighthouse at dusk, " * 20
+    prompt = "a lighthouse at dusk, " * 200
     spec = make_run().spec
     routes = {
         name: replace(route, payload=replace(route.payload, body={"input": [{"text": prompt + ""}]}))
