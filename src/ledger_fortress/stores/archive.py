@@ -32,7 +32,7 @@ class Archive:
         self.path = Path(path)
 
     def add(self, entries: Sequence[Entry]) -> None:
-        """Keep entries of one account, in order, durably. LedgerError where there are others in their place."""
+        """Keep entries of one account durably. LedgerError where there are others in their place."""
         with self._connect() as connection:
             connection.execute(_TABLE)
             rows = [(entry.account, entry.version, row_of(entry)) for entry in entries]
