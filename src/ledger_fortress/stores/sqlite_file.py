@@ -77,9 +77,7 @@ class SharedFile:
 
     def __init__(self, path: str, factory: type[sqlite3.Connection], several_writers: bool) -> None:
         self.path = path
-        self.pid = os.getpid()
-        self.inherited = False
-        """Whether this is a child of the process whose connections these are."""
+        self.inherited = False  # whether the connections are those of a process that forked this one
         self.users = 0
         self._factory = factory
         self._several_writers = several_writers or several_writers_are_safe()
