@@ -9,6 +9,7 @@ What cannot be believed is a reason to ask the provider, or changes nothing at a
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import hmac
 import logging
@@ -99,7 +100,10 @@ class Inbound:
             reason, generation_id = await self._take(provider, token, headers, body)
             if reason in (WebhookReason.ACCEPTED, WebhookReason.ASKED) and generation_id in driver.sessions:
                 await self._deliver(driver, generation_id)
-        except StoreUnavailable as error:
+        except (
+            StoreUnavailable,
+            ValueError,
+        ) as error:  # or a row of a newer version
             logger.warning("webhook_unavailable provider=%s error=%s", provider, error)
             return reply(WebhookReason.UNAVAILABLE)
         if reason in _ODD:
@@ -172,7 +176,8 @@ class Inbound:
         """Ours: fold it now instead of at the next look into the inbox."""
         row = await self._store.load(generation_id)
         for item in row.inbox if row is not None else ():
-            driver.hear(generation_id, from_inbox(item))
+            with contextlib.suppress(ValueError):  # a newer version's fact: the owner's own look says so
+                driver.hear(generation_id, from_inbox(item))
 
 
 class Keys:

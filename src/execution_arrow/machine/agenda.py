@@ -33,6 +33,7 @@ from execution_arrow.machine.state import Attempt, Phase, Run, State, Stop
 ANNOUNCE_PATIENCE = 30.0  # the terminal event waits this long for the settlement
 CANCEL_TRIES = 5
 LONGEST_PAUSE = 600.0  # seconds; nobody is left unasked for longer, whatever was agreed
+STUCK_PAUSE = 3600.0  # seconds between two questions about a settlement that the ledger refused
 
 Entry = tuple[float, Effect]
 
@@ -45,7 +46,7 @@ def due(run: Run, now: float, epoch: int) -> tuple[Effect, ...]:
 def awake(run: Run, now: float) -> Run:
     """The run without pauses that are longer than any: they were begun under a clock that was set back."""
     attempts = tuple(a if a.final else _awake(run, a, now) for a in run.attempts)
-    retry_at = _cut(run.retry_at, now, LONGEST_PAUSE)
+    retry_at = _cut(run.retry_at, now, STUCK_PAUSE if run.phase is Phase.CLOSED else LONGEST_PAUSE)
     if retry_at == run.retry_at and all(a is b for a, b in zip(attempts, run.attempts, strict=True)):
         return run
     return replace(run, retry_at=retry_at, attempts=attempts)

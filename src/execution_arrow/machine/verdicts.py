@@ -8,12 +8,10 @@ from __future__ import annotations
 
 from execution_arrow import facts as f
 from execution_arrow.facts import Fault
-from execution_arrow.machine.agenda import blocks, hopeful, next_plan
+from execution_arrow.machine.agenda import STUCK_PAUSE, blocks, hopeful, next_plan
 from execution_arrow.machine.common import backoff, billed
 from execution_arrow.machine.state import Attempt, Phase, Run, Settlement, State, Status, Stop
 from execution_arrow.values import replace
-
-STUCK_PAUSE = 3600.0  # seconds between two questions about a settlement that the ledger refused
 
 
 def stop_all(run: Run, why: Stop, now: float) -> Run:

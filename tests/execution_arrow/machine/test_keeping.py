@@ -11,6 +11,7 @@ from execution_arrow.machine import due, next_at
 from execution_arrow.machine.state import Outcome, Phase, Status
 from execution_arrow.machine.table import ROWS
 from execution_arrow.policy import Policy
+from execution_arrow.session import Session, fold
 from tests.execution_arrow.machine.build import EPOCH, Story, make_run, outputs, stored
 
 DONE = f.Succeeded(outputs=outputs())
@@ -230,6 +231,19 @@ def test_s2_s5_s6_a_stuck_settlement_is_asked_for_every_hour_and_may_heal():
     story.tell(f.Settled())
     assert (story.run.settlement.done, story.run.settlement.stuck, story.run.closed_at) == (True, "", closed)
     assert (story.events, next_at(story.run, EPOCH)) == (events, None)
+
+
+def test_s6_a_worker_that_turns_every_minute_asks_every_hour():
+    story, _ = won()
+    story.tell(f.SettleRefused(reason="rewound"))
+    session = Session(story.run, 1, EPOCH)
+    for _ in range(59):
+        story.wait(60)
+        change = fold(session, story.now, lambda run, candidates: pytest.fail("nobody is to be asked"))
+        session.become(change)
+        assert session.startable(story.now) == []
+    story.wait(60)
+    assert session.startable(story.now) == [Settle("charge", 40_000)]
 
 
 def test_31_charge_on_cancel_charges_only_what_the_provider_bills():
