@@ -165,6 +165,8 @@ class Driver:
                     mine = self._start(session)
                     break
             session.failure = None
+            session.turning = False
+            self._schedule(session)
         except StoreUnavailable as error:
             logger.warning("store_unavailable generation=%s error=%s", session.run.spec.id, error)
             self._try_again(session, error, 1.0)
@@ -173,8 +175,6 @@ class Driver:
             self._try_again(session, error, 60.0)
         finally:
             session.turning = False
-        if session.failure is None:
-            self._schedule(session)
         return mine
 
     def _try_again(self, session: Session, error: Exception, seconds: float) -> None:
