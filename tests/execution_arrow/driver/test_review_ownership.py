@@ -225,6 +225,7 @@ async def test_a_turn_that_breaks_loses_no_fact(tmp_path: Path):
         task = asyncio.create_task(generate(arrow))
         await until(lambda: _true(store.error is None))
         (session,) = arrow._here().sessions.values()
+        await until(lambda: _true(not session.turning))
         arrow._here().soon(session)  # instead of the minute
         done = await task
     assert [a.outcome.value for a in done.attempts] == ["used"]
