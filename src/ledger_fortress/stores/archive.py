@@ -7,6 +7,7 @@ and balances of then are answered as before, by whoever has the file too.
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
@@ -39,20 +40,19 @@ class Archive:
             connection.execute("BEGIN IMMEDIATE")
             connection.executemany("INSERT OR IGNORE INTO archived VALUES (?, ?, ?)", rows)
             connection.execute("COMMIT")
-        first, last = entries[0], entries[-1]
-        found = {entry.version: entry for entry in self.page(first.account, first.version - 1, last.version)}
+        found = self.find(entries[0].account, [entry.version for entry in entries])
         for entry in entries:
             self.check(found.get(entry.version), entry.version, entry.hash.hex())
 
-    def page(self, account: str, after: int, upto: int) -> Iterator[Entry]:
-        """The entries of the account with versions above `after`, up to `upto`, in order."""
-        sql = "SELECT row FROM archived WHERE account = ? AND version > ? AND version <= ? ORDER BY version"
+    def find(self, account: str, versions: Sequence[int]) -> dict[int, Entry]:
+        """Those of the account's entries with these versions that are here."""
+        sql = "SELECT row FROM archived WHERE account = ? AND version IN (SELECT value FROM json_each(?))"
         if not self.path.is_file():
-            return iter(())
+            return {}
         with self._connect() as connection:
-            rows = connection.execute(sql, (account, after, upto)).fetchall()
+            rows = connection.execute(sql, (account, json.dumps(list(versions)))).fetchall()
         try:
-            return iter([entry_of(row) for (row,) in rows])
+            return {entry.version: entry for entry in (entry_of(row) for (row,) in rows)}
         except (ValueError, TypeError, IndexError) as error:
             raise LedgerError(f"the archive {self.path} has a row that is no entry ({error})") from None
 

@@ -23,7 +23,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from hashlib import blake2b
-from itertools import groupby
 from typing import Any, Final, NamedTuple
 
 from ledger_fortress.commands import NEVER
@@ -39,7 +38,7 @@ MAX_ACCOUNTS: Final = 64
 MAX_COMMANDS: Final = 256
 MAX_BYTES: Final = 256 * 1024
 
-_STUB: Final = 3  # fields of what stays of an archived entry
+_STUB: Final = b"@"  # begins what stays of an archived entry; rows are JSON, which does not begin so
 _LOADED: Final = ("account", "entry", "key", "open", "hold", "member", "deadline")
 
 
@@ -96,32 +95,41 @@ class Script:
 
 def stub_of(entry: Entry) -> str:
     """What stays of an entry that is in an archive."""
-    return row_of((entry.account, entry.version, entry.hash))
+    return _STUB.decode() + row_of((entry.account, entry.version, entry.hash))
 
 
 def read_entries(rows: Iterable[bytes], archive: Archive | None) -> list[Entry]:
-    """Rows as entries. A run of stubs is one look into the archive."""
-    read: list[tuple[list[Any], bytes]] = [(json.loads(row), row) for row in rows]
-    entries: list[Entry] = []
-    for (archived, account), run in groupby(read, lambda pair: (len(pair[0]) == _STUB, pair[0][0])):
-        if not archived:
-            entries.extend(entry_of(row) for _, row in run)
-            continue
-        if archive is None:
-            raise LedgerError(
-                f"an entry of account {account!r} was moved to an archive: open the ledger with it, "
-                "redis://...?archive=/path/to/the/archive"
-            )
-        stubs = [fields for fields, _ in run]
-        versions = [version for _, version, _ in stubs]
-        found = {e.version: e for e in archive.page(account, min(versions) - 1, max(versions))}
-        entries.extend(archive.check(found.get(version), version, digest) for _, version, digest in stubs)
-    return entries
+    """Rows as entries; those of which only stubs are here come from the archive, an account's together."""
+    rows = list(rows)
+    wanted: dict[str, list[int]] = {}
+    for row in rows:
+        if row.startswith(_STUB):
+            account, version, _ = _mark(row)
+            wanted.setdefault(account, []).append(version)
+    if wanted and archive is None:
+        raise LedgerError(
+            f"entries of account {next(iter(wanted))!r} were moved to an archive: open the ledger with it, "
+            "redis://...?archive=/path/to/the/archive"
+        )
+    found = {
+        (account, version): entry
+        for account, versions in wanted.items()
+        if archive is not None
+        for version, entry in archive.find(account, versions).items()
+    }
+
+    def read(row: bytes) -> Entry:
+        if archive is None or not row.startswith(_STUB):
+            return entry_of(row)
+        account, version, digest = _mark(row)
+        return archive.check(found.get((account, version)), version, digest)
+
+    return list(map(read, rows))
 
 
 def _mark(row: bytes) -> tuple[str, int, str]:
     """Account, version and hash of an entry's row or of its stub."""
-    fields = json.loads(row)
+    fields = json.loads(row.removeprefix(_STUB))
     return fields[0], fields[1], fields[-1]
 
 
