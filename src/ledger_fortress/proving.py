@@ -2,8 +2,9 @@
 
 `verify` promises that no entry was changed, dropped, added or swapped since it was written, and that the
 stored balances are the sums of the entries. `audit` promises that and that every bucket, hold, member, notice
-and note that is stored is what the entries say. Neither can see that an account's last entries were cut off
-together with its row, unless somebody has sealed or kept a receipt of them.
+and note that is stored is what the entries say. Neither can see what was done by somebody who may write
+everything (later hashes computed anew, last entries cut off together with their account's row) unless the
+hash of a seal or a receipt was kept where he cannot.
 
 `since` makes `verify` short: it reads only what came after a checkpoint or after receipts, and believes them.
 """
