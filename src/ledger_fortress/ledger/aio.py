@@ -42,6 +42,9 @@ class AsyncLedger(AsyncVerbs):
 
     def __init__(self, store: LedgerStore, *, policy: Policy | None = None) -> None:
         """Over a store of one's own; `AsyncLedger.open` is the usual way."""
+        from .awaiting import commit  # asyncio, for those who use it
+
+        self._commit = commit
         self._ledger = Ledger(store, policy=policy)
         self._policy = policy or Policy()
         self._writer = writer_of(store)
@@ -243,12 +246,11 @@ class AsyncLedger(AsyncVerbs):
         return await self._call(self._ledger.reconcile, account, since=since, stuck_after=stuck_after)
 
     async def _one(self, command: Command) -> Receipt:
-        return making.receipt_of((await self._run((command,)))[0])
+        answers = await self._commit(self._writer, (making.with_salt(command),), self._policy)
+        return making.receipt_of(answers[0])
 
     async def _run(self, items: Sequence[Item]) -> list[Answer | Failure]:
-        from .awaiting import commit  # asyncio, for those who use it
-
-        return await commit(self._writer, [making.with_salt(item) for item in items], self._policy)
+        return await self._commit(self._writer, [making.with_salt(item) for item in items], self._policy)
 
     async def _call(self, verb: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
         import asyncio
