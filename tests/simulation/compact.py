@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from execution_arrow import facts as f
 from execution_arrow.facts import Fault
 from execution_arrow.ports import Payload
-from execution_arrow.providers.base import Call, Context, Job, Reply, Semantics
+from execution_arrow.providers.base import Call, Callback, Context, Job, Refusal, Reply, Semantics
 
 _ENDS: dict[str, f.StatusFact] = {
     "running": f.Running(),
@@ -36,11 +36,33 @@ def _body(reply: Reply) -> dict[str, Any]:
     return body if isinstance(body, dict) else {}
 
 
+class Signed:
+    """Callbacks with a header that says whether they are genuine."""
+
+    def build_keys(self, context: Context) -> None:
+        return None
+
+    def read_keys(self, reply: Reply) -> tuple[str, ...]:
+        return ()
+
+    def read(
+        self, payload: Payload, headers: Mapping[str, str], body: bytes, keys: Sequence[str], now: float
+    ) -> Callback | Refusal:
+        if headers.get("x-sig") != "good":
+            return Refusal.FORGED
+        said = _body(Reply(status=200, body=body))
+        job = said.get("job")
+        if not isinstance(job, str):
+            return Refusal.MALFORMED
+        return Callback(job=job, sure=True, told=_status(said))
+
+
 class Compact:
     """See `execution_arrow.providers.base.Provider`."""
 
     def __init__(self, name: str, *, sync: bool = False, **semantics: Any) -> None:
         self._sync = sync
+        self.callbacks = Signed() if semantics["webhook"] == "signed" else None
         self.semantics = Semantics(
             name=name, base_url=f"https://{name}.example", key_variable="KEY", **semantics
         )
@@ -88,11 +110,7 @@ class Compact:
             or not isinstance(body.get("status"), str)
         ):
             return f.PollFailed(message=f"HTTP {reply.status}")
-        status = body["status"]
-        if status == "succeeded":
-            links = body.get("made", [])
-            return f.Succeeded(outputs=tuple(f.Output(index=i, url=link) for i, link in enumerate(links)))
-        return _ENDS.get(status) or f.UnknownStatus(text=status)
+        return _status(body)
 
     def build_cancel(self, job: Job, context: Context) -> Call:
         return _call("POST", context, "cancel", job.id)
@@ -116,6 +134,14 @@ class Compact:
         if len(found) == 1:
             return f.LookupFound(job=found[0])
         return f.LookupNone(conclusive=self.semantics.lookup == "conclusive" and not found)
+
+
+def _status(body: Mapping[str, Any]) -> f.StatusFact:
+    status = body["status"]
+    if status == "succeeded":
+        links = body.get("made", [])
+        return f.Succeeded(outputs=tuple(f.Output(index=i, url=link) for i, link in enumerate(links)))
+    return _ENDS.get(status) or f.UnknownStatus(text=status)
 
 
 def _call(

@@ -17,12 +17,12 @@ LEAST = 20
 UNREACHABLE: dict[str, str] = {}
 
 
-def name_of(row: table.Row, position: int) -> str:
-    """A row has a number that it may share; together with fact and goal it is one."""
-    return f"{row.number} {row.fact.__name__} -> {row.to}" + (f" ({row.when})" if row.when else "")
+def name_of(row: table.Row) -> str:
+    """A number may have several ways, told apart by where they lead and when."""
+    return f"{row.number} -> {row.to}" + (f" ({row.when})" if row.when else "")
 
 
-NAMES = tuple(name_of(row, position) for position, row in enumerate(table.ROWS))
+NAMES = tuple(dict.fromkeys(map(name_of, table.ROWS)))
 
 
 @dataclass(slots=True)
@@ -78,7 +78,7 @@ def counting() -> Iterator[Counter[str]]:
     """Count the rows that are taken in this process meanwhile."""
     counts: Counter[str] = Counter()
     original = dict(table.INDEX)
-    counted = {id(row): _counted(row, name, counts) for row, name in zip(table.ROWS, NAMES, strict=True)}
+    counted = {id(row): _counted(row, name_of(row), counts) for row in table.ROWS}
     for key, rows in original.items():
         table.INDEX[key] = tuple(counted[id(row)] for row in rows)
     try:

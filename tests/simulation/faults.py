@@ -75,6 +75,7 @@ FILES = {
 }
 SPOOL = {"spool_torn": "the process dies while the answer is written", "spool_full": "no room to write it"}
 HOOKS = {
+    "hook_lost": "never",
     "hook_early": "before the answer to the submit",
     "hook_twice": "the same call again and again",
     "hook_late": "after the end",
@@ -86,6 +87,7 @@ HOOKS = {
 JOBS = ("dock", "quay", "replicate", "fal", "byteplus")
 INSTANT = ("ferry", "pictures", "cloudflare")
 KINDS = (*JOBS, *INSTANT)
+CALLING = ("dock", "replicate", "fal", "byteplus")  # back
 LISTED = ("dock", "quay", "replicate")
 NO_MODERATION = ("replicate",)  # at the submit: it says so later
 SINGLE = ("byteplus",)
@@ -109,6 +111,8 @@ def apply_to(kind: str) -> dict[str, tuple[str, ...]]:
         "cancel": tuple(CANCEL),
         "files": tuple(FILES),
     }
+    if kind in CALLING:
+        places["hooks"] = tuple(HOOKS)
     if kind in LISTED:
         places["lookup"] = tuple(LOOKUP)
     return places

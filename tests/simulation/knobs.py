@@ -23,6 +23,7 @@ class Knobs:
     serving: int  # how many of them claim by themselves
     lease: float
     look_every: float  # how often a worker looks for work and reads its inbox
+    called_back: bool = False  # providers are given an address to call
     shuffle: float = 0.0
     latency: float = 0.0
     crashes: int = 0
@@ -66,6 +67,7 @@ def draw(seed: int, store: str = "memory", generations: int = 64) -> Knobs:
         serving=rng.randint(0, workers),
         lease=rng.choice((6.0, 15.0)),
         look_every=rng.choice((2.0, 5.0, 10.0)),
+        called_back=rng.random() < 0.5,
         policies=[_policy(rng) for _ in range(4)],
     )
     _machines(rng, knobs)
@@ -128,4 +130,6 @@ def _policy(rng: random.Random) -> Policy:
         write_off_after=rng.choice((20.0, 90.0, 200.0)),
         charge_on_cancel=rng.random() < 0.2,
         charge_on_moderation=rng.random() < 0.2,
+        keep_discarded=rng.random() < 0.3,
+        hedge_after=rng.choice((None, None, 0.0, 3.0)),
     )

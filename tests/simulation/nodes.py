@@ -53,6 +53,7 @@ class Site:
     limits: Limits
     policy: Policy = field(default_factory=Policy)
     edition: int = 0
+    called_back: bool = False
     files: dict[str, bytes] = field(default_factory=dict)
 
 
@@ -81,6 +82,7 @@ class Node:
             policy=site.policy,
             worker=serving,
             limits=site.limits,
+            public_url="https://we.example/hooks" if site.called_back else None,
             base_urls={provider: f"https://{provider}.example" for provider in site.world.kinds},
         )
         self.arrow.oracle = site.oracle

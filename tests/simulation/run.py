@@ -10,7 +10,7 @@ import random
 import shutil
 import tempfile
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,7 +29,7 @@ from tests.simulation.faults import Dice
 from tests.simulation.judge import Judge
 from tests.simulation.knobs import Knobs
 from tests.simulation.loop import CURRENT, START, WORLD, VirtualLoop
-from tests.simulation.nodes import Node, Site
+from tests.simulation.nodes import Died, Node, Site
 from tests.simulation.oracle import Broken, Oracle
 from tests.simulation.ports import InlineLedger
 from tests.simulation.storage import Disk, Weather, restore, snapshot
@@ -92,6 +92,10 @@ class Simulation:
                 claim_every=knobs.look_every,
             ),
             policy=knobs.policies[0],
+            called_back=knobs.called_back,
+        )
+        self.world.hooks.deliver = lambda url, headers, body: self.loop.spawn(
+            WORLD, self._called_back(url, headers, body)
         )
         self.nodes: list[Node] = []
         self.orders: list[Order] = []
@@ -124,6 +128,23 @@ class Simulation:
 
     def alive(self) -> list[Node]:
         return [node for node in self.nodes if node.usable]
+
+    async def _called_back(self, url: str, headers: Mapping[str, str], body: bytes) -> None:
+        """A provider calls us: any process answers, and it calls again when nobody could."""
+        provider, token = url.split("/")[-2:]
+        for pause in (0.0, 1.0, 5.0, 20.0):
+            await asyncio.sleep(pause)
+            if not (nodes := self.alive()):
+                continue
+            try:
+                reply = await self.rng.choice(nodes).call(
+                    lambda arrow: arrow.handle_webhook(provider, token, headers, body)
+                )
+            except Died:
+                continue
+            self.tell("hook", f"{provider} {token} {reply.reason}")
+            if reply.status < 500:
+                return
 
     # --- the run ---
 

@@ -111,6 +111,8 @@ class Replicate(Wire):
     def verb(self, call: Call) -> str:
         if call.method == "POST":
             return "cancel" if call.url.endswith("/cancel") else "submit"
+        if call.url.endswith("/webhooks/default/secret"):
+            return "keys"
         return "list" if call.url.endswith("/v1/predictions") else "poll"
 
     def job_id(self, call: Call) -> str:
@@ -164,6 +166,8 @@ class Fal(Wire):
     def verb(self, call: Call) -> str:
         if call.method != "GET":
             return "submit" if call.method == "POST" else "cancel"
+        if call.url.endswith("jwks.json"):
+            return "keys"
         return "poll" if "/status" in call.url else "result"
 
     def job_id(self, call: Call) -> str:

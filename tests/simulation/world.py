@@ -13,6 +13,7 @@ from execution_arrow.errors import MaybeSentError, NotSentError
 from execution_arrow.providers.base import Call, Reply
 from execution_arrow.spool import write_spool
 from tests.simulation.faults import INSTANT, Dice
+from tests.simulation.hooks import Hooks, keys
 from tests.simulation.jobs import Books, Job, Post
 from tests.simulation.loop import CURRENT, START, WORLD, VirtualLoop
 from tests.simulation.wires import WIRES, Wire
@@ -39,6 +40,7 @@ class World:
         self.books = Books({name: WIRES[kind].provider.semantics.billed for name, kind in kinds.items()})
         self.hosts = {f"https://{name}.example": name for name in kinds}
         self.on_post: Callable[[str, str], None] = lambda attempt, provider: None
+        self.hooks = Hooks(self)
         self._number = 0
 
     @property
@@ -57,6 +59,8 @@ class World:
         if verb == "submit":
             return await self._submit(name, kind, wire, call, base, spool)
         await self._pause(0.01, 0.2)
+        if verb == "keys":
+            return keys(kind)
         job = self.books.jobs.get((name, wire.job_id(call)))
         if verb == "list":
             return await self._list(name, kind, wire, call)
@@ -185,7 +189,9 @@ class World:
                 job.empty = self.rng.uniform(2.0, 30.0)
         post.arrived, post.job = now, job.id
         self.tell("job", f"{job.id} for {job.attempt}: {job.end} after {job.ends - now:.1f} s")
-        return self.books.take(job)
+        self.books.take(job)
+        self.hooks.plan(kind, job, call)
+        return job
 
     # --- everything after it ---
 
