@@ -50,7 +50,7 @@ class SimNames:
 
     def _next(self, what: str) -> str:
         self._number += 1
-        return f"{what}-{self._node}.{self._number}"
+        return f"{what}-{self._node}-{self._number}"
 
     def generation(self) -> str:
         return self._next("gen")
