@@ -21,12 +21,12 @@ from execution_arrow.effects import Effect, Submit
 from execution_arrow.errors import StoreUnavailable
 from execution_arrow.lease import Lease
 from execution_arrow.machine.codec import load_run, load_spec
-from execution_arrow.machine.state import Run, State
+from execution_arrow.machine.state import Run
 from execution_arrow.perform import Performer
 from execution_arrow.planning import choose
 from execution_arrow.ports import Clock, Names, Router
 from execution_arrow.reporting import Observer, Reporter, log_alerts
-from execution_arrow.session import Change, Heard, Session, fold, from_inbox, mark_taken
+from execution_arrow.session import Change, Heard, Session, fold, from_inbox, mark_taken, new_jobs
 from execution_arrow.stores.base import Committed, Fenced, JobTaken, Row
 
 logger = logging.getLogger("execution_arrow")
@@ -82,10 +82,6 @@ class Driver:
         run = load_run(load_spec(row.spec), row.state)
         session = Session(run, row.version, row.epoch, row.key, term=self._lease.term)
         session.queue.extend(from_inbox(item) for item in row.inbox)
-        answered = {heard.attempt for heard in session.queue if isinstance(heard.fact, f.SubmitFact)}
-        for attempt in run.attempts:
-            if attempt.state is State.SENDING and attempt.epoch < row.epoch and attempt.id not in answered:
-                session.queue.append(Heard(attempt=attempt.id, fact=self._performer.recover(run, attempt)))
         self.adopt(session)
 
     def adopt(self, session: Session) -> None:
@@ -189,7 +185,7 @@ class Driver:
         try:
             result = await self._committer.commit(session, change)
         except Exception:
-            session.queue[:0] = change.heard
+            session.queue[:0] = change.applied
             raise
         match result:
             case Committed():
@@ -198,7 +194,9 @@ class Driver:
                 self._report(before, change)
                 return True
             case JobTaken():
-                session.queue[:0] = mark_taken(change.heard, result.attempt)
+                bound = new_jobs(session.run, change.run)
+                taken = [(attempt, job) for _, _, job, attempt in bound if result.job in ("", job)]
+                session.queue[:0] = mark_taken(change.applied, taken, result.attempt)
                 return False
             case Fenced():
                 await self._lost(session, change)
@@ -207,7 +205,7 @@ class Driver:
     async def _lost(self, session: Session, change: Change) -> None:
         """Somebody else owns the row: what we heard goes to the inbox, what we concluded is forgotten."""
         logger.warning("lease_lost generation=%s epoch=%d", session.run.spec.id, session.epoch)
-        heard = [item for item in (*change.heard, *session.queue) if not item.seq]
+        heard = [item for item in (*change.applied, *session.queue) if not item.seq]
         replaced, generation_id = session.dropped, session.run.spec.id
         self._forget(session)
         await self._committer.append(generation_id, heard)

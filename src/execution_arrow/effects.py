@@ -44,6 +44,13 @@ class Submit:
 
 
 @dataclass(frozen=True, slots=True)
+class Recover:
+    """Find out what became of a submit whose owner is gone: its spooled answer, or doubt."""
+
+    attempt: str
+
+
+@dataclass(frozen=True, slots=True)
 class Poll:
     attempt: str
 
@@ -89,4 +96,4 @@ class Ring:
     attempt: str | None = None
 
 
-Effect = OpenHold | Plan | Submit | Poll | Confirm | Lookup | Cancel | Copy | Settle | Ring
+Effect = OpenHold | Plan | Submit | Recover | Poll | Confirm | Lookup | Cancel | Copy | Settle | Ring

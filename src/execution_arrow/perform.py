@@ -110,10 +110,11 @@ class Performer:
             with contextlib.suppress(OSError):
                 self.spool_path(attempt.id).unlink(missing_ok=True)
 
-    def recover(self, run: Run, attempt: Attempt) -> Fact:
+    async def recover(self, run: Run, effect: fx.Recover) -> list[Fact]:
         """What became of a submit whose owner is gone: its spooled answer, or doubt."""
+        attempt = _attempt(run, effect.attempt)
         reply = read_spool(self.spool_path(attempt.id))
-        return f.OwnerLost() if reply is None else self.read_submit(run, attempt, reply)
+        return [f.OwnerLost() if reply is None else self.read_submit(run, attempt, reply)]
 
     def read_submit(self, run: Run, attempt: Attempt, reply: Reply) -> Fact:
         """What a submit's reply says, also for a reply found in the spool after a crash."""
@@ -230,7 +231,7 @@ class Performer:
 
 def _without_answer(effect: fx.Effect, message: str) -> Fact:
     match effect:
-        case fx.Submit():
+        case fx.Submit() | fx.Recover():
             return f.Ambiguous(message=message)
         case fx.Poll():
             return f.PollFailed(message=message)
@@ -250,6 +251,7 @@ _METHODS: dict[type[Any], Any] = {
     fx.OpenHold: Performer.open_hold,
     fx.Settle: Performer.settle,
     fx.Submit: Performer.submit,
+    fx.Recover: Performer.recover,
     fx.Poll: Performer.poll,
     fx.Confirm: Performer.confirm,
     fx.Cancel: Performer.cancel,

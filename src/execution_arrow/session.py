@@ -52,7 +52,8 @@ class Change:
     run: Run
     agenda: tuple[Entry, ...]
     durable: bool = False
-    heard: list[Heard] = field(default_factory=list)
+    applied: list[Heard] = field(default_factory=list)  # all of it; when it is not written, it is heard anew
+    heard: list[Heard] = field(default_factory=list)  # what is written down of it
     events: list[Event] = field(default_factory=list)
     rows: list[str] = field(default_factory=list)
     alerts: list[tuple[str, Heard]] = field(default_factory=list)
@@ -169,6 +170,7 @@ def _own_move(change: Change, now: float, plan: Planner) -> Heard | None:
 
 
 def _apply(change: Change, heard: Heard, now: float) -> None:
+    change.applied.append(heard)
     result = _step(change, heard, now)
     # A fact from the inbox must leave it even when it changed nothing.
     change.durable = change.durable or result.durable or heard.seq > 0
@@ -209,20 +211,26 @@ def from_inbox(item: Inboxed) -> Heard:
     return Heard(attempt=item.attempt or None, fact=decode(item.body), seq=item.seq)
 
 
-def mark_taken(heard: Sequence[Heard], holder: str) -> list[Heard]:
+def mark_taken(heard: Sequence[Heard], taken: Sequence[tuple[str, str]], holder: str) -> list[Heard]:
     """Say of the facts that bound a job that this job is another attempt's (row 6).
 
-    A synchronous answer holds its results; it is taken without the job's id.
+    `taken` are (attempt, job), `holder` is whose it is. What was heard of other jobs, or says nothing of any,
+    stays as it is. A synchronous answer holds its results; it is taken without the job's id.
     """
-    return [item if item.attempt == holder else replace(item, fact=_taken(item.fact)) for item in heard]
+    return [
+        replace(item, fact=_taken(item.fact))
+        if item.attempt != holder and (item.attempt, getattr(item.fact, "job", None)) in taken
+        else item
+        for item in heard
+    ]
 
 
 def _taken(fact: Fact) -> Fact:
     match fact:
-        case f.Accepted() | f.LookupFound() | f.CalledBack():
-            return replace(fact, taken=True)
         case f.Completed():
             return replace(fact, job=None)
+        case f.Accepted() | f.LookupFound() | f.CalledBack():
+            return replace(fact, taken=True)
         case _:
             return fact
 

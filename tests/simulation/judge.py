@@ -87,8 +87,8 @@ class Judge:
     def _jobs(self, run: Run, attempt: Attempt) -> list[Job]:
         """The jobs that were made for an attempt.
 
-        A job that a list showed for the very same input may be another attempt's: no list tells them apart, and
-        neither customer can. Then the bound one counts.
+        A job that a list showed for the very same input may be another attempt's: no list tells them apart,
+        and neither can the customers. Then the bound one counts.
         """
         bound = self._books.jobs.get((attempt.provider, attempt.job or ""))
         made = self._books.by_attempt.get(attempt.id, [])

@@ -23,6 +23,7 @@ from execution_arrow.effects import (
     OpenHold,
     Plan,
     Poll,
+    Recover,
     Ring,
     Settle,
     Submit,
@@ -96,6 +97,8 @@ def agenda(run: Run, epoch: int) -> Iterator[Entry]:
 def _sending(run: Run, attempt: Attempt, epoch: int) -> Iterator[Entry]:
     if attempt.epoch == epoch:
         yield attempt.sent_at, Submit(attempt.id)
+    else:
+        yield attempt.sent_at, Recover(attempt.id)
     if attempt.hint is not None:
         yield attempt.next_at, Confirm(attempt.id)
 

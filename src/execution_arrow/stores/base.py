@@ -180,7 +180,8 @@ class Fenced:
 class JobTaken:
     """A job id of this commit belongs to another attempt. Nothing was written."""
 
-    attempt: str
+    attempt: str  # whose it is
+    job: str = ""  # which one; without it, any that the commit binds
 
 
 @dataclass(frozen=True, slots=True)

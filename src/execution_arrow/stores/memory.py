@@ -113,7 +113,7 @@ class MemoryStore:
             return Fenced()
         for provider, credentials, job, attempt in op.jobs:
             if (holder := self._jobs.get((provider, credentials, job), attempt)) != attempt:
-                return JobTaken(holder)
+                return JobTaken(holder, job)
         for provider, credentials, job, attempt in op.jobs:
             self._jobs[provider, credentials, job] = attempt
         for fact in op.heard:

@@ -100,7 +100,7 @@ def _commit(batch: Batch, op: Commit) -> Result:
             (provider, credentials, job),
         ).fetchone()
         if holder and holder[0] != attempt:
-            return JobTaken(holder[0])
+            return JobTaken(holder[0], job)
     changed = batch.connection.execute(
         """UPDATE generations SET state = ?, status = ?, next_at = ?, changed_at = ?, version = version + 1,
                                   key = CASE WHEN ? THEN NULL ELSE key END,

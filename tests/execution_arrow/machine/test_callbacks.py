@@ -162,8 +162,35 @@ def test_an_unsigned_callback_tells_nothing_even_with_content():
 
 def test_a_job_that_the_store_refuses_to_bind_takes_its_content_along():
     heard = Heard(attempt="a1", fact=signed(told=DONE))
-    (marked,) = mark_taken([heard], "somebody")
+    (marked,) = mark_taken([heard], [("a1", "j")], "somebody")
     assert marked.fact == signed(told=DONE, taken=True)
+
+
+def test_what_was_heard_of_other_jobs_is_not_taken_along():
+    """A forged or mistaken job id must not cost us the genuine one that came with it, nor the doubt."""
+    heard = [
+        Heard(attempt="a1", fact=signed()),
+        Heard(attempt="a1", fact=signed("other")),
+        Heard(attempt="a1", fact=f.OwnerLost()),
+        Heard(attempt="a2", fact=signed()),
+    ]
+    marked = mark_taken(heard, [("a1", "j")], "a2")
+    assert marked == [Heard(attempt="a1", fact=signed(taken=True)), *heard[1:]]
+
+
+def test_a_change_that_was_not_written_is_heard_anew_with_all_that_it_ignored():
+    """What says nothing in one state may say everything in another: none of it is dropped before a commit."""
+    story, attempt = sending()
+    session = Session(story.run, version=1, epoch=EPOCH + 1)
+    session.queue += [
+        Heard(attempt=attempt, fact=signed(), seq=1),
+        Heard(attempt=attempt, fact=f.OwnerLost()),
+    ]
+    heard = list(session.queue)
+    change = fold(session, story.now, lambda run, candidates: pytest.fail("nobody is asked"))
+    assert change.rows == ["10", "10"]  # the job is bound, so there is no doubt any more
+    assert [item.fact for item in change.heard] == [signed()]
+    assert change.applied == heard
 
 
 def test_16_a_callback_for_a_running_job_only_makes_us_look():
