@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -84,7 +85,9 @@ class Hooks:
             return
         world = self._world
         fault = world.dice.strike(kind, "hooks")
-        ends = max(0.0, min(job.ends, job.created + 3600) - job.created)
+        if job.ends == math.inf:
+            return
+        ends = job.ends - job.created
         if fault:
             world._happened(kind, fault, job.id)
         match fault:

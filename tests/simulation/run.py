@@ -239,13 +239,17 @@ class Simulation:
 
     async def _idle(self) -> None:
         """Invariant 17: a system with nothing to do does nothing."""
-        await asyncio.sleep(20.0)
+        while self.world.pending:
+            await asyncio.sleep(5.0)
+        await asyncio.sleep(30.0)  # who was called back late may have something to do
+        await self._until_done()
         rows = {row.id: row.version for row in self.site.disk.store.page(None, None, None, 10_000)}
         calls, entries = self.world.books.calls, self._entries()
         await asyncio.sleep(100.0)
         after = {row.id: row.version for row in self.site.disk.store.page(None, None, None, 10_000)}
         if (calls, entries) != (self.world.books.calls, self._entries()) or rows != after:
-            raise Broken("17: an idle system is busy")
+            busy = [name for name in after if rows.get(name) != after[name]]
+            raise Broken(f"17: an idle system is busy: {calls} calls, {self.world.books.calls} after; {busy}")
 
     def _entries(self) -> int:
         return sum(len(self.books.entries(name, 0, 1_000_000)) for name in self.books.accounts("", 100))

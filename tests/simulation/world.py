@@ -41,6 +41,7 @@ class World:
         self.hosts = {f"https://{name}.example": name for name in kinds}
         self.on_post: Callable[[str, str], None] = lambda attempt, provider: None
         self.hooks = Hooks(self)
+        self.pending = 0  # what is still on its way to somebody
         self._number = 0
 
     @property
@@ -307,7 +308,13 @@ class World:
 
     def _later(self, delay: float, what: Callable[[], object]) -> None:
         """The world's own time goes on when the process that sent something is stopped or dead."""
-        self.loop.call_later(delay, what, context=WORLD.context)
+        self.pending += 1
+
+        def happen() -> None:
+            self.pending -= 1
+            what()
+
+        self.loop.call_later(delay, happen, context=WORLD.context)
 
 
 def instant(kind: str) -> bool:
