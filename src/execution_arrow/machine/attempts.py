@@ -107,6 +107,11 @@ def forget_hint(run: Run, attempt: Attempt, fact: f.Unconfirmed, now: float) -> 
     return put(run, attempt, hint=None, next_at=now)
 
 
+def not_ours(run: Run, attempt: Attempt, fact: f.CalledBack, now: float) -> Run:
+    """The job that a callback named is another attempt's: nobody need ask about it again."""
+    return put(run, attempt, hint=None, next_at=now) if attempt.hint == fact.job else run
+
+
 def poll_now(run: Run, attempt: Attempt, _: f.CalledBack, now: float) -> Run:
     return put(run, attempt, next_at=min(attempt.next_at, now))
 

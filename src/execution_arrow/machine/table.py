@@ -107,10 +107,10 @@ GENERATION_ROWS: tuple[Row, ...] = (
 SUBMIT_ROWS: tuple[Row, ...] = (
     Row("6", (_SEND,), f.Accepted, "unknown", do.doubt, if_.taken, "the job is another attempt's",
         alert="duplicate_job"),
-    Row("6", (_SEND,), f.CalledBack, "same", same, if_.taken, "the job is another attempt's", durable=False,
+    Row("6", (_SEND, *_WATCHED), f.CalledBack, "same", do.not_ours, if_.taken, "the job is another attempt's",
         alert="duplicate_job"),
-    *(Row("6", _WATCHED, kind, "same", same, if_.taken, "the job is another attempt's", durable=False,
-          alert="duplicate_job") for kind in (f.Accepted, f.CalledBack)),
+    Row("6", _WATCHED, f.Accepted, "same", same, if_.taken, "the job is another attempt's", durable=False,
+        alert="duplicate_job"),
     Row("6", (_UNK,), f.LookupFound, "same", do.look_again, if_.taken, "the job is another attempt's",
         durable=False, alert="duplicate_job"),
     *(Row("6", _DONE, kind, "same", same, if_.taken, "the job is another attempt's", durable=False,

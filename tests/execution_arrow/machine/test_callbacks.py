@@ -166,6 +166,16 @@ def test_a_job_that_the_store_refuses_to_bind_takes_its_content_along():
     assert marked.fact == signed(told=DONE, taken=True)
 
 
+def test_a_hint_at_another_attempts_job_is_asked_about_once():
+    for make in (sending, unknown):
+        story, attempt = make()
+        story.tell(unsigned(), attempt)
+        assert Confirm in effects(story)
+        assert story.tell(signed(taken=True), attempt).durable  # confirmed, and the store knows whose it is
+        assert Confirm not in effects(story)
+        assert story.run.attempt(attempt).hint is None
+
+
 def test_what_was_heard_of_other_jobs_is_not_taken_along():
     """A forged or mistaken job id must not cost us the genuine one that came with it, nor the doubt."""
     heard = [
