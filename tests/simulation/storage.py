@@ -16,11 +16,10 @@ from typing import Any
 
 from execution_arrow.errors import StoreUnavailable
 from execution_arrow.machine.state import Event
-from execution_arrow.stores.base import Hear, Hint, Inboxed, JobStore, Op, Result, Row
+from execution_arrow.stores.base import Hear, Hint, Inboxed, JobStore, Op, Result, Row, durable
 from execution_arrow.stores.hints import Bell, hints_of
 from execution_arrow.stores.memory import MemoryStore
 from execution_arrow.stores.sqlite import SqliteStore
-from execution_arrow.stores.sqlite_ops import durable
 from execution_arrow.stores.writer import Group
 from tests.simulation.loop import Process, VirtualLoop
 
