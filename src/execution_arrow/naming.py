@@ -7,6 +7,9 @@ import secrets
 import time
 
 
+_BOOTTIME: int | None = getattr(time, "CLOCK_BOOTTIME", None)
+
+
 class SystemClock:
     """The machine's clocks."""
 
@@ -14,7 +17,8 @@ class SystemClock:
         return time.time()
 
     def monotonic(self) -> float:
-        return time.monotonic()
+        """Seconds that only count, the machine's sleep included where it can tell: a lease ends meanwhile."""
+        return time.monotonic() if _BOOTTIME is None else time.clock_gettime(_BOOTTIME)
 
 
 class SystemNames:
