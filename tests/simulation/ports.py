@@ -16,8 +16,8 @@ from execution_arrow.ports import Payload, Prepared, Quote, Ranked, Secret, Verd
 from execution_arrow.providers.base import Call, Reply
 from execution_arrow.wiring import FortressLedger
 from ledger_fortress import AsyncLedger
-from ledger_fortress.answers import Answer
-from ledger_fortress.commands import Item
+from ledger_fortress.answers import Answer, Receipt
+from ledger_fortress.commands import Command, Item
 from ledger_fortress.engine import run
 from ledger_fortress.ledger import making
 from ledger_fortress.protocol import Failure
@@ -81,6 +81,9 @@ class SimTransport:
 
 class InlineLedger(AsyncLedger):
     """The real ledger for coroutines, without its threads: every command is its own commit, on the spot."""
+
+    async def _one(self, command: Command) -> Receipt:
+        return making.receipt_of((await self._run((command,)))[0])
 
     async def _run(self, items: Sequence[Item]) -> list[Answer | Failure]:
         return run(self._ledger._store, [making.with_salt(item) for item in items], self._policy)
