@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 from execution_arrow.errors import StoreUnavailable
 from execution_arrow.lease import Lease
+from execution_arrow.outage import Outage
 from execution_arrow.ports import Clock
 from execution_arrow.session import RECORDED, Change, Heard, Session, to_commit, to_inbox
 from execution_arrow.stores.access import Access
@@ -27,6 +28,7 @@ class Committer:
 
     def __init__(self, store: Access, lease: Lease, clock: Clock) -> None:
         self._store, self._lease, self._clock = store, lease, clock
+        self.outage = Outage(clock)
 
     async def commit(self, session: Session, change: Change) -> Committed | JobTaken | Fenced:
         """Write a change. An answer that was lost is looked for: only our own epoch can have written it."""
@@ -37,6 +39,7 @@ class Committer:
             if (found := await self._what_happened(op)) is None:
                 raise
             return found
+        self.outage.over()
         assert isinstance(result, Committed | JobTaken | Fenced)
         return result
 

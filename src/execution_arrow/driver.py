@@ -52,6 +52,7 @@ class Driver:
         self._clock, self._names, self._tasks, self._lease = clock, names, tasks, lease
         self._report = Reporter(router, clock, performer.forget_reply, watch)
         self.sessions: dict[str, Session] = {}
+        self.outage = committer.outage
         self._alarms = Alarms(clock, self.sessions, self.soon)
         self._quiet: dict[str, asyncio.Event] = {}
         self._slots = asyncio.Semaphore(effects)
@@ -164,7 +165,7 @@ class Driver:
             session.turning = False
             self._schedule(session)
         except StoreUnavailable as error:
-            logger.warning("store_unavailable generation=%s error=%s", session.run.spec.id, error)
+            self.outage.failed(f"generation={session.run.spec.id}", error)
             self._try_again(session, error, 1.0)
         except Exception as error:
             logger.exception("turn_failed generation=%s: it is tried again in a minute", session.run.spec.id)

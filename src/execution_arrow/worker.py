@@ -129,7 +129,7 @@ class Worker:
         try:
             await action()
         except StoreUnavailable as error:
-            logger.warning("store_unavailable %s error=%s", what, error)
+            self._driver.outage.failed(what, error)
         except Exception:
             logger.exception("%s failed", what)
         else:
