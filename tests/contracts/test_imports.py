@@ -41,7 +41,7 @@ SHELLS = {
     "adaptive_island": {"courier", "events", "runtime", "simulation", "stores"},
     "execution_arrow": {
         *("admission", "alarms", "artifacts", "blocking", "cli", "cli_reports", "committing"),
-        *("credentials", "desk", "driver", "egress", "following", "lease", "naming", "perform"),
+        *("credentials", "desk", "driver", "egress", "following", "lease", "naming", "outage", "perform"),
         *("reporting", "running", "sandbox", "spool", "stores"),
         *("tasks", "transport", "webhooks", "wiring", "worker"),
     },

@@ -14,8 +14,8 @@ from execution_arrow.errors import StoreUnavailable
 from execution_arrow.outage import EVERY, Outage
 from execution_arrow.stores.base import Op, Result
 from execution_arrow.stores.memory import MemoryStore
-from execution_arrow.testing import FakeProvider, fake_parts
-from tests.execution_arrow.pains.kit import QUICK, run
+from execution_arrow.testing import FakeProvider, FakeTransport, fake_parts
+from tests.execution_arrow.pains.kit import QUICK, run, until
 
 
 class Clock:
@@ -58,12 +58,11 @@ class Away(MemoryStore):
 async def test_many_generations_meet_one_outage(tmp_path: Path, caplog: pytest.LogCaptureFixture):
     caplog.set_level(logging.WARNING, logger="execution_arrow")
     store = Away()
-    slow = FakeProvider(poll_every=0.3)
-    async with AsyncArrow(
-        fake_parts({"fake": slow}, tmp_path, store=store), limits=QUICK, worker=True
-    ) as arrow:
+    transport = FakeTransport()
+    parts = fake_parts({"fake": FakeProvider(poll_every=0.3)}, tmp_path, store=store, transport=transport)
+    async with AsyncArrow(parts, limits=QUICK, worker=True) as arrow:
         waiting = [asyncio.create_task(arrow.generate_and_wait("m", {}, account="acct")) for _ in range(30)]
-        await asyncio.sleep(0.15)
+        await until(lambda: len(transport.submits()) == 30)
         store.away = True
         await asyncio.sleep(0.6)
         store.away = False

@@ -80,12 +80,17 @@ async def test_used_and_unused_spending_cannot_be_told_apart(box: Sandbox, open_
         while outcomes(done)[1][1] == "pending" or len(billed(box, done)) < 3:
             await asyncio.sleep(0.05)
             done = await arrow.get(done.id)
+        sums = {part.provider: part for part in (await arrow.usage()).providers}
     assert outcomes(done) == [("fal", "unknown"), ("replicate", "discarded"), ("cloudflare", "used")]
     bills = billed(box, done)
     unknown, discarded, used = (bills[attempt.id] for attempt in done.attempts)
     assert discarded + used == int(done.cost * 1_000_000)
     assert discarded == int(done.waste * 1_000_000)
     assert unknown == int(done.possible_waste * 1_000_000)
+    told = [(sums[name].cost, sums[name].wasted, sums[name].possible_waste) for name in sums]
+    assert sum(int(amount * 1_000_000) for row in told for amount in (row[0], row[2])) == sum(bills.values())
+    assert sums["replicate"].wasted == sums["replicate"].cost == done.waste
+    assert (sums["fal"].unknown, sums["cloudflare"].used) == (1, 1)
 
 
 @run
