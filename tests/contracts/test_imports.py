@@ -16,7 +16,21 @@ from tools.packages import PACKAGES, ROOT, modules
 
 SCRIPTS: dict[str, str] = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["scripts"]
 HEAVY = {"pydantic", "jsonschema", "httpx", "yaml"}
-EXTRAS = {"rich", "uvicorn", "PIL", "av", "replicate", "fal_client", "redis", "psycopg", "stripe", "boto3"}
+EXTRAS = {
+    "ibis",
+    "matplotlib",
+    "pyarrow",
+    "rich",
+    "uvicorn",
+    "PIL",
+    "av",
+    "replicate",
+    "fal_client",
+    "redis",
+    "psycopg",
+    "stripe",
+    "boto3",
+}
 
 # What a decision must not touch. `make check` also looks at what cores import indirectly.
 IMPURE = {

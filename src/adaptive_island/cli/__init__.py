@@ -9,8 +9,9 @@
     adaptive-island simulate --regime S3 --plot regret.svg
 
 A source is a file of `attempt.v1` documents, one JSON object per line in any order, `-` for standard input,
-or the URL of a store. Exit codes: 0 yes, 1 no (a document is not valid, a source cannot be read), 2 the
-command line itself is wrong. `--json` prints JSON on standard output.
+or the URL of a store; `learn` also takes a pattern of Parquet files (`'logs/*.parquet'`). Exit codes: 0 yes,
+1 no (a document is not valid, a source cannot be read), 2 the command line itself is wrong. `--json` prints
+JSON on standard output.
 """
 
 from __future__ import annotations
@@ -79,6 +80,7 @@ def _add_learning(add: _Add) -> None:
     replay.add_argument("--order", action="append", help="may be repeated (all named ones)")
     replay.add_argument("--set", action="append", default=[], metavar="NAME=NUMBER", help="change the policy")
     export = add("export", learning.export, "print the log of a store as attempt.v1 lines")
+    export.add_argument("--parquet", metavar="FILE", help="write a Parquet file instead")
     export.add_argument("--after", type=float, default=0.0, metavar="UNIX_SECONDS")
     plot = add("plot", pictures.plot, "draw a model's ranking over time, and how long its successes took")
     plot.add_argument("model")
