@@ -17,7 +17,7 @@ from execution_arrow.reconciling import Finding, Trouble
 from execution_arrow.stores.access import Access
 from execution_arrow.stores.base import Row
 
-PAGE = 200
+PAGE = 64  # rows; a few milliseconds of the loop
 SKEW = 3600.0  # seconds by which the clocks of two hosts that name generations may differ
 DAY = 86_400.0
 

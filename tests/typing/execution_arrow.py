@@ -1,5 +1,6 @@
 """Never executed: what type checkers must make of the public API."""
 
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, assert_type
 
@@ -17,6 +18,10 @@ from execution_arrow import (
     Status,
     WaitTimeout,
 )
+from execution_arrow.accounting import Usage
+from execution_arrow.reconciling import Finding
+from execution_arrow.tariff import CostPlus, Price, PriceTable
+from execution_arrow.webhooks import WebhookReason, WebhookReply
 from ledger_fortress import Ledger
 
 REQUEST: dict[str, Any] = {"generation_prompt": "a lighthouse"}
@@ -68,3 +73,16 @@ async def advance(generation_id: str) -> None:
             assert_type(step, Advanced)
             assert_type(step.next_at, float | None)
         await arrow.generate("m/n", REQUEST)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+
+
+def operate(generation_id: str) -> None:
+    tariff = PriceTable({"lab/m": [Price(5, per="second")]}, otherwise=CostPlus(margin=Decimal("1.1")))
+    with Arrow.open("./media-data", tariff=tariff, public_url="https://media.example.com/hooks") as arrow:
+        reply = arrow.handle_webhook("fal", "gen_1.token", {"content-type": "application/json"}, b"{}")
+        assert_type(reply, WebhookReply)
+        assert_type(reply.status, int)
+        assert_type(reply.reason, WebhookReason)
+        assert_type(arrow.usage(since=datetime.now(UTC)), Usage)
+        assert_type(arrow.reconcile(grace=60, repair=True), tuple[Finding, ...])
+        assert_type(arrow.delete(generation_id), bool)
+        arrow.handle_webhook("fal", "t", {}, "{}")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
