@@ -8,7 +8,7 @@ import weakref
 from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from .checks import check_mapping
 from .contract import MODEL_ID, Contract, Retired, read_contract
@@ -19,7 +19,8 @@ from .mapping import Mapping
 from .model import Model
 from .reading import read_mapping
 from .tables import check_tables
-from .yaml12 import Doc, merge
+from .yaml12 import Doc, dotted, merge
+from .yaml12 import Path as Path_
 
 SHIPPED: Final = Path(__file__).parent / "catalog"
 _open: weakref.WeakSet[Catalog] = weakref.WeakSet()
@@ -136,6 +137,19 @@ class Catalog:
                 self._digest = self._digest or self._layers.digest()
         return self._digest
 
+    def origins(self, model: str) -> dict[str, dict[str, tuple[str, int]]]:
+        """For each file that makes up a model, by provider ("" is the contract): where each of its keys
+        stands, as file and line. Raises like `catalog[model]`."""
+        contract = self[model].contract
+        with self._lock:
+            doc, _ = self._layers.read(f"{contract.id}/model.yaml")
+            found = {"": _marks(doc)}
+            for provider in contract.providers:
+                base, _ = self._layers.chain(f"_providers/{provider}.yaml", "provider")
+                file, _ = self._layers.chain(f"{contract.id}/{provider}.yaml", "mapping")
+                found[provider] = _marks(merge(base.without("schema"), file))
+        return found
+
     def problems(self) -> tuple[Problem, ...]:
         """Load everything and return all that is wrong, instead of raising at the first model."""
         found: dict[Problem, None] = {}
@@ -217,3 +231,16 @@ class Catalog:
         if retired is not None and retired.successor and self._resolve(retired.successor) is None:
             hint = did_you_mean(retired.successor, self.models())
             raise refuse(doc, ("retired", "successor"), f"unknown model {retired.successor!r}", hint)
+
+
+def _marks(doc: Doc) -> dict[str, tuple[str, int]]:
+    """Where each scalar, list and operator map of a document stands."""
+    return {dotted(path): doc.mark(path) for path in _leaves(doc.data)}
+
+
+def _leaves(data: Any, path: Path_ = ()) -> Iterator[Path_]:
+    if not isinstance(data, dict) or not data or any(str(key).startswith("$") for key in data):
+        yield path
+        return
+    for key, value in data.items():
+        yield from _leaves(value, (*path, key))

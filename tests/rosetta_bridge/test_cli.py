@@ -156,3 +156,103 @@ def test_prove_prints_a_table_and_fails_on_failure(
     code, answer = as_json(capsys, folder, "prove", "--native", str(native))
     assert code == 1
     assert answer["totals"]["failed"] == 1
+
+
+def test_where_a_key_stands(capsys: pytest.CaptureFixture[str], folder: str, tmp_path: Path) -> None:
+    code, found = as_json(capsys, folder, "show", "--origin", ONE)
+    assert code == 0
+    assert found.keys() == {"", "fal", "replicate"}
+    file, line = found[""]["kind"]
+    assert Path(folder, file).read_text("utf-8").splitlines()[line - 1].startswith("kind:")
+    assert any(file.startswith("_providers/") for file, _line in found["fal"].values()), "what is inherited"
+    assert "FILE OF" in run(capsys, folder, "show", "--origin", ONE)[1]
+
+
+def test_an_openapi_document_of_all_models(capsys: pytest.CaptureFixture[str]) -> None:
+    from jsonschema import Draft202012Validator
+
+    assert main(["openapi"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["openapi"].startswith("3.1")
+    schemas = document["components"]["schemas"]
+    assert len(document["paths"]) == len(schemas) > 40
+    for path, item in document["paths"].items():
+        body = item["post"]["requestBody"]["content"]["application/json"]["schema"]
+        name = body["$ref"].removeprefix("#/components/schemas/")
+        assert path.endswith(name.replace("__", "/"))
+        Draft202012Validator.check_schema(schemas[name])
+    names = [item["post"]["operationId"] for item in document["paths"].values()]
+    assert len(set(names)) == len(names)
+
+
+def test_a_typed_module_says_what_normalize_takes(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    module = tmp_path / "requests_of_models.py"
+    assert main(["types", "--output", str(module)]) == 0
+    space: dict[str, Any] = {}
+    exec(compile(module.read_text("utf-8"), str(module), "exec"), space)
+    from rosetta_bridge import Catalog
+
+    catalog = Catalog.shipped()
+    assert space["REQUESTS"].keys() == set(catalog.models())
+    for name, kind in space["REQUESTS"].items():
+        fields = catalog[name].contract.fields
+        assert kind.__required_keys__ == {field for field in fields if fields[field].required}, name
+        assert kind.__optional_keys__ == {*fields, "generation_provider_order"} - kind.__required_keys__
+    assert main(["types", "bytedance/seedream-4.5"]) == 0
+    assert 'Literal["2K", "4K"]' in capsys.readouterr().out
+
+
+def test_a_type_checker_finds_a_wrong_value(tmp_path: Path) -> None:
+    from mypy import api
+
+    assert main(["types", "bytedance/seedream-4.5", "--output", str(tmp_path / "models.py")]) == 0
+    (tmp_path / "use.py").write_text(
+        "from models import BytedanceSeedream45Request as R\n"
+        "good: R = {'generation_prompt': 'p', 'generation_resolution': '4K'}\n"
+        "bad: R = {'generation_prompt': 'p', 'generation_resolution': '8K'}\n"
+        "worse: R = {'generation_ratio': '1:1'}\n"
+    )
+    out, _err, code = api.run(["--strict", "--cache-dir", str(tmp_path / "c"), "--no-incremental",
+                               "--config-file", "", str(tmp_path / "use.py")])  # fmt: skip
+    assert code == 1
+    assert {line.split(":")[1] for line in out.splitlines() if ": error:" in line} == {"3", "4"}, out
+
+
+def test_status_counts_the_catalogue(capsys: pytest.CaptureFixture[str], folder: str) -> None:
+    code, told = as_json(capsys, folder, "status")
+    assert code == 0
+    assert (told["models"], told["labs"], told["routes"]) == (1, 1, 3)
+    assert told["digest"].startswith("sha256:")
+    assert "models" in run(capsys, folder, "status")[1]
+
+
+def test_drift_names_what_changed_and_whom_it_concerns(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    from rosetta_bridge.natives import CHECKOUT
+
+    newer = tmp_path / "newer"
+    name = "fal/fal-ai__bytedance__seedream__v4.5__text-to-image.json"
+    for folder in (tmp_path / "older", newer):
+        (folder / "fal").mkdir(parents=True)
+        (folder / name).write_text((CHECKOUT / name).read_text("utf-8"), "utf-8")
+    older = ["--native", str(tmp_path / "older")]
+    assert main(["drift", str(newer), *older]) == 0
+    schema = json.loads((newer / name).read_text("utf-8"))
+    schema["properties"]["style"] = {"type": "string"}
+    del schema["properties"]["num_images"]
+    schema["properties"]["max_images"]["maximum"] = 2
+    schema["properties"]["prompt"]["description"] = "words are no facts"
+    (newer / name).write_text(json.dumps(schema), "utf-8")
+    capsys.readouterr()
+    assert main(["drift", str(newer), *older, "--json"]) == 1
+    changes = {c["parameter"]: c for c in json.loads(capsys.readouterr().out)["changes"]}
+    assert {key: c["kind"] for key, c in changes.items()} == {
+        "style": "added", "num_images": "removed", "max_images": "changed",
+    }  # fmt: skip
+    assert changes["num_images"]["breaks"]
+    assert any("bytedance/seedream-4.5 fal/" in route for route in changes["num_images"]["routes"])
+    assert not changes["style"]["breaks"]
+    (newer / name).unlink()
+    assert main(["drift", str(newer), *older]) == 1
+    assert "gone!" in capsys.readouterr().out
