@@ -1,8 +1,9 @@
 """README and docs are run, not believed: Python blocks execute, and every command they name exists.
 
-All Python blocks of a document run one after the other in one fresh interpreter and an empty folder, so a
-later block may use an earlier one's names. A block that cannot run here is preceded by `<!-- not run: the
-reason -->`. The scripts of examples/ run the same way, unless a line says `# not run: the reason`.
+All Python blocks of a document run one after the other in one fresh interpreter, so a later block may use an
+earlier one's names, in a folder that holds the files which the page shows. A block that cannot run here is
+preceded by `<!-- not run: the reason -->`. The scripts of examples/ run the same way, unless a line says
+`# not run: the reason`.
 """
 
 import importlib.util
@@ -29,6 +30,7 @@ SCRIPTS = sorted((ROOT / "examples").glob("*.py"))
 FENCE = re.compile(
     r"^(?P<mark>```+)(?P<language>\w*)[^\n]*\n(?P<body>.*?)^(?P=mark)\s*$", re.MULTILINE | re.DOTALL
 )
+FILE = re.compile(r"^```\w+ (?P<path>[\w.-]+/\S+)\n(?P<body>.*?)^```\s*$", re.MULTILINE | re.DOTALL)
 NOT_RUN = re.compile(r"<!-- not run: \S[^>]*-->\s*\Z")
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
 SECONDS = 100
@@ -40,6 +42,14 @@ def blocks(document: Path, *languages: str) -> Iterator[tuple[int, str]]:
     for found in FENCE.finditer(text):
         if found["language"] in languages and not NOT_RUN.search(text[: found.start()]):
             yield text.count("\n", 0, found.start("body")) + 1, found["body"]
+
+
+def write_files(document: Path, folder: Path) -> None:
+    """Write the files that a page shows: blocks whose first line names a path behind the language."""
+    for found in FILE.finditer(document.read_text("utf-8")):
+        path = folder / found["path"]
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(found["body"], encoding="utf-8")
 
 
 def label(path: Path) -> str:
@@ -76,6 +86,7 @@ def programs(document: Path) -> list[tuple[int, str]]:
 @pytest.mark.parametrize("document", [*DOCUMENTS, *SCRIPTS], ids=label)
 def test_python_runs(document: Path, tmp_path: Path) -> None:
     """A traceback names the document and the line in it."""
+    write_files(document, tmp_path)
     done = execute(RUN, [str(document), json.dumps(programs(document))], tmp_path)
     assert done.returncode == 0, done.stderr
 

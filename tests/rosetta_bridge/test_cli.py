@@ -189,7 +189,7 @@ def test_a_typed_module_says_what_normalize_takes(capsys: pytest.CaptureFixture[
     module = tmp_path / "requests_of_models.py"
     assert main(["types", "--output", str(module)]) == 0
     space: dict[str, Any] = {}
-    exec(compile(module.read_text("utf-8"), str(module), "exec"), space)
+    exec(compile(module.read_text("utf-8"), str(module), "exec", dont_inherit=True), space)
     from rosetta_bridge import Catalog
 
     catalog = Catalog.shipped()

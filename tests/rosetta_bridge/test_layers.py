@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from pathlib import Path
 
 import pytest
 
 from rosetta_bridge import Catalog, InvalidCatalog
+from rosetta_bridge.loading import SHIPPED
+from rosetta_bridge.yaml12 import parse
 from tests.rosetta_bridge.support import FILES, MODEL, ON, changed, write
 
 F, R = "lab/one/fal.yaml", "lab/one/replicate.yaml"
@@ -207,3 +210,13 @@ def test_problems_tells_everything_wrong_in_a_catalogue(tmp_path: Path) -> None:
     found = [str(problem) for problem in open_layers(write(tmp_path, files)).problems()]
     assert any("did you mean generation_prompt" in line for line in found)
     assert any(line.startswith("lab/lost/fal.yaml: no model is in this folder") for line in found)
+
+
+def test_every_shipped_file_has_the_shape_that_editors_are_told() -> None:
+    from pydantic import TypeAdapter
+
+    from rosetta_bridge.documents import MappingV1, ModelV1
+
+    for file in sorted(SHIPPED.rglob("*.yaml")):
+        kind = ModelV1 if file.name == "model.yaml" else MappingV1
+        TypeAdapter(kind).validate_json(json.dumps(parse(file.read_bytes(), file.name).data))
