@@ -140,6 +140,7 @@ class Admission:
         spec = frozen_at(now=self._lease.clock.now())
         run = Run(spec=spec)
         session = Session(run, version=1, epoch=1, key=wish.key, term=self._lease.term)
+        self._lease.making.add(spec.id)
         try:
             created = await self._store.apply(self._creation(wish, run, mark))
             if isinstance(created, Existing):
@@ -151,6 +152,8 @@ class Admission:
         except BaseException:
             self._lease.doubt()  # the row may be there, in our name
             raise
+        finally:
+            self._lease.making.discard(spec.id)  # it has a driver before anybody else has a turn
         return session
 
     def _creation(self, wish: Wish, run: Run, mark: str) -> Create:

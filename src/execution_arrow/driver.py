@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from execution_arrow import facts as f
 from execution_arrow.alarms import Alarms
@@ -20,13 +21,12 @@ from execution_arrow.committing import Committer
 from execution_arrow.effects import Effect, Submit
 from execution_arrow.errors import StoreUnavailable
 from execution_arrow.lease import Lease
-from execution_arrow.machine.codec import load_run, load_spec
 from execution_arrow.machine.state import Run
 from execution_arrow.perform import Performer
 from execution_arrow.planning import choose
 from execution_arrow.ports import Clock, Names, Router
 from execution_arrow.reporting import Observer, Reporter, log_alerts
-from execution_arrow.session import Change, Heard, Session, fold, from_inbox, mark_taken, new_jobs
+from execution_arrow.session import Change, Heard, Session, fold, mark_taken, new_jobs, read_row
 from execution_arrow.stores.base import Committed, Fenced, JobTaken, Row
 
 logger = logging.getLogger("execution_arrow")
@@ -57,6 +57,7 @@ class Driver:
         self._quiet: dict[str, asyncio.Event] = {}
         self._slots = asyncio.Semaphore(effects)
         self._under_way: dict[asyncio.Task[None], None] = {}  # in the order of their start
+        self._outside: dict[asyncio.Task[Any] | None, None] = {}  # those that wait for an effect
 
     # --- owning ---
 
@@ -80,10 +81,7 @@ class Driver:
     def _take_over(self, row: Row) -> None:
         if (old := self.sessions.get(row.id)) is not None:
             self._forget(old)  # our own lease had ended, unnoticed; what it still hears goes to the inbox
-        run = load_run(load_spec(row.spec), row.state)
-        session = Session(run, row.version, row.epoch, row.key, term=self._lease.term)
-        session.queue.extend(from_inbox(item) for item in row.inbox)
-        self.adopt(session)
+        self.adopt(read_row(row, self._lease.term))
 
     def adopt(self, session: Session) -> None:
         """Drive a session from now on (its row carries our name)."""
@@ -178,8 +176,7 @@ class Driver:
         session.failure = error
         if not session.dropped:
             self._alarms.set(session, self._clock.now() + seconds)
-        if (event := self._quiet.pop(session.run.spec.id, None)) is not None:
-            event.set()
+        self._tell_quiet(session)
 
     async def _commit(self, session: Session, change: Change) -> bool:
         """Write a change. False when it was not written and its facts are queued again, or handed over."""
@@ -235,6 +232,7 @@ class Driver:
         return effects[0] if effects else None
 
     async def _perform(self, session: Session, effect: Effect) -> None:
+        self._outside[me := asyncio.current_task()] = None
         try:
             async with self._slots:
                 if isinstance(effect, Submit) and not (
@@ -245,6 +243,7 @@ class Driver:
                     found = await self._performer.perform(session.run, effect)
         finally:
             session.inflight.discard(effect)
+            del self._outside[me]
         heard = [Heard(attempt=getattr(effect, "attempt", None), fact=fact) for fact in found]
         if session.dropped:
             await self._committer.hand_over(session.run.spec.id, heard)
@@ -261,27 +260,28 @@ class Driver:
             self._forget(session)  # the last commit has handed the row back
             return
         now = self._clock.now()
-        if self._is_quiet(session, now) and (event := self._quiet.pop(session.run.spec.id, None)) is not None:
-            event.set()
+        if self._is_quiet(session, now):
+            self._tell_quiet(session)
         at = session.wake_at()
         if at is not None and at <= now:  # due, and not begun where our lease may be over
             at = now + (0.0 if self._lease.safe() else 0.1)
         self._alarms.set(session, at)
 
     def _is_quiet(self, session: Session, now: float) -> bool:
-        if session.inflight or session.queue or session.turning:
-            return False
-        return session.next_at is None or session.next_at > now
+        busy = session.inflight or session.queue or session.turning
+        return not busy and (session.next_at is None or session.next_at > now)
+
+    def _tell_quiet(self, session: Session) -> None:
+        if (event := self._quiet.pop(session.run.spec.id, None)) is not None:
+            event.set()
 
     def _forget(self, session: Session) -> None:
-        generation_id = session.run.spec.id
         session.dropped = True
-        if self.sessions.get(generation_id) is session:
-            del self.sessions[generation_id]
+        if self.sessions.get(session.run.spec.id) is session:
+            del self.sessions[session.run.spec.id]
             if not self.sessions:
                 self._alarms.stop()
-        if (event := self._quiet.pop(generation_id, None)) is not None:
-            event.set()
+        self._tell_quiet(session)
 
     async def stop(self, grace: float) -> None:
         """Start nothing new, let what is under way finish for `grace` seconds, then hand everything back."""
@@ -291,7 +291,7 @@ class Driver:
             await asyncio.wait(self._under_way, timeout=grace)
         while any(session.turning for session in self.sessions.values()):
             await asyncio.sleep(0.005)
-        for task in list(self._under_way):  # nobody has a turn: they wait for effects
-            task.cancel()
+        for task in [task for task in self._under_way if task in self._outside]:
+            task.cancel()  # the others write down what they heard, and end by themselves
         await self.release(list(self.sessions))
         await self._lease.give_back()

@@ -52,6 +52,7 @@ class Lease:
         self.term = 0
         self.doubtful = asyncio.Event()  # rows may carry our name without our knowing: an answer was lost
         self.needed = asyncio.Event()  # something is ours, or may be
+        self.making: set[str] = set()  # new rows in our name that nobody drives yet
         self._tidied = clock.monotonic()
 
     def safe(self) -> bool:
@@ -114,7 +115,7 @@ class Lease:
             self.doubtful.clear()
             self._tidied = now
             try:
-                await self._store.apply(Disown(owner=self.owner, keep=tuple(keep)))
+                await self._store.apply(Disown(owner=self.owner, keep=(*keep, *self.making)))
             except BaseException:
                 self.doubt()
                 raise

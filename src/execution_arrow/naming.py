@@ -6,7 +6,6 @@ import os
 import secrets
 import time
 
-
 _BOOTTIME: int | None = getattr(time, "CLOCK_BOOTTIME", None)
 
 

@@ -18,9 +18,9 @@ from execution_arrow.fact_codec import decode, encode
 from execution_arrow.facts import Fact
 from execution_arrow.machine import Step, step, told
 from execution_arrow.machine.agenda import Entry, agenda, awake
-from execution_arrow.machine.codec import dump_spec, dump_state
+from execution_arrow.machine.codec import dump_spec, dump_state, load_run, load_spec
 from execution_arrow.machine.state import Event, Phase, Run, State
-from execution_arrow.stores.base import Commit, Inboxed
+from execution_arrow.stores.base import Commit, Inboxed, Row
 from execution_arrow.values import replace
 
 # What is kept of the outside's words, for the record and for a dispute; our own timers and plans are not.
@@ -209,6 +209,13 @@ def to_inbox(generation: str, heard: Heard, now: float) -> Inboxed:
 
 def from_inbox(item: Inboxed) -> Heard:
     return Heard(attempt=item.attempt or None, fact=decode(item.body), seq=item.seq)
+
+
+def read_row(row: Row, term: int) -> Session:
+    """A row that was claimed under a lease of this term, with what waits in its inbox."""
+    session = Session(load_run(load_spec(row.spec), row.state), row.version, row.epoch, row.key, term=term)
+    session.queue.extend(from_inbox(item) for item in row.inbox)
+    return session
 
 
 def mark_taken(heard: Sequence[Heard], taken: Sequence[tuple[str, str]], holder: str) -> list[Heard]:
