@@ -157,7 +157,8 @@ class Performer:
     async def confirm(self, run: Run, effect: fx.Confirm) -> list[Fact]:
         """Ask for the job that an unsigned callback named; only the provider's own answer binds it."""
         attempt = _attempt(run, effect.attempt)
-        assert attempt.hint is not None
+        if attempt.hint is None:  # bound or forgotten while this waited for its turn
+            return [f.Unconfirmed(gone=False)]
         asked = replace(attempt, job=attempt.hint)
         fact = await self._status(run, asked)
         if isinstance(fact, f.Missing | f.PollFailed):
