@@ -144,6 +144,10 @@ class Model:
         """Per provider and route: in what it takes less than the public contract. For review and docs."""
         return {name: limits(mapping) for name, mapping in self.mappings.items()}
 
+    def in_use(self, provider: str, route: str) -> bool:
+        """Whether the catalogue's `include` and date allow a route at all."""
+        return (provider, route) not in self._shut
+
     def _closed(self, route: Route) -> str | None:
         """Why a route is not used at all: retired, or its evidence is weaker than the catalogue allows."""
         for retired in (self.contract.retired, route.retired):

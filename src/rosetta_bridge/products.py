@@ -8,8 +8,8 @@ varied alone around an eligible request of each route, and a seeded sample fills
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from itertools import combinations, product
+from collections.abc import Container, Iterator
+from itertools import combinations, islice, product
 from math import prod
 from random import Random
 from typing import Any, Final
@@ -90,8 +90,21 @@ def _sample(
     filling = [tuple(random.choice(domain) for domain in domains) for _ in range(size)]
     yield from pairs
     yield from filling
-    for base in _bases(names, [*pairs, *filling], contract, mapping):
+    bases = _bases(names, [*pairs, *filling], contract, mapping)
+    plain = [_plain(contract.fields[name], domain) for name, domain in zip(names, domains, strict=True)]
+    for _ in range(SAMPLE // 100):  # a narrow route may need a longer look, closer to what most requests are
+        if len(bases) == len(mapping.routes):
+            break
+        more = [tuple(random.choice(domain) for domain in plain) for _ in range(100)]
+        bases = _bases(names, more, contract, mapping) | bases
+    for base in bases.values():
         yield from _around(base, domains, 2 if size >= SAMPLE else 1)
+
+
+def _plain(field: Field, domain: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The values of a field with its default, or its absence, as often as all others together."""
+    usual = field.default if field.has_default else ABSENT if domain[0] is ABSENT else domain[0]
+    return (*domain, *([usual] * len(domain)))
 
 
 def _around(base: tuple[Any, ...], domains: list[tuple[Any, ...]], fields: int) -> Iterator[tuple[Any, ...]]:
@@ -106,8 +119,8 @@ def _around(base: tuple[Any, ...], domains: list[tuple[Any, ...]], fields: int) 
 
 def _bases(
     names: list[str], rows: list[tuple[Any, ...]], contract: Contract, mapping: Mapping
-) -> list[tuple[Any, ...]]:
-    """For each route the eligible request with the fewest fields."""
+) -> dict[str, tuple[Any, ...]]:
+    """By route, the eligible request with the fewest fields."""
     best: dict[str, tuple[int, tuple[Any, ...]]] = {}
     for row in rows:
         if not contract.possible(dict(zip(names, row, strict=True))):
@@ -118,30 +131,30 @@ def _bases(
             continue
         if not render_route(route, contract, values, frozenset()).reasons:
             best[route.name] = (len(values), row)
-    return [row for _, row in best.values()]
+    return {name: row for name, (_, row) in best.items()}
 
 
 def pairwise(domains: list[tuple[Any, ...]], random: Random) -> Iterator[tuple[Any, ...]]:
     """Rows in which every pair of values of two different domains occurs at least once; greedy."""
     fields = range(len(domains))
-    open_pairs = {
+    open_pairs = dict.fromkeys(
         (i, a, j, b)
         for i, j in combinations(fields, 2)
         for a in range(len(domains[i]))
         for b in range(len(domains[j]))
-    }
+    )
     if len(domains) < 2:
         yield from product(*domains)
     while open_pairs:
-        i, a, j, b = next(iter(open_pairs)) if len(open_pairs) < 8 else random.choice(sorted(open_pairs)[:64])
+        i, a, j, b = random.choice(list(islice(open_pairs, 64)))
         row = {i: a, j: b}
         for k in fields:
             if k not in row:
                 row[k] = max(range(len(domains[k])), key=lambda v, k=k: _gain(k, v, row, open_pairs))  # type: ignore[misc]
         for p, q in combinations(fields, 2):
-            open_pairs.discard((p, row[p], q, row[q]))
+            open_pairs.pop((p, row[p], q, row[q]), None)
         yield tuple(domains[k][row[k]] for k in fields)
 
 
-def _gain(k: int, v: int, row: dict[int, int], open_pairs: set[tuple[int, int, int, int]]) -> int:
+def _gain(k: int, v: int, row: dict[int, int], open_pairs: Container[tuple[int, int, int, int]]) -> int:
     return sum(((k, v, o, w) if k < o else (o, w, k, v)) in open_pairs for o, w in row.items())

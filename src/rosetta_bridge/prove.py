@@ -8,6 +8,7 @@ set nor in `leaves`, or a table cell is never reached. Both weaknesses are said,
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -19,6 +20,7 @@ from .expressions import Expr, Switch, Unsupported, walk
 from .fields import ABSENT
 from .loading import Catalog
 from .mapping import Mapping, Route
+from .meaning import cut_lists, turned_tables, wrong_sides
 from .model import Model
 from .natives import native_schema, properties, without_markers
 from .products import WHOLE, items_of, requests
@@ -57,15 +59,21 @@ class Proof:
         return not self.problems and all(route.status != "failed" for route in self.routes)
 
     def totals(self) -> dict[str, int]:
-        """Counts of models, labs, providers and routes, by status, and of requests."""
+        """Counts of models, labs (the first part of a model's id), providers, routes and requests."""
         counts = {
             s: sum(r.status == s for r in self.routes) for s in ("proved", "partly", "unproved", "failed")
         }
+        pairs = Counter(model for model, _ in {(r.model, r.provider) for r in self.routes})
+        proved = Counter(r.model for r in self.routes if r.status == "proved")
         return {
-            "models": len({r.model for r in self.routes}),
+            "models": len(pairs),
+            "models with a proved route": len(proved),
+            "models with two proved routes": sum(count > 1 for count in proved.values()),
+            "models with two providers": sum(count > 1 for count in pairs.values()),
             "labs": len({r.model.split("/")[0] for r in self.routes}),
             "providers": len({r.provider for r in self.routes}),
             "routes": len(self.routes),
+            "of secondary evidence": sum(r.evidence == "secondary" for r in self.routes),
             **counts,
             "requests": sum(r.requests for r in self.routes),
             "eligible": sum(r.eligible for r in self.routes),
@@ -97,7 +105,7 @@ def prove(
 
 
 def prove_model(model: Model, natives: Path, proof: Proof, seed: int = 0, whole: int = WHOLE) -> None:
-    """Add the proof of one model's routes to `proof`."""
+    """Add the proof of one model's routes to `proof`, without those that the catalogue leaves out."""
     reached: set[Cell] = set()
     cells: dict[Cell, str] = {}
     for mapping in model.mappings.values():
@@ -110,9 +118,11 @@ def prove_model(model: Model, natives: Path, proof: Proof, seed: int = 0, whole:
             else:
                 provers[route.name].look_at(values)
         for prover in provers.values():
+            verdict = prover.verdict()
             reached |= prover.reached
             cells.update(prover.cells)
-            proof.routes.append(prover.verdict())
+            if model.in_use(mapping.provider, prover.route.name):
+                proof.routes.append(verdict)
     for cell in cells.keys() - reached:
         proof.problems.append(f"{cells[cell]}: the table cell is never reached")
     proof.problems.sort()
@@ -161,6 +171,8 @@ class _RouteProver:
             self._fail(f"{at}: {error.message[:200]}; from {json.dumps(values)[:300]}")
         for name in self.must_set - set(body):
             self._fail(f"{name} must be set and is left out; from {json.dumps(values)[:300]}")
+        for message in wrong_sides(body, values):
+            self._fail(f"{message}; from {json.dumps(values)[:300]}")
 
     def _fail(self, message: str) -> None:
         if len(self.proof.failures) < MAX_FAILURES:
@@ -198,7 +210,8 @@ class _RouteProver:
         else:
             if route.unproved:
                 self._fail("`unproved` is said, but there is a native schema: remove the line")
-            for message in _undecided(route, self.mapping, self.schema):
+            told = _undecided(route, self.mapping, self.schema)
+            for message in (*told, *cut_lists(route, self.contract, self.schema), *turned_tables(route)):
                 self._fail(message)
             by_hand = self.schema.get("x-origin") == "hand-made"
             proof.status, proof.reason = (

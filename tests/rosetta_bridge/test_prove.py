@@ -156,8 +156,8 @@ MUTANTS: dict[str, tuple[str, tuple[str, str]]] = {
         ("image_urls: $generation_input_file", "image_urls: [$generation_input_file.first]"),
     ),
 }
-# No schema knows these: a golden case, or the committed listing of limits, shows them in review.
-SURVIVORS = {"sides exchanged", "reversed scale", "only the first file"}
+# No schema knows which end of a scale is strict: golden cases do.
+SURVIVORS = {"reversed scale"}
 
 
 def killed(tmp_path: Path, name: str) -> bool:
@@ -180,7 +180,7 @@ def test_what_only_golden_cases_can_catch_is_known(name: str, tmp_path: Path) ->
 
 
 def test_narrowing_shows_in_the_listing_of_limits(tmp_path: Path) -> None:
-    """The remedy for "only the first file": the derived limits are a listing that is reviewed."""
+    """Whatever narrows a route is a line of the derived limits, a listing that is reviewed."""
     file, swap = MUTANTS["only the first file"]
     before = Catalog.open(write(tmp_path / "a", FILES), shipped=False, on=ON)[MODEL].limits()["fal"]["edit"]
     after = Catalog.open(write(tmp_path / "b", changed(file, swap)), shipped=False, on=ON)[MODEL].limits()[
@@ -275,8 +275,13 @@ def test_sampling_a_large_product_is_repeatable_and_covers_every_value(tmp_path:
         assert {repr(v.get(name)) for v in sampled} == {repr(v.get(name)) for v in whole}
 
 
-def test_the_shipped_catalogue_is_proved_by_sample() -> None:
+PARTS = 12
+
+
+@pytest.mark.parametrize("part", range(PARTS))
+def test_the_shipped_catalogue_is_proved_by_sample(part: int) -> None:
     """The whole product is `rosetta-bridge prove`; here every route is sampled (`N` makes it larger)."""
-    found = prove(Catalog.shipped(include="secondary"), native_folder(), whole=100 * (N or 1))
+    catalog = Catalog.shipped(include="secondary")
+    found = prove(catalog, native_folder(), catalog.models()[part::PARTS], whole=25 * (N or 1))
     assert [(r.model, r.provider, r.route, r.failures) for r in found.routes if r.status == "failed"] == []
-    assert found.totals()["proved"] >= 20
+    assert {r.model for r in found.routes if r.status == "proved"} == {r.model for r in found.routes}

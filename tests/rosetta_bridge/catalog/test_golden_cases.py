@@ -87,6 +87,7 @@ LATE = {
     ),  # left out, the ratio means the shape of the input; these answer with a square
     "bfl/flux-2-klein-4b": ("fal",),  # only editing: the text endpoint there is another model
     "kling/o1": ("fal",),  # a first frame or reference pictures, either of them
+    "xai/grok-imagine-video-1.5": ("replicate",),  # there only from a first frame
     "wan/2.7-i2v": ("fal",),  # a first frame or a clip, either of them
 }
 """Providers that a request of required fields alone does not reach, each with the reason."""
