@@ -2,22 +2,48 @@
 
 Run with the folder and a JSON document of what to do on standard input. It says `ready` when it starts to
 generate and `done` when every generation has ended and nothing is watched any more. SIGTERM ends it in order.
+With `dies` in the document it ends itself by SIGKILL after that many writes, before their commit.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
+import os
 import signal
 import sys
+from typing import Any
 
 from execution_arrow import AsyncArrow, Policy
 from execution_arrow.credentials import EnvironmentCredentials
 from execution_arrow.egress import EgressPolicy
+from execution_arrow.stores import sqlite
+from execution_arrow.stores.base import Append, Commit, Create
 from execution_arrow.worker import Limits
 
 
+def end_at(number: int) -> None:
+    """End this process inside a transaction: something is written, and nothing is committed."""
+    left = number
+
+    def deadly(real: Any) -> Any:
+        def perform(batch: Any, op: Any) -> Any:
+            nonlocal left
+            result = real(batch, op)
+            left -= 1
+            if not left:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return result
+
+        return perform
+
+    for kind in (Create, Commit, Append):
+        sqlite.PERFORM[kind] = deadly(sqlite.PERFORM[kind])
+
+
 async def work(folder: str, plan: dict) -> None:
+    if plan.get("dies"):
+        end_at(plan["dies"])
     arrow = AsyncArrow.open(
         folder,
         base_urls=plan["base_urls"],

@@ -21,6 +21,7 @@ from typing import Any
 from execution_arrow import AsyncArrow
 from execution_arrow.credentials import EnvironmentCredentials
 from execution_arrow.egress import EgressPolicy
+from execution_arrow.errors import StoreUnavailable
 from execution_arrow.stores import postgres
 from execution_arrow.stores.base import Beat, Claim, Op
 from execution_arrow.transport import httpx as _transport  # noqa: F401 - imported before the forks
@@ -40,7 +41,10 @@ async def work(plan: dict[str, Any]) -> None:
         limits=Limits(lease=1.5, claim_every=0.5),
         worker=True,
     ):
-        await stop.wait()
+        parent = os.getppid()
+        while not stop.is_set() and os.getppid() == parent:  # nobody is left behind
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), 1.0)
 
 
 def end_at(where: str, number: int) -> None:
@@ -72,13 +76,16 @@ def fork(plan: dict[str, Any], order: dict[str, Any]) -> int:
     if pid:
         return pid
     code = 1
-    with contextlib.suppress(BaseException):
+    try:
         os.close(0)
         if order:
             end_at(order["at"], order["number"])
         asyncio.run(work(plan))
         code = 0
-    os._exit(code)
+    except StoreUnavailable:  # the server was away when it started
+        code = os.EX_TEMPFAIL
+    finally:
+        os._exit(code)
 
 
 def ended() -> list[tuple[int, int]]:

@@ -1,8 +1,8 @@
 """SIGKILL at any moment: nothing paid twice by us, nothing lost, nothing stuck.
 
-A child generates and works while providers lose replies and fail jobs. It is killed in mid-run, started
-again, killed again, and at last left alone. This process only reads; the sandbox, which lives here, is the
-judge of what was sent and billed. `N` is the number of rounds.
+A child generates and works while providers lose replies and fail jobs. It is killed between a transaction's
+first write and its commit, started again, killed at some moment, and at last left alone. This process only
+reads; the sandbox, which lives here, is the judge of what was sent and billed. `N` is the number of rounds.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from execution_arrow.sandbox import Fault, Sandbox
 from tests.execution_arrow.arrow.conftest import PROVIDERS, options
 
 ROUNDS = int(os.environ.get("N") or 5)
-KILLS = 2
+KILLS = 1
 ROOT = Path(__file__).resolve().parents[3]
 GENERATIONS: list[tuple[str, dict[str, Any]]] = [
     ("bytedance/seedream-4.5", {"generation_prompt": "killed, byteplus first"}),
@@ -72,6 +72,9 @@ def test_a_killed_worker_is_resumed(box: Sandbox, tmp_path: Path, number: int):
         "generations": GENERATIONS,
     }
     before, killed = len(box.calls()), 0
+    child = start(folder, {**plan, "dies": random_.randint(1, 20)})
+    expect(child.stdout, "ready")
+    assert child.wait(timeout=60) == -signal.SIGKILL, "no kill landed between first write and commit"
     for _ in range(KILLS):
         child = start(folder, plan)
         expect(child.stdout, "ready")

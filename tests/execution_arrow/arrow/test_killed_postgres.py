@@ -123,7 +123,7 @@ def test_workers_that_are_killed_and_a_server_that_crashes_lose_and_repeat_nothi
             workers.end()
         landed = workers.landed
         asyncio.run(check(url, tmp_path, box, calls, bills, found))
-    assert set(workers.codes) <= {0, -signal.SIGKILL}, workers.codes
+    assert set(workers.codes) <= {0, -signal.SIGKILL, os.EX_TEMPFAIL}, workers.codes
     assert landed["commit"], f"no kill landed between first write and commit: {landed}"
     assert landed["answer"], f"no kill landed between commit and answer: {landed}"
     assert landed["outside"], landed
