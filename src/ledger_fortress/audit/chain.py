@@ -43,8 +43,8 @@ class Head(NamedTuple):
     debt: int
 
 
-Standing: TypeAlias = tuple[int, bytes, int, int, int, int]
-"""The fields of a `Head`: a plain tuple, because one is made for every entry."""
+Standing: TypeAlias = tuple[int, bytes, int, int, int, int, str]
+"""The fields of a `Head`, a plain tuple because one is made for every entry, and the name as it is hashed."""
 START: Final = Head(0, bytes(32), 0, 0, 0, 0)
 
 
@@ -57,13 +57,14 @@ class Chains:
         self.heads: dict[str, Standing] = {}
         self._problems = problems
         self._sealed = {} if sealed is None else sealed
+        self._kinds = {kind: _sized(kind) for kind in ("reserve", "charge", "release", "refund", "extend")}
 
     def begin(self, entry: Entry, digest: bytes) -> bool:
         """Go on after an entry that is trusted to have this hash; False: it has not."""
         if entry.hash != digest or digest_of(entry) != digest:
             return False
         self.heads[entry.account] = (
-            entry.version, entry.hash, entry.at, entry.available, entry.held, entry.debt,
+            entry.version, digest, entry.at, entry.available, entry.held, entry.debt, _sized(entry.account),
         )  # fmt: skip
         self._see(entry.account, entry.version, digest)
         return True
@@ -73,29 +74,29 @@ class Chains:
 
         The loop proves the usual entry right at once. What it cannot prove so is looked at again, slowly.
         """
-        heads, sealed, start, count = self.heads, self._sealed, START, 0
+        heads, sealed, kinds, count = self.heads, self._sealed, self._kinds, 0
         for entry in entries:
             count += 1
             (
                 account, version, kind, key, hold, at, amount, d_available, d_held, d_debt, available, held,
                 debt, body, mark, link, note, prev, digest,
             ) = entry  # fmt: skip
-            before = heads.get(account, start)
-            heads[account] = version, digest, at, available, held, debt
+            before = heads.get(account) or (*START, _sized(account))
+            number, head, time, old_available, old_held, old_debt, name = before
+            heads[account] = version, digest, at, available, held, debt, name
             if digest in sealed:
                 self._see(account, version, digest)
             if key and hold and mark and link is None and note is None and type(prev) is bytes:
-                number, head, time, old_available, old_held, old_debt = before
                 numbers = f"{version},{at},{amount},{d_available},{d_held},{d_debt},{available},{held},{debt}"
                 text = (
-                    f"\x0164:{prev.hex()}{len(account)}:{account}{len(kind)}:{kind}{len(key)}:{key}{len(hold)}"
+                    f"\x0164:{prev.hex()}{name}{kinds.get(kind) or _sized(kind)}{len(key)}:{key}{len(hold)}"
                     f":{hold}{len(numbers)}:{numbers}{len(body)}:{body}{2 * len(mark)}:{mark.hex()}0:0:"
                 )
-                raw = text.encode(errors="surrogatepass")
                 if (
-                    len(raw) == len(text)  # lengths count bytes: beyond ASCII they are others
-                    and sha256(raw).digest() == digest
-                    and (prev, version) == (head, number + 1)
+                    text.isascii()  # lengths count bytes: beyond ASCII they are others
+                    and sha256(text.encode()).digest() == digest
+                    and prev == head
+                    and version == number + 1
                     and at >= time
                     and available == old_available + d_available >= 0 <= held == old_held + d_held
                     and debt == old_debt + d_debt >= 0
@@ -107,7 +108,7 @@ class Chains:
 
     def compare(self, stored: Account) -> None:
         """The stored row against the account's last entry, and its buckets against its balances."""
-        head = self.heads.get(stored.account, START)
+        head = self.heads[stored.account][:6]
         told = stored.version, stored.head, stored.at, stored.available, stored.held, stored.debt
         for field, expected, found in zip(Head._fields, head, told, strict=True):
             if expected != found:
@@ -121,7 +122,7 @@ class Chains:
     def _judge(self, before: Standing, fields: tuple[Any, ...]) -> None:
         entry = Entry._make(fields)
         try:
-            check(Head._make(before), entry)
+            check(Head._make(before[:6]), entry)
         except Wrong as wrong:
             self._problems.report(place(entry.account, entry.version) + str(wrong))
         except (ValueError, TypeError, AttributeError) as error:
@@ -130,6 +131,10 @@ class Chains:
     def _see(self, account: str, version: int, digest: bytes) -> None:
         if self._sealed.get(digest) == (account, version):
             del self._sealed[digest]
+
+
+def _sized(text: str) -> str:
+    return f"{len(text)}:{text}"
 
 
 def place(account: str, version: int) -> str:

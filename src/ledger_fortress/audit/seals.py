@@ -8,7 +8,7 @@ from hashlib import sha256
 
 from ledger_fortress.state import Checkpoint
 
-from .chain import START, Problems, Standing, place
+from .chain import Problems, Standing, place
 
 
 class Seals:
@@ -51,7 +51,7 @@ class Seals:
         """Report what was sealed and never seen, of one account or all."""
         for name, version in self.waiting.values():
             if account in (None, name):
-                there = heads.get(name, START)[0] >= version
+                there = name in heads and heads[name][0] >= version
                 said = "not the entry that was sealed" if there else "was sealed and is missing"
                 self._report(place(name, version) + said)
 
