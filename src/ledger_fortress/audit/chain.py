@@ -45,7 +45,6 @@ class Head(NamedTuple):
 
 Standing: TypeAlias = tuple[int, bytes, int, int, int, int, str]
 """The fields of a `Head`, a plain tuple because one is made for every entry, and the name as it is hashed."""
-START: Final = Head(0, bytes(32), 0, 0, 0, 0)
 
 
 class Chains:
@@ -81,7 +80,7 @@ class Chains:
                 account, version, kind, key, hold, at, amount, d_available, d_held, d_debt, available, held,
                 debt, body, mark, link, note, prev, digest,
             ) = entry  # fmt: skip
-            before = heads.get(account) or (*START, _sized(account))
+            before = heads.get(account) or _start(account)
             number, head, time, old_available, old_held, old_debt, name = before
             heads[account] = version, digest, at, available, held, debt, name
             if digest in sealed:
@@ -131,6 +130,10 @@ class Chains:
     def _see(self, account: str, version: int, digest: bytes) -> None:
         if self._sealed.get(digest) == (account, version):
             del self._sealed[digest]
+
+
+def _start(account: str) -> Standing:
+    return 0, bytes(32), 0, 0, 0, 0, _sized(account)
 
 
 def _sized(text: str) -> str:
