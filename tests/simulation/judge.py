@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from execution_arrow.machine.codec import load_run, load_spec
@@ -24,7 +24,7 @@ class Judge:
         self._store, self._ledger, self._books, self._files = store, ledger, books, files
         self._ledger_rewound = ledger_rewound
 
-    def everything(self, known: Mapping[str, Known]) -> None:
+    def everything(self, known: Mapping[str, Known], gone: Sequence[Known]) -> None:
         """Raise `Broken` for the first promise that was not kept."""
         attempts: set[str] = set()
         for name, seen in known.items():
@@ -36,7 +36,7 @@ class Judge:
                 raise Broken(f"20: the frozen part of {name} was changed")
             self._generation(run, seen)
             attempts |= {a.id for a in run.attempts}
-        forgotten = {a for seen in known.values() for a in seen.forgotten}
+        forgotten = {a for seen in (*known.values(), *gone) for a in seen.forgotten}
         for attempt in self._books.posts:
             if attempt not in attempts and attempt not in forgotten:
                 raise Broken(f"9: the call of {attempt} is in no row, and no store has lost it")

@@ -39,6 +39,7 @@ class Oracle:
     def __init__(self, held: Callable[[str, str], bool], sample: int) -> None:
         self._held, self._sample = held, sample
         self.known: dict[str, Known] = {}
+        self.gone: list[Known] = []  # whose rows a restored store has lost
         self.owners: dict[str, str] = {}  # attempt -> generation
         self.posted: set[str] = set()
         self.changes = 0
@@ -109,9 +110,9 @@ class Oracle:
         generation = self.owners.get(attempt_id)
         if generation is None:
             raise Broken(f"3: {attempt_id} is sent and was never durable")
-        known = self.known[generation]
-        if attempt_id in known.forgotten:
-            return
+        known = self.known.get(generation)
+        if known is None or attempt_id in known.forgotten:
+            return  # a restored store has lost it, and the process does not know that yet
         attempt = known.run.attempt(attempt_id)
         if attempt is None or attempt.provider != provider:
             raise Broken(f"3: {attempt_id} is sent and is not a durable attempt at {provider}")
@@ -132,8 +133,7 @@ class Oracle:
         known.forgotten |= lost
         known.rewound = known.rewound or rewound
         if run is None:
-            del self.known[generation]
-            self.known[f"{generation} (forgotten)"] = known
+            self.gone.append(self.known.pop(generation))
         else:
             known.run = run
 

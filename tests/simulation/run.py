@@ -267,7 +267,7 @@ class Simulation:
         judge = Judge(
             self.site.disk.store, Ledger(self.books), self.world.books, self.site.files, self.oracle.lenient
         )
-        judge.everything(self.oracle.known)
+        judge.everything(self.oracle.known, self.oracle.gone)
         judge.secrets(self.site.disk.store.page(None, None, None, 10_000))
 
 
