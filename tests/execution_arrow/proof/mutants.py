@@ -1,0 +1,296 @@
+"""Mistakes that somebody could make in the orchestrator, each with who must notice.
+
+A mutant replaces one piece of text, which stands exactly once in its file under `src/execution_arrow`, by
+another. `SIMULATOR` searches worlds until a promise is broken; a path is a test that must fail. Whoever
+changes such a line changes the mutant with it.
+"""
+
+from typing import NamedTuple
+
+SIMULATOR = "simulator"
+
+
+class Mutant(NamedTuple):
+    """A mistake: what it is, where, the text and what replaces it, and who must notice."""
+
+    name: str
+    file: str
+    old: str
+    new: str
+    killer: str = SIMULATOR
+
+
+TABLE = "machine/test_table.py"
+
+MUTANTS = (
+    # The paid call.
+    Mutant(
+        "the effects to perform are remembered in memory: a submit is not due after a restart",
+        "machine/agenda.py",
+        "        yield attempt.sent_at, Recover(attempt.id)",
+        "        yield from ()",
+    ),
+    Mutant(
+        "a submit is sent again by whoever takes over",
+        "machine/agenda.py",
+        "    if attempt.epoch == epoch:\n",
+        "    if attempt.epoch <= epoch:\n",
+    ),
+    Mutant(
+        "a second POST after a lost answer",
+        "perform.py",
+        "            reply = await self.send(call, spool)\n        except NotSentError",
+        "            try:\n                reply = await self.send(call, spool)\n"
+        "            except MaybeSentError:\n                reply = await self.send(call, spool)\n"
+        "        except NotSentError",
+    ),
+    Mutant(
+        "a second POST on 5xx",
+        "perform.py",
+        "        return [self.read_submit(run, attempt, reply)]",
+        "        if reply.status >= 500:\n            reply = await self.send(call, spool)\n"
+        "        return [self.read_submit(run, attempt, reply)]",
+    ),
+    Mutant(
+        "effects start before the change is written",
+        "driver.py",
+        "            result = await self._committer.commit(session, change)\n",
+        "            held, session.run = session.run, change.run\n"
+        "            session.agenda = change.agenda\n"
+        "            for effect in session.startable(self._clock.now()):\n"
+        "                if isinstance(effect, Submit):\n"
+        "                    session.inflight.add(effect)\n"
+        "                    session.submitted.add(effect.attempt)\n"
+        "                    self._spawn(session, effect)\n"
+        "            await asyncio.sleep(0)\n"
+        "            session.run = held\n"
+        "            result = await self._committer.commit(session, change)\n",
+    ),
+    Mutant(
+        "a submit that was begun is begun again",
+        "session.py",
+        "return effect in self.inflight or (isinstance(effect, Submit) and effect.attempt in self.submitted)",
+        "return effect in self.inflight and not isinstance(effect, Submit)",
+    ),
+    Mutant(
+        "a lost answer counts as not sent",
+        "perform.py",
+        "        except MaybeSentError as error:\n            return [f.Ambiguous(message=_say(error))]",
+        "        except MaybeSentError as error:\n            return [f.NotSent(message=_say(error))]",
+    ),
+    Mutant(
+        "an undeclared 5xx counts as a refusal",
+        "providers/_wire.py",
+        "    if rule is None:\n        return unreadable(reply, message)",
+        "    if rule is None:\n        return Refused(fault=Fault.PROVIDER, code='http', message=message)",
+    ),
+    Mutant(
+        "the stop of a call that has not left is not looked at",
+        "session.py",
+        "wanted = attempt is not None and attempt.state is State.SENDING and attempt.stop is None",
+        "wanted = attempt is not None and attempt.state is State.SENDING",
+    ),
+    Mutant(
+        "a conclusive list is believed while the call may still arrive",
+        "machine/attempts.py",
+        "ARRIVAL_WINDOW = 120.0",
+        "ARRIVAL_WINDOW = 0.0",
+    ),
+    # Facts and epochs.
+    Mutant(
+        "facts are fenced: what a fenced worker heard is dropped",
+        "driver.py",
+        "        await self._committer.append(generation_id, heard)\n",
+        "",
+        "driver/test_driver.py",
+    ),
+    Mutant(
+        "an answer that arrives after the loss of a generation is dropped",
+        "driver.py",
+        "            await self._committer.hand_over(session.run.spec.id, heard)",
+        "            pass",
+        "driver/test_driver.py",
+    ),
+    Mutant(
+        "facts are forgotten when their commit fails",
+        "driver.py",
+        "            session.queue[:0] = change.applied\n",
+        "",
+    ),
+    Mutant(
+        "only what changed something is heard anew",
+        "driver.py",
+        "session.queue[:0] = mark_taken(change.applied, taken, result.attempt)",
+        "session.queue[:0] = mark_taken(change.heard, taken, result.attempt)",
+    ),
+    Mutant(
+        "waiting facts are deleted when they are read, not when they are folded",
+        "stores/memory.py",
+        "        inbox = tuple(_waiting(record))\n",
+        "        inbox = tuple(_waiting(record))\n"
+        "        record.facts = {key: replace(fact, seq=0) for key, fact in record.facts.items()}\n",
+        "stores/test_contract.py",
+    ),
+    Mutant(
+        "the epoch is not checked",
+        "stores/memory.py",
+        "if (row.owner, row.epoch, row.version) != (op.owner, op.epoch, op.version):",
+        "if (row.owner, row.version) != (op.owner, op.version):",
+        "stores/test_contract.py",
+    ),
+    Mutant(
+        "neither owner nor version is checked",
+        "stores/memory.py",
+        "if (row.owner, row.epoch, row.version) != (op.owner, op.epoch, op.version):",
+        "if row.epoch > op.epoch + 99:",
+    ),
+    Mutant(
+        "the lease is ignored",
+        "stores/memory.py",
+        "            return self._leases.get(row.owner, 0.0) <= now",
+        "            return True",
+    ),
+    Mutant(
+        "a dead worker's rows are its own for ever",
+        "stores/memory.py",
+        "            return self._leases.get(row.owner, 0.0) <= now",
+        "            return False",
+    ),
+    Mutant(
+        "a job may belong to two attempts",
+        "stores/memory.py",
+        "if (holder := self._jobs.get((provider, credentials, job), attempt)) != attempt:",
+        "if (holder := self._jobs.get((provider, credentials, job), attempt)) == '':",
+        "stores/test_contract.py",
+    ),
+    Mutant(
+        "the sync of a change that matters is dropped",
+        "session.py",
+        "        sync=_needs_sync(before, after),",
+        "        sync=False,",
+    ),
+    Mutant(
+        "rows in our name that we do not know stay ours",
+        "lease.py",
+        "if self.doubtful.is_set() or now - self._tidied >= TIDY_EVERY:",
+        "if False:",
+    ),
+    # Ends.
+    Mutant(
+        "a cancel's acknowledgement is a verdict",
+        "machine/table.py",
+        'Row("29", (_CLO, _UNK), f.CancelAcknowledged, "same", do.cancel_answered, when="not a verdict"),',
+        'Row("29", (_CLO, _UNK), f.CancelAcknowledged, "canceled", do.canceled, when="a verdict"),',
+    ),
+    Mutant(
+        "an overdue attempt has failed",
+        "machine/attempts.py",
+        "    run = put(run, attempt, state=State.CLOSING, stop=Stop.OVERDUE, closing_at=now)\n",
+        "    return put(run, attempt, state=State.FAILED, ended_at=now, cost=0, cost_source='quoted')\n",
+    ),
+    Mutant(
+        "an unknown submit counts as failed",
+        "machine/attempts.py",
+        "    run = put(run, attempt, lapsed=True, stop=Stop.OVERDUE)\n",
+        "    run = put(run, attempt, state=State.FAILED, ended_at=now, cost=0, cost_source='quoted')\n",
+    ),
+    Mutant(
+        "one 404 is believed",
+        "machine/attempts.py",
+        "    return sum(now - at < MISSING_WINDOW for at in attempt.missing) >= 2",
+        "    return True",
+        TABLE,
+    ),
+    Mutant(
+        "an unresolved attempt is watched for ever",
+        "machine/attempts.py",
+        '    return put(run, attempt, state=State.WRITTEN_OFF, ended_at=now, cost=cost, cost_source="unknown")',
+        "    return run",
+    ),
+    Mutant(
+        "what was written off costs nothing",
+        "machine/attempts.py",
+        '    return put(run, attempt, state=State.WRITTEN_OFF, ended_at=now, cost=cost, cost_source="unknown")',
+        '    return put(run, attempt, state=State.WRITTEN_OFF, ended_at=now, cost=0, cost_source="quoted")',
+    ),
+    # Winning and money.
+    Mutant(
+        "the winner is set without compare-and-swap",
+        "machine/guards.py",
+        "return bool(fact.outputs) and run.winner is None and run.open and not run.cancel",
+        "return bool(fact.outputs)",
+    ),
+    Mutant(
+        "a success after the end wins",
+        "machine/guards.py",
+        "return bool(fact.outputs) and run.winner is None and run.open and not run.cancel",
+        "return bool(fact.outputs) and run.winner is None",
+    ),
+    Mutant(
+        "a discarded success costs nothing",
+        "machine/results.py",
+        'changes: dict[str, Any] = {"outputs": fact.outputs, **bill(run, attempt, fact.cost)}',
+        'changes: dict[str, Any] = {"outputs": fact.outputs, "cost": 0, "cost_source": "quoted"}',
+    ),
+    Mutant(
+        "the hold is settled by its own size, not by the winner's quote",
+        "machine/verdicts.py",
+        "        amount = min(run.spec.hold, max(1, part)) if price else 0\n",
+        "        amount = run.spec.hold\n",
+    ),
+    Mutant(
+        "a part of the results costs the whole price",
+        "machine/verdicts.py",
+        "        part = price * share // run.spec.asked if share else price\n",
+        "        part = price\n",
+    ),
+    Mutant(
+        "a failed generation pays for its last attempt",
+        "machine/verdicts.py",
+        "return decide(stop_all(run, Stop.OVERDUE, now), Status.FAILED, now, code, message, charged)",
+        "return decide(stop_all(run, Stop.OVERDUE, now), Status.FAILED, now, code, message, "
+        "charged or (run.attempts[-1] if run.attempts else None))",
+    ),
+    Mutant(
+        "what is owed is computed again when the ledger is asked again",
+        "machine/verdicts.py",
+        "    return replace(run, retry_at=now + backoff(run.errors), errors=run.errors + 1)",
+        "    return replace(run, retry_at=now + backoff(run.errors), errors=run.errors + 1, settlement="
+        "run.settlement and replace(run.settlement, amount=run.settlement.amount and run.spec.hold))",
+    ),
+    Mutant(
+        "the hold is released when the ledger does not answer the charge",
+        "perform.py",
+        '            return [f.EffectFailed(effect="settle", message=str(error))]',
+        "            with contextlib.suppress(StoreUnavailable):\n"
+        '                await self.ledger.settle(run.spec.account, run.spec.id, "release", 0)\n'
+        '            return [f.EffectFailed(effect="settle", message=str(error))]',
+    ),
+    Mutant(
+        "a settlement without an answer counts as done",
+        "perform.py",
+        '            return [f.EffectFailed(effect="settle", message=str(error))]',
+        "            return [f.Settled()]",
+    ),
+    Mutant(
+        "a hold without an answer counts as open",
+        "perform.py",
+        '            return [f.EffectFailed(effect="hold", message=str(error))]',
+        "            return [f.HoldOpened()]",
+    ),
+    Mutant(
+        "a hold that arrives after its release opens",
+        "wiring/fortress.py",
+        "            with contextlib.suppress(Refused):\n"
+        "                await self._ledger.reserve(account, _amount(1), key=key, timeout=60)\n",
+        "",
+        "arrow/test_review_ledger.py",
+    ),
+    Mutant(
+        "a stored result is announced with one missing",
+        "machine/results.py",
+        "    if len(attempt.files) + len(attempt.lost) < len(attempt.outputs):\n",
+        "    if len(attempt.files) + len(attempt.lost) < len(attempt.outputs) and not attempt.files:\n",
+        TABLE,
+    ),
+)
