@@ -66,7 +66,10 @@ class _Arrow(AsyncArrow):
         driver = self._driver
         assert driver is not None
         session = driver.sessions.get(run.spec.id)
-        self.oracle.see(run, session.epoch if session is not None else 0)
+        try:
+            self.oracle.see(run, session.epoch if session is not None else 0)
+        except Exception as error:  # a watcher's error is the product's to swallow, but not this one
+            asyncio.get_running_loop().failures.append({"message": "seen", "exception": error})  # type: ignore[attr-defined]
         super()._changed(run)
 
 

@@ -83,7 +83,7 @@ class Oracle:
             raise Broken(f"13: {where} lost an attempt")
         for attempt in after.attempts:
             if (old := states.get(attempt.id)) is not None and old is not attempt:
-                _compare_attempt(where, old, attempt)
+                _compare_attempt(where, old, attempt, heir=after.winner == attempt.id != before.winner)
 
     def _compare_winner(self, before: Run, after: Run) -> None:
         if before.winner is None or before.winner == after.winner:
@@ -138,7 +138,8 @@ class Oracle:
             known.run = run
 
 
-def _compare_attempt(where: str, old: Attempt, new: Attempt) -> None:
+def _compare_attempt(where: str, old: Attempt, new: Attempt, *, heir: bool) -> None:
+    """`heir`: the winner's results were lost, and this one, discarded before, has won now."""
     who = f"{where} {new.id}"
     if old.token != new.token or old.provider != new.provider or old.credentials != new.credentials:
         raise Broken(f"20: {who} became another one")
@@ -148,7 +149,7 @@ def _compare_attempt(where: str, old: Attempt, new: Attempt) -> None:
         return
     if old.final and new.state not in _REVIVED:
         raise Broken(f"38: {who} had ended as {old.state} and is {new.state}")
-    if old.state is State.STORED:
+    if old.state is State.STORED and not heir:
         raise Broken(f"18: {who} was stored and is {new.state}")
     if old.state is State.UNKNOWN and new.state not in _FROM_UNKNOWN:
         raise Broken(f"11: {who} was unknown and is {new.state}")

@@ -260,7 +260,9 @@ class Simulation:
                 raise Broken(f"worker {node.name} died of {node.error!r}") from node.error
         if self.loop.failures:
             failure = self.loop.failures[0]
-            raise Broken(f"a callback failed: {failure}") from failure.get("exception")
+            if isinstance(error := failure.get("exception"), Broken):
+                raise error
+            raise Broken(f"a callback failed: {failure}") from error
 
     def _judge(self) -> None:
         self._check_nodes()
