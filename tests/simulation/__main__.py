@@ -66,7 +66,7 @@ def simulate_many(n: int, first: int, store: str, jobs: int, table: bool, *, cov
         print(
             f"seed {seed} ran differently in another process: compare two of --replay {seed} --store {store}"
         )
-    missing = [] if total.failures or not covering else total.covered.missing()
+    missing = [] if total.failures or not covering else total.covered.missing(total.generations)
     if table or missing:
         print(total.covered.table())
     for line in missing:

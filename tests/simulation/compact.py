@@ -158,5 +158,5 @@ def _call(
 
 _ALL = frozenset({"failed", "moderation", "canceled", "expired"})
 DOCK = Compact("dock", poll_every=1.0, webhook="signed", cancel="any", cancel_free=True, lookup="conclusive")
-QUAY = Compact("quay", poll_every=2.0, webhook=None, cancel="queued", lookup="suggestive", billed=_ALL)
+QUAY = Compact("quay", poll_every=2.0, webhook=None, cancel=None, lookup="suggestive", billed=_ALL)
 FERRY = Compact("ferry", sync=True, poll_every=None, webhook=None, cancel=None)

@@ -71,6 +71,8 @@ class Customer:
             await task
         if self.order.generation is not None:
             await self._follow()
+            if rng.random() < 0.1:
+                await self._delete(self.order.generation)
 
     async def _somewhere(self, verb: Callable[[Any], Any]) -> Any:
         """Ask a process that lives; sometimes stop waiting in the middle."""
@@ -132,6 +134,17 @@ class Customer:
             except _AGAIN:
                 await asyncio.sleep(self._rng.random() * 2)
             except (CancelTooLate, UnknownGeneration):
+                return
+            else:
+                return
+
+    async def _delete(self, generation: str) -> None:
+        for _ in range(5):
+            try:
+                await self._somewhere(lambda arrow: arrow.delete(generation))
+            except _AGAIN:
+                await asyncio.sleep(self._rng.random() * 5)
+            except UnknownGeneration:
                 return
             else:
                 return

@@ -32,6 +32,7 @@ TAKEN = {"reused_id": "the answer names the job of an earlier submit"}
 # The life of a job that was taken.
 LIFE = {
     "job_fails": "failed",
+    "job_account": "failed, because of our account",
     "job_moderated": "failed, because of the content",
     "job_expires": "dropped by the provider's own deadline",
     "foreign_cancel": "canceled at the provider's console",
@@ -108,7 +109,7 @@ def apply_to(kind: str) -> dict[str, tuple[str, ...]]:
         "taken": tuple(TAKEN),
         "life": tuple(LIFE),
         "poll": tuple(POLL),
-        "cancel": tuple(CANCEL),
+        **({"cancel": tuple(CANCEL)} if kind != "quay" else {}),  # it knows no cancel
         "files": tuple(FILES),
     }
     if kind in CALLING:
@@ -119,6 +120,9 @@ def apply_to(kind: str) -> dict[str, tuple[str, ...]]:
 
 
 CELLS = tuple((kind, fault) for kind in KINDS for names in apply_to(kind).values() for fault in names)
+
+
+FOCUS = 6
 
 
 @dataclass(slots=True)
@@ -145,7 +149,14 @@ class Dice:
         self.struck[kind, fault] += 1
 
 
-def choose_odds(rng: random.Random, kinds: Iterable[str]) -> dict[tuple[str, str], list[tuple[float, str]]]:
+def focus(seed: int) -> tuple[tuple[str, str], ...]:
+    """The cells that this seed is to take, whatever else it does: seed after seed, all of them in turn."""
+    return tuple(CELLS[(seed * FOCUS + place) % len(CELLS)] for place in range(FOCUS))
+
+
+def choose_odds(
+    rng: random.Random, kinds: Iterable[str], wanted: Iterable[tuple[str, str]]
+) -> dict[tuple[str, str], list[tuple[float, str]]]:
     """A part of the faults, with chances from one in a hundred to one in three."""
     odds: dict[tuple[str, str], list[tuple[float, str]]] = {}
     share = rng.choice((0.0, 0.1, 0.3, 0.6, 1.0))
@@ -153,6 +164,9 @@ def choose_odds(rng: random.Random, kinds: Iterable[str]) -> dict[tuple[str, str
         for place, names in apply_to(kind).items():
             total, table = 0.0, []
             for name in names:
+                if (kind, name) in wanted:
+                    total += 0.2
+                    table.append((total, name))
                 if rng.random() < share:
                     total += rng.choice((0.01, 0.05, 0.15, 0.35)) / max(1.0, share * len(names) / 3)
                     table.append((total, name))

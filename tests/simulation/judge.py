@@ -32,7 +32,7 @@ class Judge:
             if row is None:
                 continue  # a restored store has never heard of it
             run = load_run(load_spec(row.spec), row.state)
-            if row.spec != seen.spec:
+            if row.spec != seen.spec and not run.spec.erased:
                 raise Broken(f"20: the frozen part of {name} was changed")
             self._generation(run, seen)
             attempts |= {a.id for a in run.attempts}
@@ -94,7 +94,8 @@ class Judge:
         made = self._books.by_attempt.get(attempt.id, [])
         if bound is None or bound in made:
             return made
-        same = bound.body["input"] == run.route(attempt).payload.body["input"]
+        asked = run.route(attempt).payload.body
+        same = asked is None or bound.body["input"] == asked["input"]  # None: the customer had it deleted
         return [bound] if same or bound.lies else made
 
     def _cost(self, run: Run, attempt: Attempt) -> None:
@@ -130,7 +131,7 @@ class Judge:
             if data is None or hashlib.sha256(data).hexdigest() != file.sha256 or len(data) != file.size:
                 raise Broken(f"8: {run.spec.id} has no file {file.key}")
             if file.sha256 not in made and not lied:
-                raise Broken(f"8: {run.spec.id} was given {data[33:73]!r} of another job by {winner.id}")
+                raise Broken(f"8: {run.spec.id} was given {data[29:69]!r} of another job by {winner.id}")
         if len({file.index for file in winner.files}) != len(winner.files):
             raise Broken(f"8: {run.spec.id} has a result twice")
 

@@ -6,7 +6,7 @@ import random
 from dataclasses import dataclass, field
 
 from execution_arrow.policy import Policy
-from tests.simulation.faults import KINDS, choose_odds
+from tests.simulation.faults import KINDS, choose_odds, focus
 
 
 @dataclass(slots=True, kw_only=True)
@@ -54,13 +54,14 @@ class Knobs:
 def draw(seed: int, store: str = "memory", generations: int = 64) -> Knobs:
     """The world of this seed."""
     rng = random.Random(f"knobs-{seed}")
-    kinds = rng.sample(KINDS, rng.choice((1, 2, 3, 3, 4)))
+    wanted = focus(seed)
+    kinds = list(dict.fromkeys([kind for kind, _ in wanted] + rng.sample(KINDS, rng.choice((1, 2, 2, 3)))))
     workers = rng.choice((1, 1, 2, 2, 3))
     knobs = Knobs(
         seed=seed,
         store=store,
         kinds={kind: kind for kind in kinds},
-        odds=choose_odds(rng, kinds),
+        odds=choose_odds(rng, kinds, wanted),
         generations=generations,
         arrivals=rng.choice((0.0, 5.0, 20.0)),
         workers=workers,
@@ -87,12 +88,12 @@ def _machines(rng: random.Random, knobs: Knobs) -> None:
     knobs.latency = some(0.4, 0.01, 0.5)
     knobs.crashes = int(some(0.4, 1, 3, 8))
     knobs.pauses = int(some(0.35, 1, 3))
-    knobs.suspends = int(some(0.15, 1, 2))
-    knobs.stops = int(some(0.15, 1, 2))
-    knobs.power_losses = int(some(0.1, 1, 2)) if knobs.store == "memory" else 0
-    knobs.rewinds = int(some(0.08, 1))
-    knobs.ledger_rewinds = int(some(0.08, 1))
-    knobs.outages = int(some(0.15, 1, 3))
+    knobs.suspends = int(some(0.2, 1, 2))
+    knobs.stops = int(some(0.2, 1, 2))
+    knobs.power_losses = int(some(0.2, 1, 2)) if knobs.store == "memory" else 0
+    knobs.rewinds = int(some(0.15, 1))
+    knobs.ledger_rewinds = int(some(0.15, 1))
+    knobs.outages = int(some(0.2, 1, 3))
     knobs.store_before = some(0.3, 0.01, 0.1)
     knobs.store_after = some(0.3, 0.01, 0.1)
     knobs.ledger_before = some(0.3, 0.02, 0.2)

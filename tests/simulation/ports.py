@@ -150,7 +150,7 @@ class SimArtifacts:
 
     async def put(self, data: bytes, *, index: int, kind: str) -> f.Stored:
         await asyncio.sleep(0)
-        provider = data[33:].partition(b"-")[0].decode()  # it says whose it is, see `jobs.picture`
+        provider = data[29:].partition(b"-")[0].decode()  # it says whose it is, see `jobs.picture`
         fault = self._world.dice.strike(self._world.kinds[provider], "files")
         if fault:
             self._world._happened(self._world.kinds[provider], fault, str(index))

@@ -2,25 +2,43 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 
-import pytest
-
 from tests.simulation import many
+from tests.simulation.coverage import NAMES, RARE, UNREACHED
 from tests.simulation.knobs import draw
 from tests.simulation.run import simulate
 
 
-@pytest.mark.parametrize("store", ["memory", "sqlite"])
-def test_every_promise_is_kept_in_every_world(store: str, figure: Callable[[str], None]) -> None:
-    total = many.run(1_000, first=0, store=store, jobs=1, say=lambda line: None)
+def size(default: int, per: int) -> int:
+    """Generations: the default, or one for every `per` of the environment variable N if that is more."""
+    return max(default, int(os.environ.get("N", "0")) // per)
+
+
+def kept(total: many.Total, store: str, figure: Callable[[str], None]) -> None:
     assert not total.failures, "\n".join(many.told(outcome, store) for outcome in total.failures)
     assert not total.unequal, f"these seeds ran differently in another process: {total.unequal}"
     rate = total.generations / total.seconds
     figure(f"simulated over {store}: {total.generations} generations, {rate:.0f} per second of processor")
 
 
+def test_every_promise_is_kept_in_every_world_and_every_row_is_taken(figure: Callable[[str], None]) -> None:
+    total = many.run(size(6_300, 2), first=0, store="memory", jobs=1, say=lambda line: None)
+    kept(total, "memory", figure)
+    missing = total.covered.missing(total.generations)
+    assert not missing, "taken too rarely:\n" + "\n".join(missing)
+
+
+def test_every_promise_is_kept_over_sqlite(figure: Callable[[str], None]) -> None:
+    kept(many.run(size(1_200, 8), first=0, store="sqlite", jobs=1, say=lambda line: None), "sqlite", figure)
+
+
 def test_a_seed_is_one_world() -> None:
     first, second = (simulate(draw(7)) for _ in range(2))
     assert (first.digest, first.steps) == (second.digest, second.steps)
     assert simulate(draw(8)).digest != first.digest
+
+
+def test_exceptions_from_the_coverage_gate_name_rows_that_there_are() -> None:
+    assert RARE | UNREACHED.keys() <= set(NAMES)

@@ -22,6 +22,13 @@ HTML = Reply(status=200, headers={"content-type": "text/html"}, body=b"<html><bo
 JUNK = Reply(status=200, body=b'{"data": [null, {"id": 7}], "made": 3, "job": [], "status": {}}')
 ERROR = Reply(status=500, body=b'{"oops": true}')
 GONE = Reply(status=404, body=b'{"detail": "not found"}')
+ENDINGS = {
+    "job_fails": "failed",
+    "job_account": "account",
+    "job_moderated": "moderated",
+    "job_expires": "expired",
+    "foreign_cancel": "canceled",
+}
 _REFUSED = ("caller", "moderation", "account", "provider", "busy")
 
 
@@ -175,9 +182,8 @@ class World:
         if fault and fault != "slow_job":
             self._happened(kind, fault, job.id)
         match fault:
-            case "job_fails" | "job_moderated" | "job_expires" | "foreign_cancel":
-                job.end = {"job_fails": "failed", "job_moderated": "moderated", "job_expires": "expired",
-                           "foreign_cancel": "canceled"}[fault]  # fmt: skip
+            case "job_fails" | "job_account" | "job_moderated" | "job_expires" | "foreign_cancel":
+                job.end = ENDINGS[fault]
             case "never_ends":
                 job.ends = math.inf
             case "deaf":

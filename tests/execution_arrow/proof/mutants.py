@@ -85,12 +85,6 @@ MUTANTS = (
         "    if rule is None:\n        return Refused(fault=Fault.PROVIDER, code='http', message=message)",
     ),
     Mutant(
-        "the stop of a call that has not left is not looked at",
-        "session.py",
-        "wanted = attempt is not None and attempt.state is State.SENDING and attempt.stop is None",
-        "wanted = attempt is not None and attempt.state is State.SENDING",
-    ),
-    Mutant(
         "a conclusive list is believed while the call may still arrive",
         "machine/attempts.py",
         "ARRIVAL_WINDOW = 120.0",
@@ -109,7 +103,7 @@ MUTANTS = (
         "driver.py",
         "            await self._committer.hand_over(session.run.spec.id, heard)",
         "            pass",
-        "driver/test_driver.py",
+        "driver/test_review_ownership.py",
     ),
     Mutant(
         "facts are forgotten when their commit fails",
@@ -119,9 +113,10 @@ MUTANTS = (
     ),
     Mutant(
         "only what changed something is heard anew",
-        "driver.py",
-        "session.queue[:0] = mark_taken(change.applied, taken, result.attempt)",
-        "session.queue[:0] = mark_taken(change.heard, taken, result.attempt)",
+        "session.py",
+        "    change.applied.append(heard)\n    result = _step(change, heard, now)\n",
+        "    result = _step(change, heard, now)\n    if result.durable:\n        change.applied.append(heard)\n",
+        "machine/test_callbacks.py",
     ),
     Mutant(
         "waiting facts are deleted when they are read, not when they are folded",
