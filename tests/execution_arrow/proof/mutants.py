@@ -115,7 +115,8 @@ MUTANTS = (
         "only what changed something is heard anew",
         "session.py",
         "    change.applied.append(heard)\n    result = _step(change, heard, now)\n",
-        "    result = _step(change, heard, now)\n    if result.durable:\n        change.applied.append(heard)\n",
+        "    result = _step(change, heard, now)\n"
+        "    if result.durable:\n        change.applied.append(heard)\n",
         "machine/test_callbacks.py",
     ),
     Mutant(
@@ -199,13 +200,13 @@ MUTANTS = (
     Mutant(
         "an unresolved attempt is watched for ever",
         "machine/attempts.py",
-        '    return put(run, attempt, state=State.WRITTEN_OFF, ended_at=now, cost=cost, cost_source="unknown")',
+        '    return put(run, attempt, state=State.WRITTEN_OFF, ended_at=now, cost=cost, cost_source="unknown")',  # noqa: E501
         "    return run",
     ),
     Mutant(
         "what was written off costs nothing",
         "machine/attempts.py",
-        '    return put(run, attempt, state=State.WRITTEN_OFF, ended_at=now, cost=cost, cost_source="unknown")',
+        '    return put(run, attempt, state=State.WRITTEN_OFF, ended_at=now, cost=cost, cost_source="unknown")',  # noqa: E501
         '    return put(run, attempt, state=State.WRITTEN_OFF, ended_at=now, cost=0, cost_source="quoted")',
     ),
     # Winning and money.
