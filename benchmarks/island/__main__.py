@@ -4,7 +4,9 @@ Both answer the same 200 random questions (a model out of 40, 8 providers in ran
 island's breakers is open, and costs are given with every question; one question in 200 has costs that nobody
 asked with before, so that the island has to decide it anew. (By default it remembers a decision for a second;
 here for an hour, so that the share of new decisions is the stated one and not an accident of the machine.)
-What one such decision costs, and one after a verdict on its model, is printed beside it.
+What one such decision costs, and one after a verdict on its model, is printed beside it. Asking about one of
+10,000 known models costs what asking about one of one does. An attempt with its verdict, and the check of a
+breaker alone, are compared with a call through the `circuitbreaker` library in the same process.
 
 Run: python -m benchmarks.island
 """
@@ -26,6 +28,7 @@ from benchmarks.peers.island_selector import CachedSelector
 MODELS, PROVIDERS, QUESTIONS, ROUNDS = 40, 8, 200, 21
 SWEEPS = 50  # of all questions, in one round
 TARGET = 15.0
+FLAT = 1.5  # the tables are larger, and so are the misses of the processor's cache
 PEER = "selector"  # benchmarks/peers/island_selector.py, frozen, its cache a dict in memory
 NAMES = [f"provider{n}" for n in range(PROVIDERS)]
 
@@ -130,6 +133,59 @@ def candidates(models: list[str]) -> dict[str, Callable[[], None]]:
     return {"rank": rank, PEER: select, "decide": decide, "learn": learn}
 
 
+def attempts() -> dict[str, Callable[[], None]]:
+    """An attempt with its verdict, a check alone, and a call that the `circuitbreaker` library guards."""
+    from circuitbreaker import CircuitBreaker
+
+    rng = random.Random(21)
+    models = [f"maker/model-{n}" for n in range(MODELS)]
+    island = island_of(rng, models)
+    asked = [(rng.choice(models), rng.choice(NAMES)) for _ in range(QUESTIONS)]
+    # The account's breaker of another provider is open, so that the check has to look.
+    circuits, now = island._engine.circuits, island._now()
+    guarded = CircuitBreaker(failure_threshold=5, recovery_timeout=30, name="peer")(lambda: None)
+
+    def attempt() -> None:
+        for model, name in asked:
+            island.attempt(model, name).succeed(cost=40_000)
+
+    def check() -> None:
+        for model, name in asked:
+            circuits.blocked(name, "", model, now)
+
+    def library() -> None:
+        for _ in asked:
+            guarded()
+
+    return {"attempt": attempt, "check": check, "circuitbreaker": library}
+
+
+def crowds() -> dict[str, Callable[[], None]]:
+    """The same 200 questions to an island that knows one model, and to one that knows 10,000."""
+    few, many = (island_that_knows(count) for count in (1, 10_000))
+    allowed, costs = tuple(NAMES), {name: 30_000 for name in NAMES}
+
+    def ask(island: Island, step: int) -> Callable[[], None]:
+        names = [f"maker/model-{n * step}" for n in range(QUESTIONS)]
+
+        def run() -> None:
+            for name in names:
+                island.rank(name, allowed, costs=costs)
+
+        return run
+
+    return {"one": ask(few, 0), "ten thousand": ask(many, 50)}
+
+
+def island_that_knows(models: int) -> Island:
+    """An island with a verdict from every provider on each of so many models."""
+    island = Island.open("memory:", policy=Policy(refresh=3_600.0), hook=lambda event: None, seed=1)
+    for number in range(models):
+        for name in NAMES:
+            _report(island, f"m{number}/{name}", f"maker/model-{number}", name, seconds=5.0)
+    return island
+
+
 def first_rank() -> float:
     """Seconds from nothing imported to the first order, in a fresh interpreter; median of 7."""
     code = (
@@ -158,6 +214,15 @@ def main() -> None:
         TARGET,
         new_questions=1 / QUESTIONS,
     )
+    guarded = interleave(attempts(), rounds=ROUNDS, operations=QUESTIONS, timer=time.process_time)
+    for ours, most in (("attempt", 12.0), ("check", 1.0)):
+        ratio = guarded.median(ours) / guarded.median("circuitbreaker")
+        worst = 1.0 / guarded.compare(ours, "circuitbreaker").lowest
+        name = f"{ours}, time beside a call through circuitbreaker"
+        report.at_most(name, ratio, most, peer="circuitbreaker", unit="ratio", worst_round=worst)
+    flat = interleave(crowds(), rounds=ROUNDS, operations=QUESTIONS, timer=time.process_time)
+    ratio = flat.median("ten thousand") / flat.median("one")
+    report.at_most("rank among 10,000 models beside 1", ratio, FLAT, peer=None, unit="ratio")
     report.context("rank", rounds.median("rank") * 1e9, unit="ns")
     report.context("selector", rounds.median(PEER) * 1e9, unit="ns")
     report.context("rank, a question not asked before", rounds.median("decide") * 1e9, unit="ns")
