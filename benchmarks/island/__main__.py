@@ -163,7 +163,7 @@ def attempts() -> dict[str, Callable[[], None]]:
 def crowds() -> dict[str, Callable[[], None]]:
     """The same 200 questions to an island that knows one model, and to one that knows 10,000."""
     few, many = (island_that_knows(count) for count in (1, 10_000))
-    allowed, costs = tuple(NAMES), {name: 30_000 for name in NAMES}
+    allowed, costs = tuple(NAMES), dict.fromkeys(NAMES, 30000)
 
     def ask(island: Island, step: int) -> Callable[[], None]:
         names = [f"maker/model-{n * step}" for n in range(QUESTIONS)]

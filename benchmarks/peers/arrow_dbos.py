@@ -16,6 +16,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import uuid
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +42,13 @@ class Workflows:
             name="peer", system_database_url=f"sqlite:///{self._file}", log_level="ERROR", enable_otlp=False
         )
         DBOS(config=config)
+        self._generation = self._workflow(transport, artifacts, ledger, account)
+        DBOS.launch()
 
+    @staticmethod
+    def _workflow(
+        transport: Transport, artifacts: ArtifactStore, ledger: LedgerPort, account: str
+    ) -> Callable[[str, dict[str, Any]], Awaitable[str]]:
         @DBOS.step()
         async def hold(job: str) -> None:
             await ledger.hold(account, job, PRICE, 900.0)
@@ -73,8 +80,7 @@ class Workflows:
             await settle(job)
             return key
 
-        self._generation = generation
-        DBOS.launch()
+        return generation
 
     async def run(self, request: dict[str, Any]) -> str:
         job = uuid.uuid4().hex
