@@ -66,6 +66,34 @@ def _places(
     )
 
 
+_TallyKey = tuple[int, int, str, str, str, str]  # epochs, region, model, provider, class as it was given
+
+
+class _Tally:
+    """What is new about one provider at one class of work, and when it was last heard of."""
+
+    __slots__ = ("fast", "last", "slow", "work")
+
+    def __init__(self, work: str, at: float) -> None:
+        self.fast, self.slow = [0.0] * WIDTH, [0.0] * WIDTH
+        self.work, self.last = work, at
+
+    def add(self, verdict: Verdict, quick: float, steady: float) -> None:
+        """Add one verdict, written out because it stands on the way of every attempt."""
+        tried, won, timed, log, square, wasted, cost, priced = verdict
+        for sums, w in ((self.fast, quick), (self.slow, steady)):
+            sums[0] += w * tried
+            if won:
+                sums[1] += w * won
+                sums[2] += w * timed
+                sums[3] += w * log
+                sums[4] += w * square
+                sums[6] += w * cost
+                sums[7] += w * priced
+            else:
+                sums[5] += w * wasted
+
+
 class _Remembered(NamedTuple):
     """Estimates by class of work; None is every class nobody reported on."""
 
@@ -80,7 +108,7 @@ class Knowledge:
         self._policy = policy
         self._cells = cells
         self._flights = flights
-        self._tally: dict[tuple[int, int, str, str, str, str], tuple[list[float], list[float]]] = {}
+        self._tally: dict[_TallyKey, _Tally] = {}
         self._known: dict[tuple[str, str], _Remembered] = {}
         self._priors: dict[tuple[str, str], dict[str, float]] = {}
         self._known_at = -math.inf
@@ -92,29 +120,36 @@ class Knowledge:
 
     def count(self, verdict: Verdict, region: str, model: str, provider: str, work: str, at: float) -> str:
         """Add one verdict of the moment `at`; returns the class of work it counts under."""
-        half_lives = self._policy.fast, self._policy.slow
-        work = self._class(region, model, work, at)
-        key = (epoch(half_lives[0], at), epoch(half_lives[1], at), region, model, provider, work)
-        sums = self._tally.get(key)
-        if sums is None:
-            if len(self._tally) >= self._tallies_most:
-                self.flush()
-            sums = self._tally[key] = ([0.0] * WIDTH, [0.0] * WIDTH)
-        quick, steady = weight(half_lives[0], at), weight(half_lives[1], at)
-        fast, slow = sums
-        for position, value in enumerate(verdict):
-            if value:
-                fast[position] += quick * value
-                slow[position] += steady * value
+        fast, slow = self._policy.fast, self._policy.slow
+        key = (epoch(fast, at), epoch(slow, at), region, model, provider, work)
+        tally = self._tally.get(key)
+        if tally is None:
+            tally = self._begun(key, at)
+        elif at > tally.last:
+            tally.last = at
+        tally.add(verdict, weight(fast, at), weight(slow, at))
+        self.forget(region, model)
+        return tally.work
+
+    def _begun(self, key: _TallyKey, at: float) -> _Tally:
+        """A new tally, in its class of work."""
+        if len(self._tally) >= self._tallies_most:
+            self.flush()
+        _fast, _slow, region, model, _provider, work = key
         if len(self.regions) < _REGIONS_MOST:
             self.regions.add(region)
-        last = self._last.get((region, model))
+        tally = self._tally[key] = _Tally(self._class(region, model, work, at), at)
+        return tally
+
+    def _noted(self, region: str, model: str, provider: str, tally: _Tally) -> None:
+        """Remember when a provider, and a class of work, was last heard of."""
+        works, last = self._works.get((region, model)), self._last.get((region, model))
+        if works is not None and tally.work in works:
+            works[tally.work] = max(tally.last, works[tally.work])
         if last is None:
             last = self._last[region, model] = {}
         if len(last) < _PROVIDERS_MOST or provider in last:
-            last[provider] = max(at, last.get(provider, 0.0))
-        self.forget(region, model)
-        return work
+            last[provider] = max(tally.last, last.get(provider, 0.0))
 
     def _class(self, region: str, model: str, work: str, at: float) -> str:
         """The class of work a verdict counts under: its own, or the nameless one where the model has as
@@ -132,6 +167,7 @@ class Knowledge:
 
     def last(self, region: str, model: str, provider: str) -> float | None:
         """When this island last had a verdict, in unix seconds."""
+        self.flush()
         return self._last.get((region, model), {}).get(provider)
 
     def forget(self, region: str, model: str) -> None:
@@ -153,9 +189,10 @@ class Knowledge:
             return
         tally, self._tally = self._tally, {}
         batch: dict[tuple[Bucket, Cell], Sequence[float]] = {}
-        for (fast, slow, region, model, provider, work), both in tally.items():
-            for memory, number, sums in zip(MEMORIES, (fast, slow), both, strict=True):
-                for bucket, cell in _places(memory, number, region, model, provider, work):
+        for (fast, slow, region, model, provider, _work), one in tally.items():
+            self._noted(region, model, provider, one)
+            for memory, number, sums in zip(MEMORIES, (fast, slow), (one.fast, one.slow), strict=True):
+                for bucket, cell in _places(memory, number, region, model, provider, one.work):
                     known = batch.get((bucket, cell))
                     batch[bucket, cell] = sums if known is None else [*map(add, known, sums)]
         self._cells.add(batch)
