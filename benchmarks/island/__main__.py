@@ -165,14 +165,16 @@ def crowds() -> dict[str, Callable[[], None]]:
     few, many = (island_that_knows(count) for count in (1, 10_000))
     allowed, costs = tuple(NAMES), dict.fromkeys(NAMES, 30000)
 
-    def ask(island: Island) -> Callable[[], None]:
+    def ask(island: Island, models: int) -> Callable[[], None]:
+        name = f"maker/model-{models - 1}"
+
         def run() -> None:
             for _ in range(QUESTIONS):
-                island.rank("maker/model-0", allowed, costs=costs)
+                island.rank(name, allowed, costs=costs)
 
         return run
 
-    return {"one": ask(few), "ten thousand": ask(many)}
+    return {"one": ask(few, 1), "ten thousand": ask(many, 10_000)}
 
 
 def island_that_knows(models: int) -> Island:
