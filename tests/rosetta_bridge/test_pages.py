@@ -39,3 +39,19 @@ def test_the_steps_of_the_guide(tmp_path: Path) -> None:
 def test_the_table_of_models_is_current() -> None:
     """After a change of the catalogue: `python -m tools.models_page`."""
     assert models_page.PAGE.read_text("utf-8") == models_page.render()
+
+
+def test_the_counts_that_are_promised() -> None:
+    text = models_page.PAGE.read_text("utf-8")
+    lines = [line.split(" | ") for line in text.splitlines() if line.startswith("| `")]
+    providers: dict[str, set[str]] = {}
+    proved = set()
+    for model, _, provider, _, proof, *_ in lines:
+        providers.setdefault(model, set()).add(provider)
+        if "proved" in proof:
+            proved.add(model)
+    assert len(providers) >= 100
+    assert len({model.split("/")[0] for model in providers}) >= 16
+    assert len(set.union(*providers.values())) == 8
+    assert len(proved) >= 83
+    assert sum(len(found) > 1 for found in providers.values()) >= 60
