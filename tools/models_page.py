@@ -1,4 +1,4 @@
-"""Write `docs/bridge/models.md`: every model, who serves it, how far that is proved, its sources and its price.
+"""Write `docs/bridge/models.md`: every model, who serves it, its proof, its sources and its price.
 
     python -m tools.models_page
 
