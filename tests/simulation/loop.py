@@ -150,7 +150,7 @@ class VirtualLoop(asyncio.AbstractEventLoop):
 
     # --- running ---
 
-    def run(self, work: Coroutine[Any, Any, T], *, most: int = 10_000_000) -> T:
+    def run(self, work: Coroutine[Any, Any, T], *, most: int = 2_000_000) -> T:
         """Run until `work` has ended, at most `most` steps."""
         events._set_running_loop(self)
         self._running = True

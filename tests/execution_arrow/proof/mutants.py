@@ -145,12 +145,14 @@ MUTANTS = (
         "stores/memory.py",
         "            return self._leases.get(row.owner, 0.0) <= now",
         "            return True",
+        "stores/test_contract.py",
     ),
     Mutant(
         "a dead worker's rows are its own for ever",
         "stores/memory.py",
         "            return self._leases.get(row.owner, 0.0) <= now",
         "            return False",
+        "stores/test_contract.py",
     ),
     Mutant(
         "a job may belong to two attempts",
