@@ -1,4 +1,4 @@
-"""The pages about mapping: the guide's commands run as they stand."""
+"""The pages about mapping: the guide's commands run as they stand, the table of models is current."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 from tests.contracts.test_docs import blocks, write_files
+from tools import models_page
 from tools.packages import ROOT
 
 GUIDE = ROOT / "docs" / "bridge" / "add-a-model.md"
@@ -33,3 +34,24 @@ def test_the_steps_of_the_guide(tmp_path: Path) -> None:
     assert "replicate: not eligible: generation_output_number" in told["explain"]
     assert "landscape_16_9" in told["render"]
     assert "0.030000" in told["estimate"]
+
+
+def test_the_table_of_models_is_current() -> None:
+    """After a change of the catalogue: `python -m tools.models_page`."""
+    assert models_page.PAGE.read_text("utf-8") == models_page.render()
+
+
+def test_the_counts_that_are_promised() -> None:
+    text = models_page.PAGE.read_text("utf-8")
+    lines = [line.split(" | ") for line in text.splitlines() if line.startswith("| `")]
+    providers: dict[str, set[str]] = {}
+    proved = set()
+    for model, _, provider, _, proof, *_ in lines:
+        providers.setdefault(model, set()).add(provider)
+        if "proved" in proof:
+            proved.add(model)
+    assert len(providers) >= 100
+    assert len({model.split("/")[0] for model in providers}) >= 16
+    assert len(set.union(*providers.values())) == 8
+    assert len(proved) >= 83
+    assert sum(len(found) > 1 for found in providers.values()) >= 60

@@ -1,0 +1,111 @@
+"""Write `docs/bridge/models.md`: every model, who serves it, its proof, its sources and its price.
+
+    python -m tools.models_page
+
+A test checks that the page is current. Proof here means what the schemas allow to prove; that the proof
+holds is for `rosetta-bridge prove` and the tests to say.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from datetime import date
+from decimal import Decimal
+
+from rosetta_bridge import Catalog
+from rosetta_bridge.expressions import Expr, Literal, walk
+from rosetta_bridge.mapping import Mapping, Route
+from rosetta_bridge.model import Model
+from rosetta_bridge.natives import native_folder, native_schema
+from rosetta_bridge.prices import Price
+from tools.packages import ROOT
+
+__all__ = ["PAGE", "render"]
+
+PAGE = ROOT / "docs" / "bridge" / "models.md"
+HEAD = """# Models
+
+Generated from the catalogue by `python -m tools.models_page`; do not edit.
+
+{totals}
+
+**proof**: `proved` routes are checked against an input schema converted by machine from the provider's
+own package or document, `partly` proved ones against one that a person wrote; `rosetta-bridge prove` runs it.
+**evidence**: where the mapping's facts come from, and when they were read. Routes whose evidence is
+`secondary` are off unless the catalogue is opened with `include="secondary"`.
+**price** in USD: list prices with the kind of their source, not a quotation; `~` approximate, `<=` an upper
+bound, `?` no source found: there a tariff of your own is needed. What one request costs, with source and
+date, says `rosetta-bridge estimate`.
+
+| model | kind | provider | routes | proof | evidence | price |
+|---|---|---|---|---|---|---|
+"""
+KINDS = {"exact": "", "upper_bound": "<= ", "approximate": "~ "}
+
+
+def proof(mapping: Mapping, route: Route) -> str:
+    schema = native_schema(native_folder(), mapping.provider, route.native or route.model)
+    if schema is None:
+        return "unproved"
+    return "partly" if schema.get("x-origin") == "hand-made" else "proved"
+
+
+def usd(expr: Expr) -> str:
+    cells = sorted({e.value for e in walk(expr) if isinstance(e, Literal) and isinstance(e.value, Decimal)})
+    if not cells:
+        return "?"
+    return (
+        f"{cells[0].normalize():f}"
+        if len(cells) == 1
+        else f"{cells[0].normalize():f} to {cells[-1].normalize():f}"
+    )
+
+
+def price(value: Price | None) -> str:
+    if value is None:
+        return "?"
+    parts = " + ".join(f"{usd(part.usd)} per {part.per}" for part in value.parts)
+    return f"{KINDS[value.kind]}{parts} ({value.evidence})"
+
+
+def rows(model: Model) -> Iterator[str]:
+    retired = f" until {model.contract.retired.date}" if model.contract.retired else ""
+    for provider, mapping in model.mappings.items():
+        routes = mapping.routes
+        proofs = sorted({proof(mapping, route) for route in routes})
+        evidence = sorted({f"{route.evidence.level} {route.evidence.date}" for route in routes})
+        prices = list(dict.fromkeys(price(route.price) for route in routes))
+        cells = (
+            f"`{model.id}`{retired}", model.kind, provider, ", ".join(route.name for route in routes),
+            ", ".join(proofs), ", ".join(evidence), "; ".join(prices),
+        )  # fmt: skip
+        yield "| " + " | ".join(cells) + " |"
+
+
+def render() -> str:
+    """The text. What has ended stands there too, with its day: the page does not change by itself."""
+    catalog = Catalog.shipped(on=date(2020, 1, 1), include="secondary")
+    models = [catalog[name] for name in catalog.models()]
+    labs = {model.id.split("/")[0] for model in models}
+    kinds = [model.kind for model in models]
+    routes = [(m, r) for model in models for m in model.mappings.values() for r in m.routes]
+    confirmed = [pair for pair in routes if pair[1].evidence.level != "secondary"]
+    proved = sum(proof(*pair) == "proved" for pair in confirmed)
+    image, video, off = kinds.count("image"), kinds.count("video"), len(routes) - len(confirmed)
+    totals = (
+        f"{len(models)} models ({image} image, {video} video) of {len(labs)} labs over "
+        f"{len(catalog.providers())} providers. {len(confirmed)} routes are on by default, {proved} of "
+        f"them proved; {off} more rest on secondary evidence."
+    )
+    return HEAD.format(totals=totals) + "\n".join(row for model in models for row in rows(model)) + "\n"
+
+
+def main() -> int:
+    PAGE.write_text(render(), encoding="utf-8")
+    print(f"wrote {PAGE.relative_to(ROOT)}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
