@@ -12,8 +12,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from cachetools import FIFOCache
-
 
 class Flight(NamedTuple):
     """An attempt on its way."""
@@ -35,7 +33,7 @@ class Flights:
         self._age = age
         self._flights: dict[str, Flight] = {}
         self._by_model: dict[tuple[str, str], dict[str, None]] = {}
-        self._settled: FIFOCache[str, None] = FIFOCache(maxsize=most)
+        self._settled: dict[str, None] = {}  # a plain one, because every attempt asks it twice
         self.lost = 0
 
     def __len__(self) -> int:
@@ -61,6 +59,8 @@ class Flights:
 
     def settle(self, attempt: str) -> Flight | None:
         """Take an attempt out of flight and remember that it has its verdict."""
+        if len(self._settled) >= self._most:
+            del self._settled[next(iter(self._settled))]
         self._settled[attempt] = None
         return self._remove(attempt)
 

@@ -185,8 +185,10 @@ class Island:
                 started = self._now()
                 flight = Flight(region, model, provider, account, work, started)
                 block, changes = self._engine.admit(name, flight, started)
-                self._memo.forget(*(change.model for change in changes))
-            self._herald.tell(changes)
+                if changes:
+                    self._memo.forget(*(change.model for change in changes))
+            if changes:
+                self._herald.tell(changes)
         except Exception as error:  # noqa: BLE001  # intelligence fails open
             self._herald.fell_open("attempt", error)
             settle = uncounted
@@ -283,8 +285,9 @@ class Island:
     def _take(self, of: Attempt | Ticket, told: Told, now: float) -> None:
         with self._lock:
             changes = self._engine.take(of, told, now)
-            self._memo.forget(of.model, *(change.model for change in changes))
-        self._herald.tell(changes)
+            self._memo.forget(of.model, *[change.model for change in changes])
+        if changes:
+            self._herald.tell(changes)
 
     def _steer(self, signal: Signal, provider: str, account: str | None, model: str | None) -> None:
         with self._lock:

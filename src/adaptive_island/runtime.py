@@ -33,12 +33,15 @@ class Steady:
 
     def now(self) -> float:
         """Unix seconds."""
+        last = self.last
         try:
             now = float(self._clock())
         except Exception:  # noqa: BLE001
-            return self.last
-        if math.isfinite(now):
-            if now < self.last - 1.0:
+            return last
+        if last <= now < math.inf:  # nearly always
+            self.last = now
+        elif math.isfinite(now):
+            if now < last - 1.0:
                 self._set_back()
             self.last = now
         return self.last
