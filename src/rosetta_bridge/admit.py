@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, Final
 
-from .errors import Issue, did_you_mean
-from .fields import MAX_INTEGER, Field, among, on_step
+from .errors import Hint, Issue, did_you_mean, issue
+from .fields import ABSENT, MAX_INTEGER, Field, among, on_step
 from .urls import url_problem
 
 DEFAULT_MAX_ITEMS: Final = 64
@@ -18,11 +19,20 @@ CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uf
 
 
 class Bad(Exception):
-    def __init__(self, code: str, message: str, hint: str = "") -> None:
+    def __init__(self, code: str, message: str, hint: Hint = "") -> None:
         self.code, self.message, self.hint = code, message, hint
 
     def issue(self, field: str) -> Issue:
-        return Issue(field, self.code, self.message, self.hint)
+        return issue(field, self.code, self.message, self.hint)
+
+
+def take(field: Field, value: Any, issues: list[Issue]) -> Any:
+    """The admitted value; or ABSENT, and one issue more."""
+    try:
+        return admit(field, value)
+    except Bad as bad:
+        issues.append(bad.issue(field.name))
+        return ABSENT
 
 
 def admit(field: Field, value: Any) -> Any:
@@ -71,20 +81,20 @@ def plain_text(value: Any) -> str:
 def _enum(field: Field, value: Any) -> str:
     values: tuple[Any, ...] = field.values or ()
     if not isinstance(value, str):
-        hint = (
-            did_you_mean(f"{value}", values)
-            if isinstance(value, int) and abs(value) < 10**9
-            else f"one of {', '.join(values)}"
-        )
-        raise Bad("type", f"must be text, not {kind_of(value)}", hint)
+        near = f"{value}" if isinstance(value, int) and abs(value) < 10**9 else ""
+        raise Bad("type", f"must be text, not {kind_of(value)}", partial(_meant, near, values))
     text = plain_text(value)
     if text not in values:
         raise Bad(
             "value",
             f"{shown(text)} is not a value of this field",
-            did_you_mean(text, values) or f"one of {', '.join(values)}",
+            partial(_meant, text, values),
         )
     return text
+
+
+def _meant(text: str, values: tuple[str, ...]) -> str:
+    return (did_you_mean(text, values) if text else "") or f"one of {', '.join(values)}"
 
 
 def _integer(field: Field, value: Any) -> int:

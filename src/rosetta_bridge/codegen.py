@@ -1,7 +1,8 @@
 """Writes the source of one route: every operator is one or two statements.
 
 Values that it computes live in numbered local names. Tables of constants become one look-up of a dict that
-holds every answer; absence, which most values cannot have, is tested only where it can be.
+holds every good answer; absence, which most values cannot have, is tested only where it can be. A `KeyError`
+(a table without an answer, a field that ought to be there) means None: the interpreter has to say why.
 """
 
 from __future__ import annotations
@@ -26,8 +27,10 @@ from .expressions import (
     walk,
 )
 from .fields import ABSENT
-from .mapping import Route
+from .frozen import making
+from .mapping import Refusal, Route
 from .render import OMITTED, as_text, choose, fetched
+from .values import Payload
 
 MAX_TABLE: Final = 4096
 _REFUSED: Final = object()
@@ -36,31 +39,50 @@ _REFUSED: Final = object()
 class Writer:
     """Writes the source of one route. Values that it computes live in numbered local names."""
 
-    def __init__(self, route: Route, contract: Contract) -> None:
+    def __init__(self, route: Route, contract: Contract, provider: str, digest: str) -> None:
         self.route, self.contract = route, contract
+        self.provider, self.digest = provider, digest
         self.lines: list[str] = []
-        self.depth = 1
+        self.depth = 2
         self.count = 0
         self.scope: dict[str, Any] = {
-            "ABSENT": ABSENT, "OMITTED": OMITTED, "REFUSED": _REFUSED, "as_text": as_text, "fetched": fetched,
-        }  # fmt: skip
+            "ABSENT": ABSENT, "OMITTED": OMITTED, "as_text": as_text, "fetched": fetched,
+        }
         self.locals: dict[str, str] = {}
         self.each: dict[str, str] = {}
 
     def source(self) -> str:
         """The whole function, named `render`; its globals are `scope`."""
-        return "\n".join(["def render(values, given):", *self.body(), ""])
-
-    def body(self) -> list[str]:
         self._limits()
         self._drops()
-        result = self.value(self.route.body, False)
-        self.put(f"arguments = {{}} if {result} is OMITTED else {result}")
-        body = "arguments" if isinstance(self.route.wrap, Body) else self.value(self.route.wrap, False)
-        fetches = any(isinstance(e, Ref) and e.fetch for e in walk(self.route.body))
-        self.put(f"return arguments, {body}, dropped, {'fetched(arguments)' if fetches else '()'}")
-        reads = [f"    {local} = values.get({name!r}, ABSENT)" for name, local in self.locals.items()]
-        return reads + self.lines
+        self._payload()
+        reads = [f"        {local} = {self._read(name)}" for name, local in self.locals.items()]
+        around = ["def render(values, given):", "    try:", *reads, *self.lines]
+        return "\n".join([*around, "    except KeyError:", "        return None", ""])
+
+    def _read(self, name: str) -> str:
+        absent = self.contract.may_be_absent(name)
+        return f"values.get({name!r}, ABSENT)" if absent else f"values[{name!r}]"
+
+    def _payload(self) -> None:
+        route = self.route
+        result = self.value(route.body, False)
+        vanishes = self.may_vanish(route.body) or not route.body.entries
+        arguments = f"{{}} if {result} is OMITTED else {result}" if vanishes else result
+        self.put(f"arguments = {arguments}")
+        body = "arguments" if isinstance(route.wrap, Body) else self.value(route.wrap, False)
+        fetches = any(isinstance(e, Ref) and e.fetch for e in walk(route.body))
+        constants = {
+            "provider": self.provider, "route": route.name, "method": "POST", "path": route.path,
+            "model": route.model, "encoding": route.encoding, "headers": route.headers,
+            "catalog_digest": self.digest,
+        }  # fmt: skip
+        members = {name: repr(value) for name, value in constants.items()} | {
+            "body": body, "arguments": "arguments", "fetches": "fetched(arguments)" if fetches else "()",
+            "dropped": "dropped" if route.drops else "{}",
+        }  # fmt: skip
+        for line in making(Payload, members, self.scope):
+            self.put(line)
 
     def put(self, line: str) -> None:
         self.lines.append("    " * self.depth + line)
@@ -93,10 +115,21 @@ class Writer:
             local = self.field(name)
             self.put(f"if {local} is not ABSENT and len({local}) > {limit}: return None")
         for rule in self.route.refuses:
-            self.put(f"if {self.constant(rule.fires)}(values): return None")
+            fires = f"{self.constant(rule.fires)}(values)" if rule.when else self._sum(rule)
+            self.put(f"if {fires}: return None")
+
+    def _sum(self, rule: Refusal) -> str:
+        parts = []
+        for name in rule.sum:
+            local = self.field(name)
+            number = f"len({local})" if self.contract.fields[name].is_list else local
+            absent = self.contract.may_be_absent(name)
+            parts.append(f"(0 if {local} is ABSENT else {number})" if absent else number)
+        return f"{' + '.join(parts)} > {rule.max!r}"
 
     def _drops(self) -> None:
-        self.put("dropped = {}")
+        if self.route.drops:
+            self.put("dropped = {}")
         for name, because in self.route.drops.items():
             field, local = self.contract.fields[name], self.field(name)
             self.put(f"if {local} is not ABSENT:")
@@ -138,6 +171,8 @@ class Writer:
             case Unsupported():
                 self.put("return None")
                 return "OMITTED"
+            case Ref(field, "", "") if not self.contract.fields[field].is_list:
+                return self.field(field)
         result = self.fresh()
         match expr:
             case Ref():
@@ -155,7 +190,7 @@ class Writer:
     def _ref(self, ref: Ref, result: str) -> None:
         local = self.field(ref.field)
         picked = {
-            "": f"list({local})" if self.contract.fields[ref.field].is_list else local,
+            "": f"[*{local}]" if self.contract.fields[ref.field].is_list else local,
             "first": f"{local}[0]",
             "second": f"({local}[1] if len({local}) > 1 else ABSENT)",
             "rest": f"({local}[1:] or ABSENT)",
@@ -175,18 +210,22 @@ class Writer:
         for name in [name for name, part in names if self.may_vanish(part)]:
             self.put(f"{word} {name} is ABSENT or {name} is OMITTED: {result} = {name}")
             word = "elif"
-        pieces = [
-            name if isinstance(part, Literal | ModelName) else f"as_text({name})" for name, part in names
-        ]
-        self.put(("else: " if word == "elif" else "") + f"{result} = {' + '.join(pieces)}")
+        # Texts and whole numbers read in an f-string as they do in `as_text`.
+        template = "".join(self._piece(name, part) for name, part in names)
+        self.put(("else: " if word == "elif" else "") + f"{result} = f{template!r}")
+
+    def _piece(self, name: str, part: Expr) -> str:
+        if isinstance(part, Literal | ModelName):
+            text = self.route.model if isinstance(part, ModelName) else as_text(part.value)
+            return text.replace("{", "{{").replace("}", "}}")
+        plain = isinstance(part, Ref) and self.contract.fields[part.field].type not in ("number", "boolean")
+        return f"{{{name}}}" if plain else f"{{as_text({name})}}"
 
     def _switch(self, switch: Switch, result: str, in_item: bool) -> None:
         if (table := self._table(switch)) is not None:
             names, cells = table
             key = ", ".join(self.field(name) for name in names)
-            lookup = f"{self.constant(cells)}.get({f'({key})' if len(names) > 1 else key}, REFUSED)"
-            self.put(f"{result} = {lookup}")
-            self.put(f"if {result} is REFUSED: return None")
+            self.put(f"{result} = {self.constant(cells)}[{key}]")
             return
         local = self.field(switch.field)
         word = "if"
@@ -215,39 +254,43 @@ class Writer:
             domains.append((ABSENT, *finite) if self.contract.may_be_absent(name) else finite)
         cells: dict[Any, Any] = {}
         for values in product(*domains):
-            cells[values if len(names) > 1 else values[0]] = _answer(
-                switch, dict(zip(names, values, strict=True))
-            )
+            answer = _answer(switch, dict(zip(names, values, strict=True)))
+            if answer is not _REFUSED:
+                cells[values if len(names) > 1 else values[0]] = answer
             if len(cells) > MAX_TABLE:
                 return None
         return names, cells
 
     def _object(self, entries: tuple[tuple[str | Numbered, Expr], ...], result: str, in_item: bool) -> None:
-        sure: list[str] = []
-        rest = list(entries)
-        while rest and not isinstance(rest[0][0], Numbered) and not self.may_vanish(rest[0][1], in_item):
-            key, expr = rest.pop(0)
-            sure.append(f"{key!r}: {self.value(expr, in_item)}")
-        self.put(f"{result} = {{{', '.join(sure)}}}")
-        gone = self.fresh() if in_item and rest else ""
-        if gone:
-            self.put(f"{gone} = False")
-        for key, expr in rest:
+        """All keys in one literal, then those without a value are taken out: quicker than one by one."""
+        first = next((i for i, (key, _) in enumerate(entries) if isinstance(key, Numbered)), len(entries))
+        whole = [(repr(key), self.value(expr, in_item), expr) for key, expr in entries[:first]]
+        self.put(f"{result} = {{{', '.join(f'{key}: {name}' for key, name, _ in whole)}}}")
+        absences = []
+        for key, name, expr in whole:
+            absences += self._unless(name, expr, in_item, f"del {result}[{key}]")
+        for key, expr in entries[first:]:
             name = self.value(expr, in_item)
-            if not isinstance(key, Numbered) and not self.may_vanish(expr, in_item):
-                self.put(f"{result}[{key!r}] = {name}")
-            elif isinstance(key, Numbered):
-                self.put(f"if {name} is not ABSENT and {name} is not OMITTED:")
+            there = f"{name} is not ABSENT and {name} is not OMITTED"
+            if isinstance(key, Numbered):
                 prefix = repr(f"{key.name}_")
+                self.put(f"if {there}:")
                 self.put(f"    for i, v in enumerate({name}, {key.start}): {result}[{prefix} + str(i)] = v")
             else:
-                self.put(f"if {name} is not ABSENT and {name} is not OMITTED: {result}[{key!r}] = {name}")
-                if gone:
-                    self.put(f"elif {name} is ABSENT: {gone} = True")
-        if entries and not sure:
+                self.put(f"if {there}: {result}[{key!r}] = {name}")
+                absences += [name] if self.may_vanish(expr, in_item) else []
+        if entries and all(isinstance(k, Numbered) or self.may_vanish(e, in_item) for k, e in entries):
             self.put(f"if not {result}: {result} = OMITTED")
-        if gone:
-            self.put(f"if {gone}: {result} = ABSENT")
+        if in_item and absences:  # in a list item, absence takes the object along
+            self.put(f"if {' or '.join(f'{name} is ABSENT' for name in absences)}: {result} = ABSENT")
+
+    def _unless(self, name: str, expr: Expr, in_item: bool, statement: str) -> list[str]:
+        """Write the statement for when the value vanished; the name, if it can."""
+        if not self.may_vanish(expr, in_item):
+            return []
+        only_absent = isinstance(expr, Ref) and expr.pick in ("", "first", "second", "rest")
+        self.put(f"if {name} is ABSENT{'' if only_absent else f' or {name} is OMITTED'}: {statement}")
+        return [name]
 
     def _items(self, items: Items, result: str) -> None:
         self.put(f"{result} = []")

@@ -10,22 +10,22 @@ source through `repr` alone, so no text of a mapping file can become code. The s
 from __future__ import annotations
 
 import linecache
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from typing import Any
 
 from .codegen import Writer
 from .contract import Contract
 from .fields import ABSENT
 from .mapping import Condition, Mapping, Route
+from .values import Payload
 
-Made = tuple[Any, Any, dict[str, str], tuple[dict[str, str], ...]]  # arguments, body, dropped, fetches
-Compiled = Callable[[dict[str, Any], frozenset[str]], Made | None]
+Compiled = Callable[[dict[str, Any], frozenset[str]], Payload | None]
 _PREFIX = "<rosetta_bridge "
 
 
-def compile_route(route: Route, contract: Contract, provider: str) -> Compiled:
+def compile_route(route: Route, contract: Contract, provider: str, digest: str) -> Compiled:
     """The route as a function of (values, given); it gives None where the interpreter has to say why not."""
-    writer = Writer(route, contract)
+    writer = Writer(route, contract, provider, digest)
     source = writer.source()
     compiled: Compiled = define("render", source, writer.scope, f"{contract.id} {provider}/{route.name}")
     return compiled
@@ -46,19 +46,23 @@ def sources() -> Iterator[tuple[str, str]]:
             yield name, "".join(entry[2])
 
 
-def compile_choice(mapping: Mapping, model: str) -> Callable[[dict[str, Any]], Route | None]:
-    """`mapping.route` as one chain of tests: the first route whose conditions hold."""
+def compile_mapping(
+    mapping: Mapping, contract: Contract, digest: str, shut: Container[tuple[str, str]]
+) -> Compiled:
+    """All routes of a provider: the first whose conditions hold renders. None: none holds, or it is `shut`."""
     scope: dict[str, Any] = {"ABSENT": ABSENT}
-    lines = ["def choose(values):"]
+    lines = ["def render(values, given):"]
     for number, route in enumerate(mapping.routes):
-        scope[f"R{number}"] = route
         tests = " and ".join(_test(condition, scope) for condition in route.when) or "True"
-        lines.append(f"    if {tests}: return R{number}")
+        answer = "None"
+        if (mapping.provider, route.name) not in shut:
+            scope[f"R{number}"] = compile_route(route, contract, mapping.provider, digest)
+            answer = f"R{number}(values, given)"
+        lines.append(f"    if {tests}: return {answer}")
+    if len(mapping.routes) == 1 and not mapping.routes[0].when and "R0" in scope:
+        return scope["R0"]  # type: ignore[no-any-return]
     source = "\n".join([*lines, "    return None", ""])
-    choice: Callable[[dict[str, Any]], Route | None] = define(
-        "choose", source, scope, f"{model} {mapping.provider}"
-    )
-    return choice
+    return define("render", source, scope, f"{contract.id} {mapping.provider}")  # type: ignore[no-any-return]
 
 
 def _test(condition: Condition, scope: dict[str, Any]) -> str:

@@ -1,65 +1,145 @@
-"""A contract as one straight-line function: the good request in one pass, all else is the normalizer's.
+"""A contract as one straight-line function from a caller's dict to a `Request`.
 
-The function returns None for whatever is not plainly good, be it wrong or only unusual (a subclass of text,
-2.0 for 2, an explicit provider order, a text with odd characters), and the normalizer decides. It never
-decides itself that something is wrong, so there is one home for every issue.
+The shape: the caller's dict is laid over the defaults in one C-level merge, which also shows unknown fields
+(the result is too long), and unpacked into local names. What is plainly good costs one test per field.
+Whatever is in doubt, be it wrong or only unusual (a subclass of text, 2.0 for 2, a list of providers, odd
+characters), is given to the normalizer's own step for that one field or name: it takes the value or adds its
+issue. So the function never decides itself that something is wrong, and every issue has one home.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, Final
 
-from .admit import CONTROL, DEFAULT_MAX_ITEMS
+from .admit import CONTROL, DEFAULT_MAX_ITEMS, take
 from .compile import define
 from .contract import Contract
+from .errors import Issue
 from .fields import ABSENT, MAX_INTEGER, ORDER_FIELD, ORDERS, Field
-from .normalize import DEFAULT_ORDER, MAX_REQUEST_BYTES, Order, Values
-from .urls import MAX_URL, PLAIN, PLAIN_BELOW, PRIVATE_NAMES, url_problem
+from .frozen import making
+from .normalize import (
+    DEFAULT_ORDER,
+    MAX_REQUEST_BYTES,
+    across,
+    bounded_work,
+    missing,
+    names,
+    normalize,
+    refusal,
+)
+from .urls import MAX_URL, PLAIN, PLAIN_BELOW, url_problem
+from .values import Request, make_request, work_class
 
-Fast = Callable[[Any], "tuple[Values, frozenset[str], Order] | None"]
+Door = Callable[[Any], Request]
 _BYTES_PER_CHARACTER: Final = 4
+_LARGEST_FLOAT: Final = 1.7976931348623157e308  # all but infinity
 
 
-def compile_request(contract: Contract) -> Fast:
-    """The good path of `normalize` for this contract."""
+def compile_request(contract: Contract, providers: frozenset[str]) -> Door:
+    """`normalize` for this contract, as a function of the request alone that returns a `Request`."""
+    compiled: Door = define("normalize", *_source(contract, providers), f"{contract.id} request")
+    return compiled
+
+
+def request_of(contract: Contract, providers: frozenset[str], data: Any) -> Request:
+    """The same by the interpreter: what the compiled function must equal."""
+    values, given, order = normalize(contract, data, providers)
+    asked = values.get("generation_output_number", 1)
+    return make_request(contract.id, contract.kind, values, given, order, asked, work_class(values))
+
+
+def _source(contract: Contract, providers: frozenset[str]) -> tuple[str, dict[str, Any]]:
+    locals_ = {name: f"v{number}" for number, name in enumerate(contract.fields)}
+    rivals = {name for group in contract.exclusive for name in group}
+    # A default that yields to a rival is filled in below; the order comes last and is taken off again.
+    defaults = {
+        name: field.default if field.has_default and name not in rivals else ABSENT
+        for name, field in contract.fields.items()
+    } | {ORDER_FIELD: DEFAULT_ORDER}
     scope: dict[str, Any] = {
-        "ABSENT": ABSENT, "odd": CONTROL.search, "url_problem": url_problem, "ORDERS": ORDERS,
-        "plain": PLAIN.match, "PRIVATE": frozenset(PRIVATE_NAMES),
+        "ABSENT": ABSENT, "odd": CONTROL.search, "url_problem": url_problem, "ORDERS": frozenset(ORDERS),
+        "plain": PLAIN.match, "DEFAULTS": defaults,
+        "bounded": bounded_work, "take": take, "missing": missing,
+        "other": partial(request_of, contract, providers), "ORDER": frozenset((ORDER_FIELD,)),
+        "names": partial(_names, contract, providers), "refuse": partial(_refuse, contract),
+        "work_class": work_class,
     }  # fmt: skip
-    lines = ["def normalize(data):", "    if type(data) is not dict: return None", "    count = 0"]
-    for number, field in enumerate(contract.fields.values()):
-        lines += [f"    {line}" for line in _field(field, f"v{number}", scope)]
-    lines += _across(contract)
-    lines += [
-        f"    order = data.get({ORDER_FIELD!r}, ABSENT)",
-        "    if order is ABSENT:",
-        "        if count != len(data): return None",  # a field that the contract does not have
-        f"        order, given = {DEFAULT_ORDER!r}, frozenset(data)",
-        "    else:",
-        "        if type(order) is not str or order not in ORDERS or count + 1 != len(data): return None",
-        f"        given = frozenset(data) - {{{ORDER_FIELD!r}}}",
-        *_size(contract),
-        "    values = {}",
+    all_locals = ", ".join(locals_.values())
+    lines = [
+        "if type(data) is not dict: return other(data)",
+        "d = {**DEFAULTS, **data}",
+        f"order = d[{ORDER_FIELD!r}]",
+        "issues = None",
+        f"if len(d) != {len(defaults)} or type(order) is not str or order not in ORDERS:",
+        "    issues = bounded(data)",
+        "    order = names(data, issues)",
+        "    d = {name: d[name] for name in DEFAULTS}",
+        f"{all_locals}, _ = d.values()",
     ]
-    for number, field in enumerate(contract.fields.values()):
-        lines.append(f"    if v{number} is not ABSENT: values[{field.name!r}] = v{number}")
-    source = "\n".join([*lines, "    return values, given, order", ""])
-    fast: Fast = define("normalize", source, scope, f"{contract.id} request")
-    return fast
+    for field in contract.fields.values():
+        scope[f"F{locals_[field.name]}"] = field
+        always = defaults[field.name] is not ABSENT
+        lines += _field(field, locals_[field.name], always, scope)
+    lines += _across(contract, locals_, f"refuse(data, issues, ({all_locals},))")
+    lines += _size(contract)
+    lines += [
+        "d.popitem()",
+        f"given = frozenset(data) if {ORDER_FIELD!r} not in data else frozenset(data) - ORDER",
+    ]
+    for name, field in contract.fields.items():
+        if not field.required and (not field.has_default or name in rivals):
+            lines.append(f"if {locals_[name]} is ABSENT: del d[{name!r}]")
+    asked = locals_.get("generation_output_number", "1")
+    if asked != "1" and contract.may_be_absent("generation_output_number"):
+        asked = f"1 if {asked} is ABSENT else {asked}"
+    members = {
+        "model": repr(contract.id), "kind": repr(contract.kind), "values": "d", "given": "given",
+        "order": "order", "asked": asked, "work": _work(contract, locals_),
+    }  # fmt: skip
+    lines += making(Request, members, scope)
+    return "\n".join(["def normalize(data):", *(f"    {line}" for line in lines), ""]), scope
 
 
-def _field(field: Field, local: str, scope: dict[str, Any]) -> list[str]:
-    """Read one field; absent fields take their default later, in `_across`."""
-    checks = " or ".join(_checks(field, local, scope))
-    lines = [f"{local} = data.get({field.name!r}, ABSENT)", f"if {local} is not ABSENT:", "    count += 1"]
-    lines.append(f"    if {checks}: return None")
+def _names(contract: Contract, providers: frozenset[str], data: Any, issues: list[Issue]) -> Any:
+    return names(contract, data, providers, issues)
+
+
+def _refuse(contract: Contract, data: Mapping[Any, Any], issues: list[Issue] | None, found: Any) -> None:
+    """Raise all issues: those of single fields, then those over several."""
+    issues = bounded_work(data) if issues is None else issues
+    values = {name: value for name, value in zip(contract.fields, found, strict=True) if value is not ABSENT}
+    across(contract, frozenset(name for name in contract.fields if name in data), values, issues)
+    raise refusal(issues)
+
+
+def _field(field: Field, local: str, always: bool, scope: dict[str, Any]) -> list[str]:
+    """Test one field; what is in doubt is the normalizer's to take or refuse."""
+    doubt = " or ".join(_checks(field, local, scope))
+    bound = ["    if issues is None: issues = bounded(data)"]
+    taken = [*bound, f"    {local} = d[{field.name!r}] = take(F{local}, {local}, issues)"]
+    lines: list[str] = []
     if field.is_list:
         item = " or ".join(_url("u") if field.is_url else _text(field, "u"))
-        lines += [f"    for u in {local}:", f"        if {item}: return None", f"    {local} = {local}[:]"]
+        lines += [
+            f"if {doubt}: good = False",
+            "else:",
+            "    good = True",
+            f"    for u in {local}:",
+            f"        if {item}:",
+            "            good = False",
+            "            break",
+            "if not good:",
+            *taken,
+            f"else: d[{field.name!r}] = {local}[:]",
+        ]
+    else:
+        lines += [f"if {doubt}:", *taken]
     if field.required:
-        lines.append("else: return None")
-    return lines
+        absent = [*bound, f"    issues.append(missing(F{local}))"]
+        return [f"if {local} is ABSENT:", *absent, "else:", *(f"    {line}" for line in lines)]
+    return lines if always else [f"if {local} is not ABSENT:", *(f"    {line}" for line in lines)]
 
 
 def _checks(field: Field, local: str, scope: dict[str, Any]) -> list[str]:
@@ -73,20 +153,29 @@ def _checks(field: Field, local: str, scope: dict[str, Any]) -> list[str]:
             scope[f"A{local}"] = frozenset(field.values)
             return [f"type({local}) is not int", f"{local} not in A{local}"]
         case "integer" | "number":
-            low = -MAX_INTEGER if field.min is None else field.min
-            high = MAX_INTEGER if field.max is None else field.max
-            checks = [f"type({local}) is not int", f"not {low!r} <= {local} <= {high!r}"]
-            # Steps that are not whole, and floats, are decided in decimal arithmetic by the normalizer.
-            if field.step is not None:
-                whole = isinstance(field.step, int) and isinstance(field.min or 0, int)
-                checks.append(f"({local} - {field.min or 0!r}) % {field.step!r}" if whole else "True")
-            return checks
+            return [_number(field, local)]
         case "boolean":
-            return [f"type({local}) is not bool"]
+            return [f"{local} is not True and {local} is not False"]
         case "url":
             return _url(local)
     most = field.max_items if field.max_items is not None else DEFAULT_MAX_ITEMS
     return [f"type({local}) is not list", f"not 0 < len({local}) <= {most}"]
+
+
+def _number(field: Field, local: str) -> str:
+    low = -MAX_INTEGER if field.min is None else field.min
+    high = MAX_INTEGER if field.max is None else field.max
+    whole = f"type({local}) is not int or not {low!r} <= {local} <= {high!r}"
+    if field.step is not None:
+        # Steps that are not whole are decided in decimal arithmetic by the normalizer.
+        if not isinstance(field.step, int) or not isinstance(field.min or 0, int):
+            return "True"
+        return f"{whole} or ({local} - {field.min or 0!r}) % {field.step!r}"
+    if field.type == "integer":
+        return whole
+    low = -_LARGEST_FLOAT if field.min is None else field.min
+    high = _LARGEST_FLOAT if field.max is None else field.max
+    return f"({whole}) and (type({local}) is not float or not {low!r} <= {local} <= {high!r})"
 
 
 def _text(field: Field, local: str) -> list[str]:
@@ -97,28 +186,32 @@ def _text(field: Field, local: str) -> list[str]:
     if low:
         checks.append(f"{local}.isspace()")
     # Printable is the common case and quick to see; for the rest the exact set is searched.
-    return [*checks, f"(not {local}.isprintable() and odd({local}) is not None)"]
+    return [*checks, f"not {local}.isprintable() and odd({local}) is not None"]
 
 
 def _url(local: str) -> list[str]:
     # The first step of `url_problem`, without the call: most URLs are plain.
-    plain = f"len({local}) < {PLAIN_BELOW} and (m := plain({local})) is not None and m[1] not in PRIVATE"
-    return [f"type({local}) is not str", f"(not ({plain}) and url_problem({local}) is not None)"]
+    plain = f"len({local}) < {PLAIN_BELOW} and plain({local})"
+    return [f"type({local}) is not str", f"not ({plain}) and url_problem({local}) is not None"]
 
 
-def _across(contract: Contract) -> list[str]:
-    names = {name: f"v{number}" for number, name in enumerate(contract.fields)}
-    lines = []
-    for group in contract.exclusive:  # rare: rivals that were given are left to the normalizer
-        given = " + ".join(f"({names[name]} is not ABSENT)" for name in group)
-        defaults = any(contract.fields[name].has_default for name in group)
-        lines.append(f"    if {given} > {0 if defaults else 1}: return None")
+def _across(contract: Contract, locals_: dict[str, str], refuse: str) -> list[str]:
+    """Defaults that yield to rivals, and the rules over several fields."""
+    doubts = ["issues"]
+    for group in contract.exclusive:
+        doubts.append(" + ".join(f"({locals_[name]} is not ABSENT)" for name in group) + " > 1")
+    lines = [f"if {' or '.join(doubts)}: {refuse}"]
+    fills = []
     for name, field in contract.fields.items():
-        if field.has_default:
-            lines.append(f"    if {names[name]} is ABSENT: {names[name]} = {field.default!r}")
+        groups = [group for group in contract.exclusive if name in group]
+        if field.has_default and groups:
+            rivals = dict.fromkeys(locals_[rival] for group in groups for rival in group)
+            lines.append(f"y{locals_[name]} = {' and '.join(f'{local} is ABSENT' for local in rivals)}")
+            fills.append(f"if y{locals_[name]}: {locals_[name]} = d[{name!r}] = {field.default!r}")
+    lines += fills
     for group in contract.together:
-        present = " + ".join(f"({names[name]} is not ABSENT)" for name in group)
-        lines.append(f"    if ({present}) not in (0, {len(group)}): return None")
+        present = " + ".join(f"({locals_[name]} is not ABSENT)" for name in group)
+        lines.append(f"if ({present}) not in (0, {len(group)}): {refuse}")
     return lines
 
 
@@ -138,6 +231,16 @@ def _size(contract: Contract) -> list[str]:
     if not open_texts and most <= MAX_REQUEST_BYTES:
         return []
     if most > MAX_REQUEST_BYTES // 2 or any(field.is_list for _, field in open_texts):
-        return ["    if len(repr(data)) * 4 > %d: return None" % MAX_REQUEST_BYTES]  # noqa: UP031
+        return [f"if issues is None and len(repr(data)) * 4 > {MAX_REQUEST_BYTES}: bounded(data)"]
     lengths = " + ".join(f"(0 if v{n} is ABSENT else len(v{n}))" for n, _ in open_texts)
-    return [f"    if ({lengths}) * {_BYTES_PER_CHARACTER} > {MAX_REQUEST_BYTES // 2}: return None"]
+    return [f"if ({lengths}) * {_BYTES_PER_CHARACTER} > {MAX_REQUEST_BYTES // 2}: bounded(data)"]
+
+
+def _work(contract: Contract, locals_: dict[str, str]) -> str:
+    """`work_class` as an expression: a look-up where resolution and duration are always there and few."""
+    fields = [contract.fields.get(name) for name in ("generation_resolution", "generation_duration")]
+    always = [f for f in fields if f is not None and not contract.may_be_absent(f.name)]
+    if None in fields or len(always) < 2:
+        return "work_class(d)"
+    size, seconds = (locals_[field.name] for field in always)
+    return f"f'{{{size}}}/{{{seconds}}}s'"

@@ -7,28 +7,68 @@ that asks a provider for something it cannot do (`NotEligible`), and the author 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import FrozenInstanceError, dataclass
+
+from .frozen import maker
+
+Hint = str | Callable[[], str]
 
 
-@dataclass(frozen=True, slots=True)
 class Issue:
-    """One thing wrong with a request.
+    """One thing wrong with a request; a frozen value.
 
     `field` is the public field ("" for the request as a whole), `code` a stable word (`required`,
     `unknown_field`, `type`, `value`, `range`, `length`, `items`, `text`, `url`, `together`, `exclusive`,
     `order`, `too_large`, `too_deep`, `not_eligible`), `message` says what is wrong, `hint` what to do (""
     when the message says it).
+
+    `hint` may be given as a function without arguments. It is called when the hint is read: looking for
+    what was meant takes longer than refusing, and many a refusal is only counted.
     """
 
+    __slots__ = ("_hint", "code", "field", "message")
     field: str
     code: str
     message: str
-    hint: str = ""
+    _hint: Hint
+
+    def __init__(self, field: str, code: str, message: str, hint: Hint = "") -> None:
+        for name, value in (("field", field), ("code", code), ("message", message), ("_hint", hint)):
+            object.__setattr__(self, name, value)
+
+    @property
+    def hint(self) -> str:
+        return self._hint if isinstance(self._hint, str) else self._hint()
+
+    def __setattr__(self, name: str, _: object) -> None:
+        raise FrozenInstanceError(f"cannot assign to field {name!r}")
+
+    def __delattr__(self, name: str) -> None:
+        raise FrozenInstanceError(f"cannot delete field {name!r}")
+
+    def __eq__(self, other: object) -> bool:
+        return self._told() == other._told() if isinstance(other, Issue) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash((self.field, self.code, self.message))
+
+    def __reduce__(self) -> tuple[type[Issue], tuple[str, str, str, str]]:
+        return type(self), self._told()
+
+    def __repr__(self) -> str:
+        return "Issue(field={!r}, code={!r}, message={!r}, hint={!r})".format(*self._told())
 
     def __str__(self) -> str:
-        where = f"{self.field}: " if self.field else ""
-        return f"{where}{self.message}" + (f" ({self.hint})" if self.hint else "")
+        where, hint = f"{self.field}: " if self.field else "", self.hint
+        return f"{where}{self.message}" + (f" ({hint})" if hint else "")
+
+    def _told(self) -> tuple[str, str, str, str]:
+        return self.field, self.code, self.message, self.hint
+
+
+# `Issue(...)` in a third of the time.
+issue: Callable[[str, str, str, Hint], Issue] = maker(Issue, ("field", "code", "message", "_hint"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +104,13 @@ class InvalidRequest(RosettaError, ValueError):
         self.issues: tuple[Issue, ...] = tuple(issues)
         kinds = {issue.code for issue in self.issues}
         self.code = "BSE2010" if "too_large" in kinds else "BSE2008" if kinds == {"range"} else "BSE2001"
-        super().__init__("; ".join(map(str, self.issues)))
+        super().__init__()
+
+    def __str__(self) -> str:
+        return "; ".join(map(str, self.issues))
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.issues!r})"
 
     def __reduce__(self) -> tuple[type[InvalidRequest], tuple[tuple[Issue, ...]]]:
         return type(self), (self.issues,)

@@ -6,18 +6,17 @@ from collections.abc import Callable
 from datetime import date
 from typing import Any
 
-from .compile import Compiled, Made, compile_choice, compile_route
-from .compile_request import Fast, compile_request
+from .compile import Compiled, compile_mapping
+from .compile_request import Door, compile_request
 from .contract import Contract
 from .errors import InvalidRequest, Issue, NotEligible, did_you_mean
 from .fields import ORDER_FIELD
 from .layers import Override
 from .mapping import Mapping, Route
-from .normalize import normalize
 from .prices import price_micros
-from .render import render_route
+from .render import Rendered, render_route
 from .schema import limits, request_schema
-from .values import Cost, Payload, Request, Verdict
+from .values import Cost, Payload, Request, Verdict, make_payload
 
 Reasons = tuple[tuple[str, str], ...]
 
@@ -42,12 +41,11 @@ class Model:
     ) -> None:
         self.contract, self.mappings, self.overrides = contract, {m.provider: m for m in mappings}, overrides
         self._digest, self._known, self._on, self._include = digest, known_providers, on, include
-        self._routes: dict[tuple[str, str], Compiled] = {}
-        self._choices: dict[str, Callable[[dict[str, Any]], Route | None]] = {}
+        self._compiled: dict[str, Compiled] = {}
         self._shut = {
             (m.provider, r.name): why for m in mappings for r in m.routes if (why := self._closed(r))
         }
-        self._fast: Fast | None = None
+        self._door: Door | None = None
         self.id, self.kind, self.lab = contract.id, contract.kind, contract.lab
         self.providers = tuple(
             m.provider for m in mappings if any((m.provider, r.name) not in self._shut for r in m.routes)
@@ -62,12 +60,10 @@ class Model:
         An explicit `generation_provider_order` that names no eligible provider is an issue, unless nobody
         is eligible: that is `require_eligible`'s to say.
         """
-        if self._fast is None:
-            self._fast = compile_request(self.contract)
-        values, given, order = self._fast(data) or normalize(self.contract, data, self._known)
-        asked = values.get("generation_output_number", 1)
-        request = Request(self.id, self.kind, values, given, order, asked, work_class(values))
-        if isinstance(order, tuple) and not any(self._reasons(request, name) == () for name in order):
+        if self._door is None:
+            self._door = compile_request(self.contract, self._known)
+        request = self._door(data)
+        if type(order := request.order) is tuple and not any(self._reasons(request, name) == () for name in order):
             eligible = self.eligible(request)
             if eligible:
                 message = "names no provider that can honour this request"
@@ -112,21 +108,20 @@ class Model:
 
     def render(self, request: Request, provider: str) -> Payload:
         """The provider's payload, whole. Raises `NotEligible` when it cannot honour the request."""
-        route, made, reasons = self._attempt(request, provider)
-        if route is None or made is None:
+        compiled = self._compiled.get(provider)
+        if compiled is not None and request.model == self.id:
+            if (payload := compiled(request.values, request.given)) is not None:
+                return payload
+        found, reasons = self._attempt(request, provider)
+        if found is None:
             raise NotEligible(provider, reasons)
-        arguments, body, dropped, fetches = made
-        return Payload(
-            provider, route.name, "POST", route.path, route.model, route.encoding, dict(route.headers), body,
-            arguments, fetches, dropped, self._digest(),
-        )  # fmt: skip
+        return found
 
     def cost(self, request: Request, provider: str) -> Cost | None:
         """What the provider bills for this request; None when no price is known. Raises `NotEligible`."""
-        route, _, reasons = self._attempt(request, provider)
-        if reasons or route is None:
-            raise NotEligible(provider, reasons)
-        price = route.price
+        self.render(request, provider)
+        route = self.mappings[provider].route(request.values)
+        price = route.price if route else None
         micros = price_micros(price, request.values) if price else None
         if price is None or micros is None:
             return None
@@ -159,42 +154,44 @@ class Model:
             return "its evidence is secondary; open the catalogue with include='secondary' to use it"
         return None
 
-    def _attempt(self, request: Request, provider: str) -> tuple[Route | None, Made | None, Reasons]:
+    def _attempt(self, request: Request, provider: str) -> tuple[Payload | None, Reasons]:
+        """The payload, by the compiled mapping where it can tell, else by the interpreter; or why not."""
         if request.model != self.id:
             raise ValueError(
                 f"a request for {request.model} was given to {self.id}; normalize it with this model"
             )
-        mapping = self.mappings.get(provider)
-        if mapping is None:
-            return (
-                None,
-                None,
-                (("", f"{self.id} is not served there ({did_you_mean(provider, self.mappings)})"),),
-            )
-        choose = self._choices.get(provider)
-        if choose is None:
-            choose = self._choices[provider] = compile_choice(mapping, self.id)
-        route = choose(request.values)
-        if route is None:
-            return None, None, tuple(_unmatched(mapping, request))
-        if self._shut and (closed := self._shut.get((provider, route.name))) is not None:
-            return route, None, (("", closed),)
-        made = self._compiled(provider, route)(request.values, request.given)
-        if made is not None:
-            return route, made, ()
-        # Not the good case, as far as the compiled route can tell: the interpreter decides and says why.
-        told = render_route(route, self.contract, request.values, request.given)
-        made = None if told.reasons else (told.arguments, told.body, told.dropped, told.fetches)
-        return route, made, told.reasons
-
-    def _compiled(self, provider: str, route: Route) -> Compiled:
-        compiled = self._routes.get((provider, route.name))
+        compiled = self._compiled.get(provider)
         if compiled is None:
-            compiled = self._routes[provider, route.name] = compile_route(route, self.contract, provider)
-        return compiled
+            if (mapping := self.mappings.get(provider)) is None:
+                return None, (("", f"{self.id} is not served there ({did_you_mean(provider, self.mappings)})"),)
+            compiled = compile_mapping(mapping, self.contract, self._digest(), self._shut)
+            self._compiled[provider] = compiled
+        if (payload := compiled(request.values, request.given)) is not None:
+            return payload, ()
+        return self._interpreted(request, self.mappings[provider])
+
+    def _interpreted(self, request: Request, mapping: Mapping) -> tuple[Payload | None, Reasons]:
+        """What a mapping means, by its specification."""
+        route = mapping.route(request.values)
+        if route is None:
+            return None, tuple(_unmatched(mapping, request))
+        if (closed := self._shut.get((mapping.provider, route.name))) is not None:
+            return None, (("", closed),)
+        told = render_route(route, self.contract, request.values, request.given)
+        if told.reasons:
+            return None, told.reasons
+        return payload_of(route, mapping.provider, told, self._digest()), ()
 
     def _reasons(self, request: Request, provider: str) -> Reasons:
-        return self._attempt(request, provider)[2]
+        return self._attempt(request, provider)[1]
+
+
+def payload_of(route: Route, provider: str, told: Rendered, digest: str) -> Payload:
+    """A rendered route as callers hold it."""
+    return make_payload(
+        provider, route.name, "POST", route.path, route.model, route.encoding, dict(route.headers), told.body,
+        told.arguments, told.fetches, told.dropped, digest,
+    )  # fmt: skip
 
 
 def _unmatched(mapping: Mapping, request: Request) -> list[tuple[str, str]]:
@@ -205,13 +202,3 @@ def _unmatched(mapping: Mapping, request: Request) -> list[tuple[str, str]]:
             if not condition.holds(request.values):
                 told.append((condition.field, f"the route {route.name} needs {condition}"))
     return list(dict.fromkeys(told)) or [("", "no route")]
-
-
-def work_class(values: dict[str, Any]) -> str:
-    """`1080p/8s`, `2K`, `8s`, `1024x768` or `default`; see `Request.work`."""
-    size, seconds = values.get("generation_resolution"), values.get("generation_duration")
-    if size is None and "generation_width" in values and "generation_height" in values:
-        size = f"{values['generation_width']}x{values['generation_height']}"
-    if seconds is None:
-        return "default" if size is None else str(size)
-    return f"{seconds}s" if size is None else f"{size}/{seconds}s"

@@ -8,17 +8,21 @@ may be left out. Work is bounded before it is done: size and depth first, then e
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
+from itertools import chain
 from typing import Any, Final
 
-from .admit import CONTROL, Bad, admit, kind_of, plain_text, shown, wanted
+from .admit import CONTROL, Bad, kind_of, plain_text, shown, take, wanted
 from .contract import Contract
-from .errors import InvalidRequest, Issue, did_you_mean
-from .fields import ORDER_FIELD, ORDERS
+from .errors import InvalidRequest, Issue, did_you_mean, issue
+from .fields import ABSENT, ORDER_FIELD, ORDERS, Field
 
 MAX_REQUEST_BYTES: Final = 100 * 1024
 MAX_DEPTH: Final = 16
 MAX_ISSUES: Final = 64
 DEFAULT_ORDER: Final = "fastest"
+_SCALARS: Final = frozenset((int, float, bool, type(None)))
+_NESTED: Final = (list, tuple, Mapping)
 
 Values = dict[str, Any]
 Order = str | tuple[str, ...]
@@ -29,16 +33,40 @@ def normalize(
 ) -> tuple[Values, frozenset[str], Order]:
     """Values with defaults, the names given, and the order. Raises `InvalidRequest` with all issues.
 
-    `providers` are the names that `generation_provider_order` may contain.
+    `providers` are the names that `generation_provider_order` may contain. The steps are functions of their
+    own, because the compiled contract takes them where a request is not plainly good.
     """
     if not isinstance(data, Mapping):
         raise InvalidRequest(
             [Issue("", "type", f"a request is an object, not {kind_of(data)}", "send a JSON object")]
         )
-    if (issue := _size_issue(data)) is not None:
-        raise InvalidRequest([issue])
-    issues: list[Issue] = []
+    issues = bounded_work(data)
+    order = names(contract, data, providers, issues)
     values: Values = {}
+    for name, field in contract.fields.items():
+        if name not in data:
+            if field.required:
+                issues.append(missing(field))
+        elif (value := take(field, data[name], issues)) is not ABSENT:
+            values[name] = value
+    given = frozenset(name for name in contract.fields if name in data)
+    across(contract, given, values, issues)
+    if issues:
+        raise refusal(issues)
+    return {name: values[name] for name in contract.fields if name in values}, given, order
+
+
+def bounded_work(data: Mapping[Any, Any]) -> list[Issue]:
+    """No issue yet; raises `InvalidRequest` with one when the request is too large or too deep to look at."""
+    if (found := _size_issue(data)) is not None:
+        raise InvalidRequest([found])
+    return []
+
+
+def names(
+    contract: Contract, data: Mapping[Any, Any], providers: frozenset[str], issues: list[Issue]
+) -> Order:
+    """The provider order; an issue for each name that the contract does not have."""
     order: Order = DEFAULT_ORDER
     for key in data:
         if key == ORDER_FIELD:
@@ -47,32 +75,24 @@ def normalize(
             except Bad as bad:
                 issues.append(bad.issue(ORDER_FIELD))
         elif key not in contract.fields:
-            issues.append(_unknown(key, contract, hint=len(issues) < MAX_ISSUES))
-    for name, field in contract.fields.items():
-        if name in data:
-            try:
-                values[name] = admit(field, data[name])
-            except Bad as bad:
-                issues.append(bad.issue(name))
-        elif field.required:
-            issues.append(Issue(name, "required", "is required", f"a {wanted(field)}"))
-    given = frozenset(name for name in contract.fields if name in data)
-    issues += _across(contract, given, values)
-    if issues:
-        raise InvalidRequest(_bounded(issues))
-    return {name: values[name] for name in contract.fields if name in values}, given, order
+            issues.append(_unknown(key, contract))
+    return order
 
 
-def _bounded(issues: list[Issue]) -> list[Issue]:
+def missing(field: Field) -> Issue:
+    return issue(field.name, "required", "is required", f"a {wanted(field)}")
+
+
+def refusal(issues: list[Issue]) -> InvalidRequest:
     """A flood of issues is told in part; the last one counts the rest."""
-    if len(issues) <= MAX_ISSUES:
-        return issues
-    return [*issues[:MAX_ISSUES], Issue("", "too_many", f"and {len(issues) - MAX_ISSUES} more")]
+    if len(issues) > MAX_ISSUES:
+        rest = len(issues) - MAX_ISSUES
+        issues = [*issues[:MAX_ISSUES], Issue("", "too_many", f"and {rest} more")]
+    return InvalidRequest(issues)
 
 
-def _across(contract: Contract, given: frozenset[str], values: Values) -> list[Issue]:
+def across(contract: Contract, given: frozenset[str], values: Values, issues: list[Issue]) -> None:
     """Fill in defaults, then check the rules over several fields."""
-    issues = []
     for group in contract.exclusive:
         if len(rivals := [name for name in group if name in given]) > 1:
             issues.append(
@@ -86,41 +106,46 @@ def _across(contract: Contract, given: frozenset[str], values: Values) -> list[I
         if field.has_default and name not in given and not yields:
             values[name] = field.default
     for group in contract.together:
-        missing = [name for name in group if name not in values and name not in given]
-        if missing and len(missing) < len(group):
-            others = ", ".join(name for name in group if name not in missing)
+        lacking = [name for name in group if name not in values and name not in given]
+        if lacking and len(lacking) < len(group):
+            others = ", ".join(name for name in group if name not in lacking)
             issues.extend(
                 Issue(name, "together", f"is needed together with {others}", "send all of them or none")
-                for name in missing
+                for name in lacking
             )
-    return issues
 
 
 def _order(value: Any, providers: frozenset[str]) -> Order:
     """One of the four words, or the names in a comma list as a tuple."""
-    hint = f"{', '.join(ORDERS)}, or a comma list of {', '.join(sorted(providers))}"
     if not isinstance(value, str):
-        raise Bad("type", f"must be text, not {kind_of(value)}", hint)
+        raise Bad("type", f"must be text, not {kind_of(value)}", partial(_provider_meant, "", providers))
     words = [word.strip() for word in plain_text(value).split(",")]
     if len(words) == 1 and words[0] in ORDERS:
         return words[0]
     for index, word in enumerate(words):
         if word not in providers:
-            raise Bad(
-                "order", f"{shown(word)} is not a provider", did_you_mean(word, (*providers, *ORDERS)) or hint
-            )
+            meant = partial(_provider_meant, word, providers)
+            raise Bad("order", f"{shown(word)} is not a provider", meant)
         if word in words[:index]:
             raise Bad("order", f"{word} stands twice")
     return tuple(words)
 
 
-def _unknown(key: Any, contract: Contract, hint: bool) -> Issue:
+def _provider_meant(word: str, providers: frozenset[str]) -> str:
+    every = f"{', '.join(ORDERS)}, or a comma list of {', '.join(sorted(providers))}"
+    return (did_you_mean(word, (*providers, *ORDERS)) if word else "") or every
+
+
+def _unknown(key: Any, contract: Contract) -> Issue:
     if not isinstance(key, str):
         return Issue("", "unknown_field", f"a key that is {kind_of(key)}", "keys are text")
     name = CONTROL.sub("\ufffd", key[:80])
-    # Looking for what was meant takes time, and beyond the bound nobody is told.
-    meant = did_you_mean(name, (*contract.fields, ORDER_FIELD)) if hint else ""
-    return Issue(name, "unknown_field", f"{contract.id} has no such field", meant)
+    meant = partial(_field_meant, name, contract)
+    return issue(name, "unknown_field", f"{contract.id} has no such field", meant)
+
+
+def _field_meant(name: str, contract: Contract) -> str:
+    return did_you_mean(name, (*contract.fields, ORDER_FIELD))
 
 
 def _size_issue(data: Mapping[Any, Any]) -> Issue | None:
@@ -131,11 +156,13 @@ def _size_issue(data: Mapping[Any, Any]) -> Issue | None:
         node, depth = stack.pop()
         if depth > MAX_DEPTH:
             return Issue("", "too_deep", f"nested deeper than {MAX_DEPTH} levels", "requests are flat")
-        for part in (*node.keys(), *node.values()) if isinstance(node, Mapping) else node:
+        for part in chain(node.keys(), node.values()) if isinstance(node, Mapping) else node:
             budget -= 2
+            if type(part) in _SCALARS:
+                continue
             if isinstance(part, str):
                 budget -= len(part) if part.isascii() else len(part.encode("utf-8", "surrogatepass"))
-            elif isinstance(part, list | tuple | Mapping):
+            elif isinstance(part, _NESTED):
                 stack.append((part, depth + 1))
             if budget < 0:
                 return Issue("", "too_large", f"larger than {MAX_REQUEST_BYTES} bytes", "send files as URLs")

@@ -14,7 +14,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from rosetta_bridge.errors import InvalidCatalog, InvalidRequest, RosettaError
+from rosetta_bridge.errors import InvalidCatalog, InvalidRequest, Issue, RosettaError
 
 from . import asking, looking, proving
 from .common import Usage, print_json
@@ -28,7 +28,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         run: Callable[[argparse.Namespace], int] = args.run
         return run(args)
     except InvalidRequest as error:
-        _fail(args, error, [asdict(issue) for issue in error.issues], map(str, error.issues))
+        _fail(args, error, [_told(issue) for issue in error.issues], map(str, error.issues))
     except InvalidCatalog as error:
         _fail(args, error, [asdict(problem) for problem in error.problems], map(str, error.problems))
     except (RosettaError, Usage) as error:
@@ -36,6 +36,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         sys.stderr.close()
     return 1
+
+
+def _told(issue: Issue) -> dict[str, Any]:
+    return {"field": issue.field, "code": issue.code, "message": issue.message, "hint": issue.hint}
 
 
 def _fail(args: argparse.Namespace, error: Exception, details: list[dict[str, Any]], lines: Any) -> None:
