@@ -189,5 +189,6 @@ def kind_of(value: Any) -> str:
 def shown(value: Any) -> str:
     """A value inside a message: short, and safe to print."""
     text = value if isinstance(value, str) else str(value)
-    text = CONTROL.sub("\ufffd", text[:60]) + ("…" if len(text) > 60 else "")
+    if len(text) > 60 or not text.isprintable():
+        text = CONTROL.sub("\ufffd", text[:60]) + ("…" if len(text) > 60 else "")
     return repr(text) if isinstance(value, str) else text

@@ -7,9 +7,9 @@ holds every good answer; absence, which most values cannot have, is tested only 
 
 from __future__ import annotations
 
-from itertools import product
-from typing import Any, Final
+from typing import Any
 
+from .answers import answers
 from .contract import Contract
 from .expressions import (
     Body,
@@ -29,11 +29,8 @@ from .expressions import (
 from .fields import ABSENT
 from .frozen import making
 from .mapping import Refusal, Route
-from .render import OMITTED, as_text, choose, fetched
+from .render import OMITTED, as_text, fetched
 from .values import Payload
-
-MAX_TABLE: Final = 4096
-_REFUSED: Final = object()
 
 
 class Writer:
@@ -46,7 +43,10 @@ class Writer:
         self.depth = 2
         self.count = 0
         self.scope: dict[str, Any] = {
-            "ABSENT": ABSENT, "OMITTED": OMITTED, "as_text": as_text, "fetched": fetched,
+            "ABSENT": ABSENT,
+            "OMITTED": OMITTED,
+            "as_text": as_text,
+            "fetched": fetched,
         }
         self.locals: dict[str, str] = {}
         self.each: dict[str, str] = {}
@@ -67,9 +67,8 @@ class Writer:
     def _payload(self) -> None:
         route = self.route
         result = self.value(route.body, False)
-        vanishes = self.may_vanish(route.body) or not route.body.entries
-        arguments = f"{{}} if {result} is OMITTED else {result}" if vanishes else result
-        self.put(f"arguments = {arguments}")
+        empty = f"{{}} if {result} is OMITTED else " if self.may_vanish(route.body) else ""
+        self.put(f"arguments = {empty}{result}")
         body = "arguments" if isinstance(route.wrap, Body) else self.value(route.wrap, False)
         fetches = any(isinstance(e, Ref) and e.fetch for e in walk(route.body))
         constants = {
@@ -115,8 +114,9 @@ class Writer:
             local = self.field(name)
             self.put(f"if {local} is not ABSENT and len({local}) > {limit}: return None")
         for rule in self.route.refuses:
-            fires = f"{self.constant(rule.fires)}(values)" if rule.when else self._sum(rule)
-            self.put(f"if {fires}: return None")
+            self.put(
+                f"if {f'{self.constant(rule.fires)}(values)' if rule.when else self._sum(rule)}: return None"
+            )
 
     def _sum(self, rule: Refusal) -> str:
         parts = []
@@ -222,7 +222,7 @@ class Writer:
         return f"{{{name}}}" if plain else f"{{as_text({name})}}"
 
     def _switch(self, switch: Switch, result: str, in_item: bool) -> None:
-        if (table := self._table(switch)) is not None:
+        if (table := answers(switch, self.contract)) is not None:
             names, cells = table
             key = ", ".join(self.field(name) for name in names)
             self.put(f"{result} = {self.constant(cells)}[{key}]")
@@ -240,35 +240,14 @@ class Writer:
             self.depth -= 1
             word = "elif"
 
-    def _table(self, switch: Switch) -> tuple[list[str], dict[Any, Any]] | None:
-        """All answers of a table of constants, by the values of its fields; None when it is not one."""
-        inner = list(walk(switch))
-        if not all(isinstance(e, Switch | Literal | Omit | Unsupported) for e in inner):
-            return None
-        names = list(dict.fromkeys(e.field for e in inner if isinstance(e, Switch)))
-        domains = []
-        for name in names:
-            finite = self.contract.fields[name].finite()
-            if finite is None:
-                return None
-            domains.append((ABSENT, *finite) if self.contract.may_be_absent(name) else finite)
-        cells: dict[Any, Any] = {}
-        for values in product(*domains):
-            answer = _answer(switch, dict(zip(names, values, strict=True)))
-            if answer is not _REFUSED:
-                cells[values if len(names) > 1 else values[0]] = answer
-            if len(cells) > MAX_TABLE:
-                return None
-        return names, cells
-
     def _object(self, entries: tuple[tuple[str | Numbered, Expr], ...], result: str, in_item: bool) -> None:
         """All keys in one literal, then those without a value are taken out: quicker than one by one."""
         first = next((i for i, (key, _) in enumerate(entries) if isinstance(key, Numbered)), len(entries))
         whole = [(repr(key), self.value(expr, in_item), expr) for key, expr in entries[:first]]
         self.put(f"{result} = {{{', '.join(f'{key}: {name}' for key, name, _ in whole)}}}")
-        absences = []
-        for key, name, expr in whole:
-            absences += self._unless(name, expr, in_item, f"del {result}[{key}]")
+        absences: list[str] = []
+        for quoted, name, expr in whole:
+            absences += self._unless(name, expr, in_item, f"del {result}[{quoted}]")
         for key, expr in entries[first:]:
             name = self.value(expr, in_item)
             there = f"{name} is not ABSENT and {name} is not OMITTED"
@@ -322,14 +301,3 @@ class Writer:
         self.each[each[0]] = item
         for field, follower in zip(each[1:], followers, strict=True):
             self.each[field] = f"({follower}[{index}] if {index} < len({follower}) else OMITTED)"
-
-
-def _answer(expr: Expr, values: dict[str, Any]) -> Any:
-    """The constant that a table gives; what the interpreter would do with it."""
-    while isinstance(expr, Switch):
-        value = values[expr.field]
-        cell = choose(expr, value)
-        if cell is None:
-            return ABSENT if value is ABSENT else _REFUSED
-        expr = cell
-    return expr.value if isinstance(expr, Literal) else OMITTED if isinstance(expr, Omit) else _REFUSED

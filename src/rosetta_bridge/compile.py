@@ -49,7 +49,7 @@ def sources() -> Iterator[tuple[str, str]]:
 def compile_mapping(
     mapping: Mapping, contract: Contract, digest: str, shut: Container[tuple[str, str]]
 ) -> Compiled:
-    """All routes of a provider: the first whose conditions hold renders. None: none holds, or it is `shut`."""
+    """All routes of a provider; the first whose conditions hold renders. None where it is `shut`, or none."""
     scope: dict[str, Any] = {"ABSENT": ABSENT}
     lines = ["def render(values, given):"]
     for number, route in enumerate(mapping.routes):

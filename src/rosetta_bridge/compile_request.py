@@ -58,14 +58,7 @@ def _source(contract: Contract, providers: frozenset[str]) -> tuple[str, dict[st
         name: field.default if field.has_default and name not in rivals else ABSENT
         for name, field in contract.fields.items()
     } | {ORDER_FIELD: DEFAULT_ORDER}
-    scope: dict[str, Any] = {
-        "ABSENT": ABSENT, "odd": CONTROL.search, "url_problem": url_problem, "ORDERS": frozenset(ORDERS),
-        "plain": PLAIN.match, "DEFAULTS": defaults,
-        "bounded": bounded_work, "take": take, "missing": missing,
-        "other": partial(request_of, contract, providers), "ORDER": frozenset((ORDER_FIELD,)),
-        "names": partial(_names, contract, providers), "refuse": partial(_refuse, contract),
-        "work_class": work_class,
-    }  # fmt: skip
+    scope = _scope(contract, providers) | {"DEFAULTS": defaults}
     all_locals = ", ".join(locals_.values())
     lines = [
         "if type(data) is not dict: return other(data)",
@@ -102,6 +95,18 @@ def _source(contract: Contract, providers: frozenset[str]) -> tuple[str, dict[st
     return "\n".join(["def normalize(data):", *(f"    {line}" for line in lines), ""]), scope
 
 
+def _scope(contract: Contract, providers: frozenset[str]) -> dict[str, Any]:
+    """The names that every door's source uses; each field adds its own."""
+    return {
+        "ABSENT": ABSENT, "odd": CONTROL.search, "url_problem": url_problem, "ORDERS": frozenset(ORDERS),
+        "plain": PLAIN.match,
+        "bounded": bounded_work, "take": take, "missing": missing,
+        "other": partial(request_of, contract, providers), "ORDER": frozenset((ORDER_FIELD,)),
+        "names": partial(_names, contract, providers), "refuse": partial(_refuse, contract),
+        "work_class": work_class,
+    }  # fmt: skip
+
+
 def _names(contract: Contract, providers: frozenset[str], data: Any, issues: list[Issue]) -> Any:
     return names(contract, data, providers, issues)
 
@@ -109,8 +114,10 @@ def _names(contract: Contract, providers: frozenset[str], data: Any, issues: lis
 def _refuse(contract: Contract, data: Mapping[Any, Any], issues: list[Issue] | None, found: Any) -> None:
     """Raise all issues: those of single fields, then those over several."""
     issues = bounded_work(data) if issues is None else issues
-    values = {name: value for name, value in zip(contract.fields, found, strict=True) if value is not ABSENT}
-    across(contract, frozenset(name for name in contract.fields if name in data), values, issues)
+    if contract.together or contract.exclusive:
+        named = zip(contract.fields, found, strict=True)
+        values = {name: value for name, value in named if value is not ABSENT}
+        across(contract, frozenset(name for name in contract.fields if name in data), values, issues)
     raise refusal(issues)
 
 

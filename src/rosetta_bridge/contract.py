@@ -288,7 +288,11 @@ def _check_default(field: Field, path: Path, report: Reporter) -> None:
     try:
         good = type(admit(field, field.default)) is type(field.default)
     except Bad as bad:
-        report(at, f"the default {field.default!r} is not a value of the field: {bad.message}", bad.hint)
+        report(
+            at,
+            f"the default {field.default!r} is not a value of the field: {bad.message}",
+            bad.issue("").hint,
+        )
     else:
         if not good:
             report(

@@ -9,15 +9,12 @@ every respect: equality, hash, pickling, refusal to be changed.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import cache
 from typing import Any, TypeVar
 
 T = TypeVar("T")
 
 
-@cache
-def _twin(kind: type[Any]) -> type[Any]:
-    return type(kind.__name__, (), {"__slots__": kind.__dict__["__slots__"]})
+_TWINS: dict[type[Any], type[Any]] = {}  # one for each of our few frozen classes
 
 
 def making(kind: type[Any], members: Mapping[str, str], scope: dict[str, Any]) -> list[str]:
@@ -29,7 +26,8 @@ def making(kind: type[Any], members: Mapping[str, str], scope: dict[str, Any]) -
     slots = kind.__dict__.get("__slots__", ())
     if sorted(slots) != sorted(members):
         raise TypeError(f"{kind.__name__} has the members {', '.join(slots)}")
-    scope |= {"_new": object.__new__, "_twin": _twin(kind), "_kind": kind}
+    twin = _TWINS.setdefault(kind, type(kind.__name__, (), {"__slots__": slots}))
+    scope |= {"_new": object.__new__, "_twin": twin, "_kind": kind}
     return [
         "_made = _new(_twin)",
         *(f"_made.{name} = {expression}" for name, expression in members.items()),

@@ -63,7 +63,9 @@ class Model:
         if self._door is None:
             self._door = compile_request(self.contract, self._known)
         request = self._door(data)
-        if type(order := request.order) is tuple and not any(self._reasons(request, name) == () for name in order):
+        if type(order := request.order) is tuple and not any(
+            self._reasons(request, name) == () for name in order
+        ):
             eligible = self.eligible(request)
             if eligible:
                 message = "names no provider that can honour this request"
@@ -109,9 +111,12 @@ class Model:
     def render(self, request: Request, provider: str) -> Payload:
         """The provider's payload, whole. Raises `NotEligible` when it cannot honour the request."""
         compiled = self._compiled.get(provider)
-        if compiled is not None and request.model == self.id:
-            if (payload := compiled(request.values, request.given)) is not None:
-                return payload
+        if (
+            compiled is not None
+            and request.model == self.id
+            and (payload := compiled(request.values, request.given)) is not None
+        ):
+            return payload
         found, reasons = self._attempt(request, provider)
         if found is None:
             raise NotEligible(provider, reasons)
@@ -163,7 +168,9 @@ class Model:
         compiled = self._compiled.get(provider)
         if compiled is None:
             if (mapping := self.mappings.get(provider)) is None:
-                return None, (("", f"{self.id} is not served there ({did_you_mean(provider, self.mappings)})"),)
+                return None, (
+                    ("", f"{self.id} is not served there ({did_you_mean(provider, self.mappings)})"),
+                )
             compiled = compile_mapping(mapping, self.contract, self._digest(), self._shut)
             self._compiled[provider] = compiled
         if (payload := compiled(request.values, request.given)) is not None:
