@@ -34,8 +34,6 @@ from .values import Payload
 
 
 class Writer:
-    """Writes the source of one route. Values that it computes live in numbered local names."""
-
     def __init__(self, route: Route, contract: Contract, provider: str, digest: str) -> None:
         self.route, self.contract = route, contract
         self.provider, self.digest = provider, digest
@@ -56,13 +54,13 @@ class Writer:
         self._limits()
         self._drops()
         self._payload()
-        reads = [f"        {local} = {self._read(name)}" for name, local in self.locals.items()]
+        perhaps = self.contract.may_be_absent
+        reads = [
+            f"        {local} = values" + (f".get({name!r}, ABSENT)" if perhaps(name) else f"[{name!r}]")
+            for name, local in self.locals.items()
+        ]
         around = ["def render(values, given):", "    try:", *reads, *self.lines]
         return "\n".join([*around, "    except KeyError:", "        return None", ""])
-
-    def _read(self, name: str) -> str:
-        absent = self.contract.may_be_absent(name)
-        return f"values.get({name!r}, ABSENT)" if absent else f"values[{name!r}]"
 
     def _payload(self) -> None:
         route = self.route
@@ -80,8 +78,7 @@ class Writer:
             "body": body, "arguments": "arguments", "fetches": "fetched(arguments)" if fetches else "()",
             "dropped": "dropped" if route.drops else "{}",
         }  # fmt: skip
-        for line in making(Payload, members, self.scope):
-            self.put(line)
+        self.put(("\n" + "    " * self.depth).join(making(Payload, members, self.scope)))
 
     def put(self, line: str) -> None:
         self.lines.append("    " * self.depth + line)
@@ -243,9 +240,9 @@ class Writer:
     def _object(self, entries: tuple[tuple[str | Numbered, Expr], ...], result: str, in_item: bool) -> None:
         """All keys in one literal, then those without a value are taken out: quicker than one by one."""
         first = next((i for i, (key, _) in enumerate(entries) if isinstance(key, Numbered)), len(entries))
+        absences: list[str] = []
         whole = [(repr(key), self.value(expr, in_item), expr) for key, expr in entries[:first]]
         self.put(f"{result} = {{{', '.join(f'{key}: {name}' for key, name, _ in whole)}}}")
-        absences: list[str] = []
         for quoted, name, expr in whole:
             absences += self._unless(name, expr, in_item, f"del {result}[{quoted}]")
         for key, expr in entries[first:]:

@@ -77,12 +77,18 @@ def _source(contract: Contract, providers: frozenset[str]) -> tuple[str, dict[st
         lines += _field(field, locals_[field.name], always, scope)
     lines += _across(contract, locals_, f"refuse(data, issues, ({all_locals},))")
     lines += _size(contract)
-    lines += [
+    lines += _made(contract, locals_, scope)
+    return "\n".join(["def normalize(data):", *(f"    {line}" for line in lines), ""]), scope
+
+
+def _made(contract: Contract, locals_: dict[str, str], scope: dict[str, Any]) -> list[str]:
+    """The request, without what is absent."""
+    lines = [
         "d.popitem()",
         f"given = frozenset(data) if {ORDER_FIELD!r} not in data else frozenset(data) - ORDER",
     ]
     for name, field in contract.fields.items():
-        if not field.required and (not field.has_default or name in rivals):
+        if contract.may_be_absent(name):
             lines.append(f"if {locals_[name]} is ABSENT: del d[{name!r}]")
     asked = locals_.get("generation_output_number", "1")
     if asked != "1" and contract.may_be_absent("generation_output_number"):
@@ -91,8 +97,7 @@ def _source(contract: Contract, providers: frozenset[str]) -> tuple[str, dict[st
         "model": repr(contract.id), "kind": repr(contract.kind), "values": "d", "given": "given",
         "order": "order", "asked": asked, "work": _work(contract, locals_),
     }  # fmt: skip
-    lines += making(Request, members, scope)
-    return "\n".join(["def normalize(data):", *(f"    {line}" for line in lines), ""]), scope
+    return lines + making(Request, members, scope)
 
 
 def _scope(contract: Contract, providers: frozenset[str]) -> dict[str, Any]:
