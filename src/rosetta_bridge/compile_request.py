@@ -87,7 +87,7 @@ def _made(contract: Contract, locals_: dict[str, str], scope: dict[str, Any]) ->
         "d.popitem()",
         f"given = frozenset(data) if {ORDER_FIELD!r} not in data else frozenset(data) - ORDER",
     ]
-    for name, field in contract.fields.items():
+    for name in contract.fields:
         if contract.may_be_absent(name):
             lines.append(f"if {locals_[name]} is ABSENT: del d[{name!r}]")
     asked = locals_.get("generation_output_number", "1")
