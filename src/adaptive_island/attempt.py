@@ -68,7 +68,19 @@ def misnamed(id: str, model: str, provider: str, region: str, account: str, work
             return f"a name is {type(name).__name__}, not a text of at most {NAME_LENGTH} characters"
     if not (id and model and provider) or model == "*" or account == "*":
         return "id, model and provider must not be empty, and '*' is neither a model nor an account"
+    if not _can_be_kept(f"{id}{model}{provider}{region}{account}{work}"):
+        return "a name has a NUL or half a surrogate pair in it, which no store can keep"
     return None
+
+
+def _can_be_kept(text: str) -> bool:
+    """A single report that a store cannot take would be in the way of all that come after it."""
+    if "\0" in text:
+        return False
+    try:
+        return text.isascii() or bool(text.encode())
+    except UnicodeEncodeError:
+        return False
 
 
 def flaw(attempt: object) -> str | None:
