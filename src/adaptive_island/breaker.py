@@ -16,6 +16,7 @@ Nothing here reads a clock or rolls a die: `Moment` carries both.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from enum import StrEnum
 from typing import NamedTuple
@@ -230,11 +231,16 @@ def _handed_back(breaker: Breaker, moment: Moment, _rules: BreakerRules) -> Brea
 
 
 def _isolate(breaker: Breaker, moment: Moment, _rules: BreakerRules) -> Breaker:
-    return Breaker(State.ISOLATED, moment.now, cause=Cause.ISOLATED)
+    return Breaker(State.ISOLATED, _later(breaker, moment), cause=Cause.ISOLATED)
 
 
-def _restore(_breaker: Breaker, moment: Moment, _rules: BreakerRules) -> Breaker:
-    return Breaker(State.CLOSED, moment.now, cause=Cause.RESTORED)
+def _restore(breaker: Breaker, moment: Moment, _rules: BreakerRules) -> Breaker:
+    return Breaker(State.CLOSED, _later(breaker, moment), cause=Cause.RESTORED)
+
+
+def _later(breaker: Breaker, moment: Moment) -> float:
+    """Now, and never before what was known: a human's word is the younger one, whosever clock is behind."""
+    return max(moment.now, math.nextafter(breaker.since, math.inf))
 
 
 TABLE: Mapping[tuple[State, Signal], Rule] = {

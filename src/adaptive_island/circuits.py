@@ -10,6 +10,7 @@ Not safe for threads by itself; the island's lock is around it.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 
 from cachetools import LRUCache
@@ -126,9 +127,22 @@ class Circuits:
         return self._move(scope, before, step(before, signal, moment, self.rules), moment.now)
 
     def adopt(self, scope: Scope, theirs: Breaker, now: float) -> list[Change]:
-        """Believe what another process tells of a breaker, as far as it is news."""
-        before = self.get(scope)
+        """Believe what another process tells of a breaker, as far as it is news, and for no longer than the
+        rules here would keep one open."""
+        before, rules = self.get(scope), self.rules
+        longest = max(rules.open_most, rules.retry_after_most) * (1.0 + rules.jitter)
+        theirs = theirs._replace(
+            until=min(theirs.until, now + longest), lease=min(theirs.lease, now + rules.probe_lease)
+        )
         return self._move(scope, before, merged(before, theirs), now)
+
+    def insist(self, scope: Scope, theirs: Breaker) -> Breaker:
+        """The isolated breaker of a scope, made younger than what was said against it: the younger is
+        believed."""
+        mine = self.shut[scope]
+        if theirs.since >= mine.since:
+            mine = self.shut[scope] = mine._replace(since=math.nextafter(theirs.since, math.inf))
+        return mine
 
     def _move(self, scope: Scope, before: Breaker, after: Breaker, now: float) -> list[Change]:
         if after is before:

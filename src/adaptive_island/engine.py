@@ -259,7 +259,7 @@ class Engine:
                     changes += self.circuits.adopt(other, theirs, now)
             mine = self.circuits.get(scope)
             if mine.state is State.ISOLATED is not theirs.state:  # whoever said this did not know it yet
-                self._shared()[1].circuit(scope, mine)
+                self._shared()[1].circuit(scope, self.circuits.insist(scope, theirs))
         return changes
 
     def _shared(self) -> tuple[SharedCells, Outbox]:

@@ -133,7 +133,7 @@ def believable(circuit: Circuit, now: float) -> tuple[Scope, Breaker] | None:
         if not all(map(math.isfinite, times)) or times[0] > now + 60.0:
             return None
         opens = max(0, int(circuit.opens))
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
     since, until, lease = times
     return scope, Breaker(state, since, until, cause, 0, opens, (), ELSEWHERE if lease else "", lease)
