@@ -19,6 +19,7 @@ from .sharing import circuit_of, heard, reports
 from .stores.base import News, RankingCache, Store
 
 _SLICE = 512  # cells that are taken in under one hold of the lock
+_PART = 2_000  # verdicts told at once: a store gives up after seconds, and one that is down costs no more
 
 
 def read_rankings(
@@ -76,9 +77,9 @@ class Exchange:
         with self._lock():
             counted, circuits = engine.hand_over()
         try:
-            if counted or circuits:
-                told = [circuit_of(scope, breaker) for scope, breaker in circuits.items()]
-                self.store.push(reports(counted, policy), told)
+            told = [circuit_of(scope, breaker) for scope, breaker in circuits.items()]
+            for start in range(0, max(len(counted), bool(told)), _PART):
+                self.store.push(reports(counted[start : start + _PART], policy), told if start == 0 else ())
         except BaseException:
             with self._lock():
                 engine.hand_back(circuits)
