@@ -105,6 +105,8 @@ class Policy:
         """Refuse numbers that would steer nowhere, naming the field."""
         _check(self.breaker)
         _check(self)
+        if f"{self.fast:g}" == f"{self.slow:g}":  # by these names their sums are kept apart in a store
+            raise ValueError(f"Policy.fast and slow are two memories: both have {self.fast:g} seconds")
         for orders in (self.orders, *self.accounts.values()):
             for name, weights in orders.items():
                 if not isinstance(name, str) or "," in name or not name.strip():

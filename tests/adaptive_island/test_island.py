@@ -285,6 +285,8 @@ def test_the_policy_refuses_nonsense() -> None:
     for wrong in ({"fast": 0}, {"slow": -1}, {"band": float("nan")}, {"panic": "half"}, {"models_most": 0}):
         with pytest.raises(ValueError, match=next(iter(wrong))):
             Policy(**wrong)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="two memories"):  # a store could not keep their sums apart
+        Policy(fast=86_400.0, slow=86_400.0)
     with pytest.raises(ValueError, match="rate"):
         Policy(breaker=BreakerRules(rate=0.0))
 

@@ -27,6 +27,7 @@ from .rows import CIRCUIT, COLUMNS, SUMS, attempt_row, lifetimes, row_attempt
 
 SCHEMA = 1
 _PRUNE_EVERY = 600.0
+_PRUNE_MOST = 50_000  # old attempts at a time: a push waits for no longer than its statement may take
 _PAGE = 1_000
 _LIMITS = {"connect_timeout": "2", "application_name": "adaptive_island", "tcp_user_timeout": "4000"}
 
@@ -170,9 +171,7 @@ class PostgresStore:
                 "DELETE FROM island_cells WHERE memory = %s AND told < now() - make_interval(secs => %s)",
                 (memory, seconds),
             )
-        db.execute(
-            "DELETE FROM island_attempts WHERE told < now() - make_interval(secs => %s)", (LOG_SECONDS,)
-        )
+        db.execute(_PRUNE_LOG, (LOG_SECONDS, _PRUNE_MOST))
         db.execute("DELETE FROM island_circuits WHERE state = 'closed' AND told < now() - interval '1 day'")
         db.execute("DELETE FROM island_rankings WHERE expires < now()")
 
@@ -230,6 +229,10 @@ _CIRCUITS = f"SELECT {CIRCUIT} FROM island_circuits WHERE change >= %s::xid8".en
 _LOG_OUT = (
     f"SELECT {COLUMNS} FROM island_attempts WHERE (at, id) > (%s, %s) ORDER BY at, id LIMIT %s"
 ).encode()
+_PRUNE_LOG = (
+    b"DELETE FROM island_attempts WHERE id IN (SELECT id FROM island_attempts "
+    b"WHERE told < now() - make_interval(secs => %s) ORDER BY told LIMIT %s)"
+)
 _RANKING = (
     b"INSERT INTO island_rankings VALUES (%s, %s, now() + make_interval(secs => %s)) "
     b"ON CONFLICT (key) DO UPDATE SET document = excluded.document, expires = excluded.expires"

@@ -29,10 +29,14 @@ from .base import LOG_SECONDS, PREFIX, Circuit, News, Report
 from .rows import attempt_row, lifetimes, row_attempt
 
 TAG = "{adaptive_island}:"
-_ISLAND, _CHANGES, _CIRCUITS, _LOG = (TAG + name for name in ("island", "changes", "circuits", "log"))
+_ISLAND, _CHANGES, _CIRCUITS, _LOG, _TOLD = (
+    TAG + name for name in ("island", "changes", "circuits", "log", "told")
+)
 _SEEN_SECONDS = 2 * 86_400  # a report that comes later is counted again
 _TIMEOUT = 1.0
 _CHUNK = 200  # reports told in one script
+_PRUNE_EVERY = 600.0
+_CIRCUIT_SECONDS = 86_400.0  # for how long a closed breaker is remembered
 _SCAN_EVERY = 60.0  # seconds between looks for rankings that are new; known ones are read each time
 _RANKINGS_MOST = 10_000
 
@@ -49,7 +53,7 @@ class RedisStore:
         self._client: Any = None
         self._left: list[Any] = []  # a parent's client, in a child: kept, never closed
         self._rankings: list[str] = []
-        self._scanned = float("-inf")
+        self._scanned = self._pruned = float("-inf")
         self._script = files("adaptive_island.stores").joinpath("lua/push.lua").read_text("utf-8")
 
     def push(self, reports: Sequence[Report], circuits: Sequence[Circuit]) -> None:
@@ -58,9 +62,22 @@ class RedisStore:
         for number, part in enumerate(parts):
             keys, told = self._message(part, circuits if number == 0 else ())
             self._ask(lambda client, keys=keys, told=told: client.eval(self._script, len(keys), *keys, told))
+        if time.monotonic() - self._pruned >= _PRUNE_EVERY:
+            self._pruned = time.monotonic()
+            self._prune()
+
+    def _prune(self) -> None:
+        """Forget what nobody reads any more: the places of sums that have expired, breakers long closed."""
+        places = self._ask(lambda client: client.zrange(_CHANGES, 0, -1))
+        before = int(time.time() - _CIRCUIT_SECONDS)
+        scopes = self._ask(lambda client: client.zrangebyscore(_TOLD, "-inf", before))
+        for start in range(0, max(len(places), len(scopes)), _CHUNK):
+            keys = [_CHANGES, _CIRCUITS, _TOLD, *places[start : start + _CHUNK]]
+            words = [before, *scopes[start : start + _CHUNK]]
+            self._ask(lambda client, keys=keys, words=words: client.eval(_FORGET, len(keys), *keys, *words))
 
     def _message(self, reports: Sequence[Report], circuits: Sequence[Circuit]) -> tuple[list[str], str]:
-        keys = [_ISLAND, _CHANGES, _CIRCUITS, _LOG]
+        keys = [_ISLAND, _CHANGES, _CIRCUITS, _LOG, _TOLD]
         places: dict[str, int] = {}
 
         def place(key: str) -> int:
@@ -90,6 +107,7 @@ class RedisStore:
                 "circuits": [[json.dumps(c[:3]), json.dumps(c[3:])] for c in circuits],
                 "lives": {at: seconds for at, seconds in lives.items() if seconds},
                 "seen_seconds": _SEEN_SECONDS,
+                "now": str(int(time.time())),
                 "log_from": str(int((time.time() - LOG_SECONDS) * 1000)),
             }
         )
@@ -177,6 +195,23 @@ class RedisStore:
             return action(client)
         except (redis.RedisError, OSError) as error:
             raise StoreTrouble(f"{self.where}: {error}") from error
+
+
+# KEYS: changes, circuits, told, then places; ARGV: a time, then breakers not told of since. In one step, or
+# something would be forgotten that somebody has just written.
+_FORGET = """
+for number = 4, #KEYS do
+  if redis.call('EXISTS', KEYS[number]) == 0 then redis.call('ZREM', KEYS[1], KEYS[number]) end
+end
+for number = 2, #ARGV do
+  local scope = ARGV[number]
+  local at, state = redis.call('ZSCORE', KEYS[3], scope), redis.call('HGET', KEYS[2], scope)
+  if at and tonumber(at) <= tonumber(ARGV[1]) and (not state or cjson.decode(state)[1] == 'closed') then
+    redis.call('HDEL', KEYS[2], scope)
+    redis.call('ZREM', KEYS[3], scope)
+  end
+end
+"""
 
 
 def _cell_key(bucket: Bucket) -> str:

@@ -25,6 +25,7 @@ from .rows import CIRCUIT, COLUMNS, SUMS, attempt_row, lifetimes, row_attempt
 SCHEMA = 1
 _BUSY_SECONDS = 1.0
 _PRUNE_EVERY = 600.0
+_PRUNE_MOST = 50_000  # old attempts at a time: others wait for the file meanwhile
 _PAGE = 1_000
 
 
@@ -163,7 +164,7 @@ class SqliteStore:
         """Forget what nobody reads any more: sums out of sight, old attempts, breakers long closed."""
         for memory, seconds in self._lifetimes.items():
             db.execute("DELETE FROM cells WHERE memory = ? AND told < ?", (memory, now - seconds))
-        db.execute("DELETE FROM attempts WHERE told < ?", (now - LOG_SECONDS,))
+        db.execute(_PRUNE_LOG, (now - LOG_SECONDS, _PRUNE_MOST))
         db.execute("DELETE FROM circuits WHERE state = 'closed' AND told < ?", (now - 86_400.0,))
         db.execute("DELETE FROM rankings WHERE expires < ?", (now,))
 
@@ -176,4 +177,5 @@ _ADD = (
     + ", change = excluded.change, told = excluded.told"
 )
 _TELL = f"INSERT OR REPLACE INTO circuits ({CIRCUIT}, change, told) VALUES (?,?,?,?,?,?,?,?,?,?,?)"
+_PRUNE_LOG = "DELETE FROM attempts WHERE id IN (SELECT id FROM attempts WHERE told < ? ORDER BY told LIMIT ?)"
 _LOG = f"SELECT {COLUMNS} FROM attempts WHERE (at, id) > (?, ?) ORDER BY at, id LIMIT ?"

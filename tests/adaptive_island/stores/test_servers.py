@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 import subprocess
 import sys
+import time
+from contextlib import closing
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from adaptive_island import Island, Policy
-from adaptive_island.stores import open_store
+from adaptive_island.stores import Circuit, open_store, postgres, sqlite
+from adaptive_island.stores.redis import RedisStore
 from adaptive_island.testing import Events
 from tests.adaptive_island.kit import MODEL, THREE
 from tests.adaptive_island.stores.test_thread import use
@@ -144,3 +149,50 @@ def test_missing_tables_are_named_with_the_command(postgres_url: str) -> None:
         use(island, 2)
         island.refresh()
         assert "adaptive-island migrate" in island.health().last_error
+
+
+def test_redis_forgets_what_nobody_reads_any_more() -> None:
+    """Places of sums that have expired, and breakers closed long ago; what is open or fresh stays."""
+    server = RedisServer()
+    now = time.time()
+    told = [
+        Circuit("fal", "old", MODEL, "closed", now, 0.0, "", 1),
+        Circuit("fal", "fresh", MODEL, "closed", now, 0.0, "", 1),
+        Circuit("fal", "open", MODEL, "open", now, now, "failures", 1),
+    ]
+    try:
+        store = RedisStore(server.url, Policy())
+        store.push([], told)
+        with Island.open(server.url, policy=Policy(share_every=3_600.0), hook=Events()) as island:
+            use(island, 3)
+        with server.client() as client:
+            places = client.zcard("{adaptive_island}:changes")
+            assert places
+            for key in client.scan_iter("{adaptive_island}:cells:*"):
+                client.delete(key)
+                break
+            for scope in (["fal", "old", MODEL], ["fal", "open", MODEL]):  # the last word, two days ago
+                client.zadd("{adaptive_island}:told", {json.dumps(scope): now - 2 * 86_400.0}, xx=True)
+            RedisStore(server.url, Policy()).push([], [])
+            assert client.zcard("{adaptive_island}:changes") == places - 1
+            assert client.hlen("{adaptive_island}:circuits") == 2
+        store.close()
+    finally:
+        server.close()
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgres"])
+def test_the_log_is_pruned_by_an_index(kind: str, tmp_path: Path, postgres_url: str) -> None:
+    """A month of attempts is not walked through while others wait."""
+    url = postgres_url if kind == "postgres" else f"sqlite:///{tmp_path}/island.db"
+    store = open_store(url, migrate=True)
+    store.pull("", "")
+    store.close()
+    if kind == "sqlite":
+        with closing(sqlite3.connect(tmp_path / "island.db")) as db:
+            plan = str(db.execute(f"EXPLAIN QUERY PLAN {sqlite._PRUNE_LOG}", (0.0, 1)).fetchall())
+    else:
+        with psycopg.connect(url) as connection:
+            connection.execute("SET enable_seqscan = off")
+            plan = str(connection.execute(b"EXPLAIN " + postgres._PRUNE_LOG, (0.0, 1)).fetchall())
+    assert "attempts_by_age" in plan

@@ -153,6 +153,36 @@ def test_isolation_holds_everywhere_until_a_human_restores(pair: tuple[Island2, 
     assert not two.attempt(MODEL, "fal", id="t4").skip
 
 
+def test_a_humans_word_is_the_younger_one(pair: tuple[Island2, Island2]) -> None:
+    """A breaker that trips before it hears of the isolation, and a clock that is behind, change nothing."""
+    one, two = pair
+    one.isolate("fal", account="", model=MODEL)
+    two.clock.advance(1.0)
+    for n in range(4):
+        tell(two, f"x{n}", "fal", Outcome.FAILED, fault=Fault.PROVIDER, seconds=0.0)
+    for island in (one, two, one, two, one, two):
+        island.refresh()
+    two.clock.advance(100_000.0)
+    assert [island.attempt(MODEL, "fal", id=f"t{n}").skip for n, island in enumerate(pair)] == [True, True]
+    two.clock.advance(-100_030.0)
+    two.restore("fal", account="", model=MODEL)
+    for island in (two, one, two):
+        island.refresh()
+    assert [island.attempt(MODEL, "fal", id=f"u{n}").skip for n, island in enumerate(pair)] == [False, False]
+
+
+@pytest.mark.parametrize("name", ["a\0", "a\ud800"], ids=["nul", "surrogate"])
+def test_one_name_that_cannot_be_kept_is_in_nobodys_way(pair: tuple[Island2, Island2], name: str) -> None:
+    one, two = pair
+    tell(one, name)
+    assert not one.attempt(MODEL, "fal", account=name).skip
+    tell(one, "good")
+    one.refresh()
+    two.refresh()
+    assert one.health().counts == {"record": 1, "attempt": 1}
+    assert seen(two)[0] == pytest.approx(1.0)
+
+
 def test_rankings_are_read_from_the_store(pair: tuple[Island2, Island2]) -> None:
     one, two = pair
     for n in range(10):
@@ -244,6 +274,47 @@ def test_garbage_is_not_believed() -> None:
     assert island.rank(MODEL, THREE) == THREE
     assert not island.attempt(MODEL, "fal", id="t").skip
     assert island.health().counts["unbelievable"] == 7
+
+
+def test_nobody_is_believed_for_ever() -> None:
+    """An opening without end, or with numbers that are none, keeps no provider out and stops no round."""
+    clock = FakeClock()
+    endless = Circuit("fal", "", MODEL, "open", clock.now, 1e300, "failures", 1)
+    leased = Circuit("byteplus", "", MODEL, "half_open", clock.now, clock.now, "failures", 1, 1e300)
+    endless_times = Circuit("fal", "", MODEL, "open", clock.now, 9.0, "failures", math.inf)  # type: ignore[arg-type]
+    island = over(Lying(News("life", "1", (), [endless, leased, endless_times])), clock)
+    island.refresh()
+    assert island.health().counts == {"unbelievable": 1}
+    clock.advance(100_000.0)
+    assert not island.attempt(MODEL, "fal", id="a").skip
+    assert not island.attempt(MODEL, "byteplus", id="b").skip
+
+
+class Counting(Lying):
+    """Remembers how many reports each push had."""
+
+    def __init__(self, news: News | Exception) -> None:
+        super().__init__(news)
+        self.sizes: list[int] = []
+
+    def push(self, reports: Any, circuits: Any) -> None:
+        self.sizes.append(len(reports))
+        super().push(reports, circuits)
+
+
+def test_what_has_piled_up_is_told_in_parts() -> None:
+    """A store that is down is told no more than the first of them; one that is back gets all."""
+    store = Counting(OSError("gone"))
+    island = over(store, FakeClock())
+    for n in range(4_100):
+        tell(island, f"a{n}")
+    island.refresh()
+    assert store.sizes == [2_000]
+    store.news = News("life", "1")
+    island.refresh()
+    assert store.sizes == [2_000, 2_000, 2_000, 100]
+    island.refresh()
+    assert len(store.sizes) == 4
 
 
 def test_a_store_that_is_down_costs_nothing_but_news() -> None:

@@ -1,5 +1,5 @@
 -- Counts each attempt once, and keeps what is said of breakers. All or nothing.
--- KEYS: island, changes, circuits, log, then whatever the message names by its place.
+-- KEYS: island, changes, circuits, log, told, then whatever the message names by its place.
 local told = cjson.decode(ARGV[1])
 if redis.call('HSETNX', KEYS[1], 'life', told.life) == 1 then
   redis.call('HSETNX', KEYS[1], 'change', 0)
@@ -21,6 +21,7 @@ for place in pairs(touched) do
 end
 for _, circuit in ipairs(told.circuits) do
   redis.call('HSET', KEYS[3], circuit[1], circuit[2])
+  redis.call('ZADD', KEYS[5], told.now, circuit[1])
   redis.call('HSET', KEYS[1], 'told', change)
 end
 return change

@@ -61,6 +61,7 @@ CREATE TABLE island_attempts (         -- the log: one row for each attempt that
     told        timestamptz NOT NULL DEFAULT now()
 );
 CREATE INDEX island_attempts_by_time ON island_attempts (at, id);
+CREATE INDEX island_attempts_by_age ON island_attempts (told);
 
 CREATE TABLE island_rankings (
     key      text PRIMARY KEY,

@@ -60,6 +60,7 @@ CREATE TABLE attempts (                -- the log: one row for each attempt that
     told        REAL NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX attempts_by_time ON attempts (at, id);
+CREATE INDEX attempts_by_age ON attempts (told);
 
 CREATE TABLE rankings (
     key      TEXT PRIMARY KEY,
