@@ -19,7 +19,7 @@ from .answers import Receipt
 from .audit.chain import Problems
 from .audit.seals import Seals
 from .progress import Counter, Progress
-from .protocol import LedgerStore, chunks
+from .protocol import LedgerStore, Touch, chunks
 from .sealing import every_checkpoint
 from .state import Checkpoint
 from .views import Verification
@@ -42,7 +42,7 @@ def verify(
             believed, told = _believed(since, seals, problems, account)
             proof = auditor.verify_on(
                 scan.accounts(), lambda name, after: chunks(store, name, after=after),
-                believed, problems, account, told, counter,
+                lambda name: _version(store, name), believed, problems, account, told, counter,
             )  # fmt: skip
     counter.done()
     return proof
@@ -56,6 +56,11 @@ def audit(store: LedgerStore, account: str | None, progress: Progress | None) ->
         proof = auditor.audit(scan, seals, account, counter)
     counter.done()
     return proof
+
+
+def _version(store: LedgerStore, name: str) -> int:
+    account = store.read(Touch((name,))).accounts.get(name)
+    return 0 if account is None else account.version
 
 
 def _believed(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import sqlite3
 from collections.abc import Iterator
 from itertools import groupby
@@ -156,6 +157,53 @@ def test_since_a_seal_what_was_sealed_is_believed(sealed: Sealed, change: str, p
         assert problem in said(proof)
         assert proof.ok is (problem == "")
         assert not ledger.verify().ok  # nothing is believed unless one asks for it
+
+
+def test_since_a_seal_a_row_that_is_behind_its_entries_is_found(sealed: Sealed) -> None:
+    """The account's row of before the last entry, put back: it fits the entries up to there."""
+    path, seal, receipt = sealed
+    columns = "version, head, at, available, held, debt"
+    before = (
+        f"UPDATE ledger_account SET ({columns}) = (SELECT version, hash, at, available, held, debt "
+        f"FROM ledger_entry WHERE account='a' AND version={receipt.version}), "
+        "buckets = replace(buckets, :now, :then) WHERE account='a'"
+    )
+    with Ledger.open(f"sqlite:///{path}") as ledger:
+        assert ledger.verify(since=seal).ok
+        (last,) = [entry for entry in ledger.entries("a") if entry.version == receipt.version + 1]
+        raw = sqlite3.connect(path, isolation_level=None)
+        (packed,) = raw.execute("SELECT buckets FROM ledger_account WHERE account='a'").fetchone()
+        buckets = json.loads(packed)
+        number = json.loads(last.body)["legs"][0][1]
+        for bucket in buckets:
+            bucket[5] -= last.amount if bucket[2] == number else 0
+        then = json.dumps([b for b in buckets if b[5] or b[6]], separators=(",", ":"))
+        raw.execute(before, {"now": packed, "then": then})
+        raw.close()
+        for since in (seal, receipt):
+            assert said(ledger.verify(since=since)) == (
+                f"account 'a' version {receipt.version}: has an entry {receipt.version + 1}, "
+                "which its stored row does not know of"
+            )
+        assert not ledger.verify().ok
+
+
+def test_since_a_seal_what_is_written_meanwhile_is_left_alone() -> None:
+    """Entries that are younger than the picture are no problem."""
+    with Ledger.open("memory:") as ledger:
+        ledger.grant("a", 1, key="in", create=True)
+        seal = ledger.seal()
+        store, once = ledger._store, iter((True,))
+        entries = store.entries
+
+        def busy(account: str, after: int, limit: int) -> list[Any]:
+            if next(once, False):
+                ledger.grant("a", 1, key="meanwhile")
+            return entries(account, after, limit)
+
+        store.entries = busy  # type: ignore[method-assign]
+        assert ledger.verify(since=seal).problems == ()
+        assert len(list(ledger.entries("a"))) == 3
 
 
 def test_a_seal_that_was_cut_off_is_not_believed(sealed: Sealed) -> None:

@@ -82,6 +82,7 @@ def verify(
 def verify_on(
     accounts: Iterable[Account],
     after: Callable[[str, int], Iterable[Entry]],
+    current: Callable[[str], int],
     seals: Seals,
     problems: Problems,
     account: str | None,
@@ -90,7 +91,9 @@ def verify_on(
 ) -> Verification:
     """Check what came after the heads that `seals` believes; an account without one from its first entry on.
 
-    `after` gives the entries of an account above a version. The believed entry itself is read, and must have
+    `after` gives the entries of an account above a version, as they are now, and `current` the version that
+    is stored of it now: what was written since the picture is left alone, but an account's row that is behind
+    its entries is no picture of them. The believed entry itself is read, and must have
     the believed hash: that makes its balances the ones to go on from. What lies before it is not read.
     """
     chains, stored = Chains(problems, seals.waiting), set()
@@ -98,7 +101,8 @@ def verify_on(
         name = state.account
         stored.add(name)
         version, digest = seals.believed.get(name, (0, b""))
-        entries = _up_to(after(name, max(version - 1, 0)), state.version)
+        there = iter(after(name, max(version - 1, 0)))
+        entries = _up_to(there, state.version)
         if version:
             first = next(entries, None)
             if first is None or not chains.begin(first, digest):
@@ -106,6 +110,10 @@ def verify_on(
                 continue
         chains.follow(counter.over(entries))
         _compare(chains, problems, state)
+        beyond = next(there, None)
+        if beyond is not None and beyond.version > current(name):
+            said = f"has an entry {beyond.version}, which its stored row does not know of"
+            problems.report(place(name, state.version) + said)
     for name in sorted(set(seals.believed) - stored):
         if account in (None, name):
             problems.report(f"account {name!r}: is believed to be there and is not stored")
