@@ -111,5 +111,9 @@ class SchemaOutdated(LedgerError):
     """The store was written by another version of the ledger; opening never migrates unless asked."""
 
 
+class MissingEntries(LedgerError):
+    """Entries were moved to an archive, and this is not it: only those who need them are told so."""
+
+
 class MissingExtra(LedgerError):
     """A store of this kind needs packages that are not installed."""

@@ -17,7 +17,7 @@ from typing import Any, Final, TypeVar
 from .answers import Answer
 from .commands import Item
 from .engine import MAX_BATCH, flatten, run_group
-from .errors import LedgerError, StoreBusy, StoreUnavailable, WriterElsewhere
+from .errors import LedgerError, MissingEntries, StoreBusy, StoreUnavailable, WriterElsewhere
 from .protocol import Failure, LedgerStore
 from .rules import Policy
 
@@ -148,4 +148,4 @@ def _hopeless(error: Exception) -> bool:
     """An error about the store as a whole, which no smaller batch would escape."""
     if isinstance(error, StoreUnavailable):
         return isinstance(error, StoreBusy | WriterElsewhere)
-    return isinstance(error, LedgerError)
+    return isinstance(error, LedgerError) and not isinstance(error, MissingEntries)

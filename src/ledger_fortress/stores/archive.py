@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from ledger_fortress.entries import Entry
-from ledger_fortress.errors import LedgerError, StoreUnavailable
+from ledger_fortress.errors import LedgerError, MissingEntries, StoreUnavailable
 
 from .json_rows import entry_of, row_of
 
@@ -42,7 +42,11 @@ class Archive:
             connection.execute("COMMIT")
         found = self.find(entries[0].account, [entry.version for entry in entries])
         for entry in entries:
-            self.check(found.get(entry.version), entry.version, entry.hash.hex())
+            if self.check(found.get(entry.version), entry.version, entry.hash.hex()) != entry:
+                raise LedgerError(
+                    f"account {entry.account!r} version {entry.version}: the archive {self.path} had this "
+                    "entry already, and it was changed there; restore the file from a copy"
+                )
 
     def find(self, account: str, versions: Sequence[int]) -> dict[int, Entry]:
         """Those of the account's entries with these versions that are here."""
@@ -54,17 +58,17 @@ class Archive:
         try:
             return {entry.version: entry for entry in (entry_of(row) for (row,) in rows)}
         except (ValueError, TypeError, IndexError) as error:
-            raise LedgerError(f"the archive {self.path} has a row that is no entry ({error})") from None
+            raise MissingEntries(f"the archive {self.path} has a row that is no entry ({error})") from None
 
     def check(self, found: Entry | None, version: int, digest: str) -> Entry:
         """The entry that was found, if it is the one with this hash."""
         if found is None:
-            raise LedgerError(
+            raise MissingEntries(
                 f"entry {version} was moved to an archive, and {self.path} does not have it: open the ledger "
                 "with the archive that it was moved to"
             )
         if found.hash.hex() != digest:
-            raise LedgerError(
+            raise MissingEntries(
                 f"account {found.account!r} version {version}: the archive {self.path} has another entry "
                 "than the store: it was changed, or it is of another ledger; restore the file from a copy"
             )
@@ -76,6 +80,7 @@ class Archive:
             with closing(sqlite3.connect(self.path, timeout=_SECONDS, isolation_level=None)) as connection:
                 # FULL would leave a moment after the commit in which a power cut undoes it.
                 connection.execute("PRAGMA synchronous = EXTRA")
+                connection.execute("PRAGMA fullfsync = ON")  # macOS: a plain fsync does not reach the disk
                 yield connection
         except sqlite3.Error as error:
             raise StoreUnavailable(f"the archive {self.path} cannot be used ({error})") from error

@@ -155,6 +155,8 @@ class RedisStore(Questions):
         for name in self._names():
             state = self._layout.of(name, "account")
             done = int(self._server.fetch("hget", state, "archived") or 0)
+            if done:  # an account is in one archive, not in two that each lack a part of it
+                self.entries(name, done - 1, 1)
             while rows := [row for row in self.entries(name, done, ARCHIVE_PAGE) if row.at < before]:
                 archive.add(rows)
                 todo = Plan()

@@ -27,7 +27,7 @@ from typing import Any, Final, NamedTuple
 
 from ledger_fortress.commands import NEVER
 from ledger_fortress.entries import Entry
-from ledger_fortress.errors import LedgerError
+from ledger_fortress.errors import MissingEntries
 from ledger_fortress.protocol import Changes, Loaded, Touch, is_due
 from ledger_fortress.state import OPEN, Account, Due, Hold
 
@@ -107,7 +107,7 @@ def read_entries(rows: Iterable[bytes], archive: Archive | None) -> list[Entry]:
             account, version, _ = _mark(row)
             wanted.setdefault(account, []).append(version)
     if wanted and archive is None:
-        raise LedgerError(
+        raise MissingEntries(
             f"entries of account {next(iter(wanted))!r} were moved to an archive: open the ledger with it, "
             "redis://...?archive=/path/to/the/archive"
         )

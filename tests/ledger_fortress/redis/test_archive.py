@@ -15,8 +15,13 @@ from pathlib import Path
 import pytest
 
 from ledger_fortress import AsyncLedger, Ledger, LedgerError, StoreUnavailable
+from ledger_fortress.answers import Applied
 from ledger_fortress.cli import main
+from ledger_fortress.commands import Reserve
+from ledger_fortress.errors import MissingEntries
+from ledger_fortress.grouping import Group, Job
 from ledger_fortress.protocol import Changes, Decide, LedgerStore, Touch
+from ledger_fortress.rules import Policy
 from ledger_fortress.stores import redis as redis_store
 from ledger_fortress.stores.memory import MemoryStore
 from ledger_fortress.stores.redis import RedisStore
@@ -234,6 +239,50 @@ def test_the_archive_of_another_ledger_is_refused(url: str, file: Path, clock: F
             with pytest.raises(LedgerError, match="another entry than the store"):
                 ledger.archive(timedelta(0))
             assert ledger.audit().ok
+
+
+def test_two_archives_never_share_an_account(ledger: Ledger, url: str, tmp_path: Path) -> None:
+    """The second file would lack what the first has, and the first what the second has."""
+    assert ledger.archive(1.5 * DAY) == 242
+    late = FakeClock(START + 9 * 86_400)
+    with (
+        Ledger.open(f"{url}?archive={tmp_path}/other.db", clock=late) as other,
+        pytest.raises(LedgerError, match="open the ledger with the archive that it was moved to"),
+    ):
+        other.archive(timedelta(0))
+    assert ledger.audit().ok
+
+
+def test_what_was_changed_in_the_archive_keeps_its_original(ledger: Ledger, file: Path, url: str) -> None:
+    """Interrupted after the file, the entry is damaged there, and archiving begins anew."""
+    store = ledger._store
+    assert isinstance(store, RedisStore)
+    archive = store._server.archive
+    assert archive is not None
+    archive.add(store.entries("a", 0, 10))
+    with sqlite3.connect(file) as raw:
+        raw.execute("UPDATE archived SET row = replace(row, 'd0.0', 'd9.9') WHERE version = 3")
+    raw.close()
+    with pytest.raises(LedgerError, match="it was changed there"):
+        ledger.archive(timedelta(0))
+    with Ledger.open(url) as other:
+        assert other.audit().ok, "everything is still in the server"
+
+
+def test_a_repeat_that_needs_the_archive_fails_alone(ledger: Ledger, url: str) -> None:
+    """Others whose commands share its commit are not told of it."""
+    ledger.archive(timedelta(0))
+    store = RedisStore(url)
+    group = Group(store)
+    jobs = [
+        Job([Reserve(account="a", key=key, amount=2, timeout=3_600_000_000)], Policy())
+        for key in ("one", "d0.0", "two")
+    ]
+    assert all(group.offer(job) for job in jobs)
+    group.resolve(group.take_batch())
+    store.close()
+    assert [type(job.error) for job in jobs] == [type(None), MissingEntries, type(None)]
+    assert [type(job.answers[0]) for job in jobs[::2]] == [Applied, Applied]
 
 
 def test_from_a_terminal(
