@@ -11,7 +11,6 @@ from __future__ import annotations
 import logging
 import os
 import random
-import select
 import threading
 from collections.abc import Callable, Iterable
 from typing import Final
@@ -22,7 +21,7 @@ from psycopg import sql
 from execution_arrow.errors import StoreUnavailable
 from execution_arrow.stores.base import ANYTHING, Hear, Hint
 from execution_arrow.stores.hints import Bell
-from execution_arrow.stores.postgres_pool import Connection, Pool, run
+from execution_arrow.stores.postgres_pool import Connection, Pool, readable, run
 
 logger = logging.getLogger("execution_arrow")
 
@@ -106,7 +105,7 @@ class Listener:
                     )
                 pause = _PAUSES[min(failures, len(_PAUSES) - 1)] * (0.5 + random.random())
                 failures += 1
-                if select.select([asleep], [], [], pause)[0]:
+                if readable([asleep], pause):
                     return
         finally:
             os.close(asleep)
@@ -118,7 +117,7 @@ class Listener:
     def _hear(self, connection: Connection, asleep: int) -> bool:
         """Pass on what arrives; False when the watching is over."""
         while True:
-            if asleep in select.select([connection.fileno(), asleep], [], [])[0]:
+            if asleep in readable([connection.fileno(), asleep], None):
                 return False
             for notice in connection.notifies(timeout=0):
                 self._bell.ring(hints_in(notice.payload))

@@ -9,13 +9,13 @@ sessions. One that lay idle and has something to say has been told that it is en
 from __future__ import annotations
 
 import os
-import select
+import selectors
 import threading
 import weakref
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
-from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
@@ -104,7 +104,7 @@ class Pool:
                 connection = self._idle.pop() if self._idle else None
             if connection is None:
                 return self.connect()
-            if not connection.closed and not select.select([connection], [], [], 0)[0]:
+            if not connection.closed and not readable([connection.fileno()], 0):
                 return connection
             connection.close()
 
@@ -129,13 +129,30 @@ class Pool:
         self._start()
 
 
+def readable(files: Sequence[int], timeout: float | None) -> list[int]:
+    """Those that have something to say, waited for as long as told; None waits until one has.
+
+    Not `select.select`: it takes no file beyond the first 1,024 of a process, and a busy worker has more.
+    """
+    with selectors.DefaultSelector() as selector:
+        for file in files:
+            selector.register(file, selectors.EVENT_READ)
+        return [key.fd for key, _ in selector.select(timeout)]
+
+
 def without_password(url: str) -> str:
-    """The URL as it may be shown, and typed again."""
-    parts = urlsplit(url)
-    user, at, host = parts.netloc.rpartition("@")
+    """The URL as it may be shown, and typed again.
+
+    A password may hold `?` and `#`: for libpq it ends at the `@`, for `urlsplit` it would end there.
+    """
+    scheme, _, rest = url.partition("://")
+    login, at, place = rest.partition("@")
+    if not at or "/" in login:  # no password before the first slash; one after it is none that libpq takes
+        login, at, place = "", "", rest.rpartition("@")[2] if "@" in rest.partition("?")[0] else rest
+    parts = urlsplit(f"{scheme}://{place}")
     shown = [(name, value) for name, value in parse_qsl(parts.query) if "password" not in name]
-    netloc = user.partition(":")[0] + at + host
-    return urlunsplit((parts.scheme, netloc, parts.path, urlencode(shown, quote_via=quote, safe="/"), ""))
+    query = "?" * bool(shown) + urlencode(shown, quote_via=quote, safe="/")
+    return f"{scheme}://{login.partition(':')[0]}{at}{parts.netloc}{parts.path}{query}"
 
 
 def brief(error: Exception) -> str:

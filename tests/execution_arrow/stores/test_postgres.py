@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import resource
 import threading
 import time
 from collections import Counter
@@ -381,6 +383,40 @@ def test_a_listener_survives_its_connection(server: PostgresServer, url: str, st
 
 
 # --- tables ---
+
+
+def test_a_process_with_many_open_files_works_on(server: PostgresServer, url: str):
+    """Connections beyond the 1,024th file of a process: `select` would raise, one batch in two."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(2048, hard)), hard))
+    with contextlib.ExitStack() as files:
+        for _ in range(1_100):
+            files.enter_context(open(os.devnull))
+        store = PostgresStore(url)
+        files.callback(store.close)
+        heard: SimpleQueue[Hint] = SimpleQueue()
+        store.watch(lambda hints: [heard.put(hint) for hint in hints])
+        assert heard.get(timeout=10) == ANYTHING
+        for number in range(3):
+            assert store.apply([created_by(f"gen_{number}", owner=None)]) == [Created()]
+            assert store.load(f"gen_{number}") is not None
+        assert heard.get(timeout=10) == Hint("free", "gen_0")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("postgresql://me:s3cret@db/jobs?password=s3cret&a=b", "postgresql://me@db/jobs?a=b"),
+        ("postgresql://me:s3c?s3cret@db:5432/jobs", "postgresql://me@db:5432/jobs"),
+        ("postgresql://me:s3c#s3cret@db/jobs?a=b%20c", "postgresql://me@db/jobs?a=b%20c"),
+        ("postgresql://me:s3c/s3cret@db/jobs", "postgresql://db/jobs"),
+        ("postgresql://db/jobs?user=a@b", "postgresql://db/jobs?user=a%40b"),
+        ("postgresql:///jobs?host=/tmp", "postgresql:///jobs?host=/tmp"),
+    ],
+)
+def test_no_part_of_a_password_is_shown(url: str, shown: str):
+    assert postgres_pool.without_password(url) == shown
 
 
 def test_missing_tables_name_the_command(empty_url: str):
