@@ -62,7 +62,7 @@ class Committer:
         """We lost a generation while an answer was under way: the answer still counts. Raises nothing."""
         try:
             await self.append(generation_id, heard)
-        except StoreUnavailable as error:
+        except Exception as error:  # noqa: BLE001 - whatever it is, it must not end the worker
             logger.warning("fact_lost generation=%s error=%s", generation_id, error)
 
     async def release(self, rows: list[tuple[str, float | None]]) -> None:
