@@ -18,7 +18,7 @@ from typing import Any
 from execution_arrow import facts as f
 from execution_arrow.alarms import Alarms
 from execution_arrow.committing import Committer
-from execution_arrow.effects import Effect, Submit
+from execution_arrow.effects import Effect, OpenHold, Settle, Submit
 from execution_arrow.errors import StoreUnavailable
 from execution_arrow.lease import Lease
 from execution_arrow.machine.state import Run
@@ -55,7 +55,7 @@ class Driver:
         self.outage = committer.outage
         self._alarms = Alarms(clock, self.sessions, self.soon)
         self._quiet: dict[str, asyncio.Event] = {}
-        self._slots = asyncio.Semaphore(effects)
+        self._outer, self._ledger = asyncio.Semaphore(effects), asyncio.Semaphore(effects)
         self._under_way: dict[asyncio.Task[None], None] = {}  # in the order of their start
         self._outside: dict[asyncio.Task[Any] | None, None] = {}  # those that wait for an effect
 
@@ -234,7 +234,8 @@ class Driver:
     async def _perform(self, session: Session, effect: Effect) -> None:
         self._outside[me := asyncio.current_task()] = None
         try:
-            async with self._slots:
+            # Money does not queue behind providers that hang.
+            async with self._ledger if isinstance(effect, OpenHold | Settle) else self._outer:
                 if isinstance(effect, Submit) and not (
                     self._lease.safe() and session.may_send(effect.attempt, self._lease.term)
                 ):

@@ -116,12 +116,27 @@ async def test_a_call_that_waits_for_its_turn_does_not_leave_after_a_cancel(tmp_
         await until(lambda: _attempts(arrow, second.id))
         await arrow.cancel(second.id)
         transport.gate.set()
-        done = await arrow.wait(second.id, timeout=5)
+        assert (await arrow.wait(second.id, timeout=5)).status is Status.CANCELED
         assert (await arrow.wait(first.id, timeout=5)).status is Status.SUCCEEDED
-        assert done.status is Status.CANCELED
-        assert done.attempts[0].state is State.REJECTED
+        await until(lambda: _rejected(arrow, second.id))
     assert len(transport.submits()) == 1
     assert ledger.settled[second.id] == ("release", 0)
+
+
+@run
+async def test_money_does_not_wait_behind_providers_that_hang(tmp_path: Path):
+    """Every slot is taken by a provider that does not answer; the second customer's credits come back."""
+    transport, ledger = Gate(), FakeLedger()
+    async with arrow_of(tmp_path, transport=transport, holds=ledger, worker=True, limits=ONE_SLOT) as arrow:
+        await arrow.generate("m", REQUEST, account="acct")
+        await transport.arrived.wait()
+        second = await arrow.generate("m", REQUEST, account="acct")
+        await until(lambda: _attempts(arrow, second.id))
+        await arrow.cancel(second.id)
+        assert (await arrow.wait(second.id, timeout=5)).status is Status.CANCELED
+        assert ledger.settled[second.id] == ("release", 0)
+        assert len(transport.submits()) == 1
+        transport.gate.set()
 
 
 async def until(found: Any) -> None:
@@ -134,6 +149,10 @@ async def until(found: Any) -> None:
 
 async def _attempts(arrow: Any, generation_id: str) -> Any:
     return (await arrow.get(generation_id)).attempts
+
+
+async def _rejected(arrow: Any, generation_id: str) -> bool:
+    return [attempt.state for attempt in await _attempts(arrow, generation_id)] == [State.REJECTED]
 
 
 @run
