@@ -236,7 +236,8 @@ def next_plan(run: Run) -> tuple[float, Plan] | None:
     """Who may be asked next and from when; None while somebody is being waited for, or when nobody is left.
 
     Fresh providers come first, in the frozen order. A provider that said "come back in a moment" goes
-    before them when the moment is short (`retry_here_within`); one that could not be reached comes last.
+    before them when the moment is short (`retry_here_within`); one that could not be reached comes last. One
+    that wants to be left alone beyond the generation's deadline is nobody to wait for.
     """
     policy = run.spec.policy
     if run.cancel or run.overdue or run.winner is not None or any(blocks(a) for a in run.attempts):
@@ -250,7 +251,7 @@ def next_plan(run: Run) -> tuple[float, Plan] | None:
         provider: last.retry_at
         for provider, made in tries.items()
         if made and (last := made[-1]).state is State.REJECTED and last.retry_at is not None
-        if len(made) <= policy.retries_here
+        if len(made) <= policy.retries_here and last.retry_at < run.spec.deadline_at
     }
     if run.attempts and (last := run.attempts[-1]).provider in again and last.fault is Fault.HERE:
         assert last.retry_at is not None

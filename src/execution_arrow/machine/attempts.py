@@ -10,7 +10,7 @@ from typing import Any
 
 from execution_arrow import facts as f
 from execution_arrow.facts import Fault
-from execution_arrow.machine.agenda import cancel_wanted, hopeful
+from execution_arrow.machine.agenda import LONGEST_PAUSE, cancel_wanted, hopeful
 from execution_arrow.machine.common import RETRY_BASE, backoff, billed, cost_of_end, poll_pause, put
 from execution_arrow.machine.state import Attempt, Phase, Run, State, Stop
 from execution_arrow.machine.verdicts import caller_code, decide_failed, stop_all
@@ -153,7 +153,7 @@ def running(run: Run, attempt: Attempt, _: f.Running, now: float) -> Run:
 
 
 def poll_later(run: Run, attempt: Attempt, fact: f.PollFailed | f.UnknownStatus, now: float) -> Run:
-    asked = getattr(fact, "retry_after", None) or 0.0
+    asked = min(getattr(fact, "retry_after", None) or 0.0, LONGEST_PAUSE)  # `awake` takes more for a mistake
     pause = max(asked, poll_pause(run, attempt, now), backoff(attempt.errors))
     return put(run, attempt, next_at=now + pause, seen_at=now, errors=attempt.errors + 1)
 

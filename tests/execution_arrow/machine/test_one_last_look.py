@@ -10,6 +10,7 @@ from execution_arrow import facts as f
 from execution_arrow.effects import Copy, Effect, Lookup, Poll, Ring
 from execution_arrow.facts import Timer
 from execution_arrow.machine import due
+from execution_arrow.machine.agenda import awake
 from execution_arrow.machine.state import Phase, Status
 from tests.execution_arrow.machine.build import EPOCH, Story, make_run, outputs, stored
 
@@ -62,6 +63,26 @@ def test_a_provider_that_asks_for_years_of_patience_is_asked_at_the_deadline():
     assert due_now(story) == ()
     story.wait(1)
     assert due_now(story) == (Poll(job),)
+
+
+def test_a_provider_that_asks_for_an_hour_is_not_asked_at_every_turn_of_the_others():
+    """Two attempts, one polled every second: a pause that `awake` cuts would be cut each time."""
+    story = Story(make_run()).held()
+    job = story.live("job")
+    for _ in range(3):
+        story.tell(f.PollFailed(retry_after=3600.0), job)
+        story.wait(1)
+        assert awake(story.run, story.now) is story.run
+        assert due_now(story) == ()
+
+
+def test_a_provider_that_is_away_beyond_the_deadline_is_nobody_to_wait_for():
+    """The customer hears at once that nobody is left, not at the end of the deadline."""
+    story = Story(make_run()).held()
+    for retry_after in (999_999_999.0, 120.0, 121.0):
+        story.tell(f.Refused(fault=f.Fault.HERE, code="busy", retry_after=retry_after), story.plan())
+    assert (story.run.phase, story.run.verdict) == (Phase.SETTLING, Status.FAILED)
+    assert story.run.error_code == "BSE3003"
 
 
 def test_a_lost_submit_is_looked_for_before_somebody_else_is_paid():
