@@ -160,7 +160,9 @@ def erase(run: Run, _: Attempt | None, fact: f.Erase, now: float) -> Run:
 
 def forget(run: Run) -> Run:
     """Blank what the customer wrote, and what a provider may have quoted of it. Money and ids stay."""
-    if not run.erase or not run.done or run.spec.erased:
+    if not run.erase or not run.done:
+        return run
+    if run.spec.erased and not any(a.message or a.outputs for a in run.attempts):  # nothing came after it
         return run
     routes = {
         name: replace(route, payload=replace(route.payload, body=None, fetches=()))

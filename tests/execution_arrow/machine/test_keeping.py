@@ -8,11 +8,11 @@ from execution_arrow import facts as f
 from execution_arrow.effects import Copy, Poll, Settle
 from execution_arrow.facts import Fault, Timer
 from execution_arrow.machine import due, next_at
-from execution_arrow.machine.state import Outcome, Phase, Status
+from execution_arrow.machine.state import Outcome, Phase, State, Status
 from execution_arrow.machine.table import ROWS
 from execution_arrow.policy import Policy
 from execution_arrow.session import Session, fold
-from tests.execution_arrow.machine.build import EPOCH, Story, make_run, outputs, stored
+from tests.execution_arrow.machine.build import EPOCH, JOB, Story, make_run, outputs, stored
 
 DONE = f.Succeeded(outputs=outputs())
 
@@ -281,6 +281,18 @@ def test_d2_while_anything_is_watched_an_erasure_waits():
     assert Poll(attempt) in due(story.run, story.now + 5, EPOCH)
     story.tell(f.Canceled(), attempt)
     assert (story.run.done, story.run.spec.erased) == (True, True)
+
+
+def test_what_is_said_after_an_erasure_is_not_kept_either():
+    """A provider that contradicts itself hands over the addresses of the customer's pictures once more."""
+    story = Story(make_run(terms={"job": JOB})).held()
+    attempt = story.live()
+    story.tell(f.Failed(fault=Fault.PROVIDER, code="oom", message="a lighthouse"), attempt)
+    story.tell(f.Settled())
+    story.tell(f.Erase())
+    story.tell(f.Succeeded(outputs=outputs()), attempt)
+    found = story.run.attempt(attempt)
+    assert (found.state, found.cost, found.outputs, found.message) == (State.STORED, 30_000, (), "")
 
 
 # --- the table ------------------------------------------------------------------------------------------
