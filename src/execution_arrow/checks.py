@@ -56,8 +56,12 @@ def check_options(options: Mapping[str, Any], known: frozenset[str]) -> None:
 
 def check_id(generation_id: object) -> None:
     """Raises `UnknownGeneration` for what cannot be the id of a generation."""
-    if not is_name(generation_id, _NAME_LENGTH):
+    if not is_id(generation_id):
         raise UnknownGeneration(_short(generation_id))
+
+
+def is_id(value: object) -> bool:
+    return is_name(value, _NAME_LENGTH)
 
 
 def check_timeout(timeout: object) -> None:

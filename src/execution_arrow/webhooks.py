@@ -21,6 +21,7 @@ from enum import StrEnum
 from cachetools import LRUCache
 
 from execution_arrow import facts as f
+from execution_arrow.checks import is_id
 from execution_arrow.driver import Driver
 from execution_arrow.errors import StoreUnavailable
 from execution_arrow.machine.codec import load_run, load_spec
@@ -134,7 +135,9 @@ class Inbound:
         return await self._append(run, attempt, heard, body), generation_id
 
     async def _find(self, provider: str, generation_id: str, secret: str) -> tuple[Run, Attempt] | None:
-        row = await self._store.load(generation_id) if generation_id and secret else None
+        if not secret or not is_id(generation_id):  # not every text is one that a store can look for
+            return None
+        row = await self._store.load(generation_id)
         if row is None:
             return None
         run = load_run(load_spec(row.spec), row.state)

@@ -205,6 +205,17 @@ async def test_what_changes_nothing_says_why(tmp_path: Path):
 
 
 @run
+@pytest.mark.parametrize("name", ["gen\ud800", "gen\0", "g" * 10_000])
+async def test_a_token_that_no_store_can_look_for_is_an_unknown_one(tmp_path: Path, name: str):
+    """Anybody may send it: neither the store nor the log is to hear of it, and nobody should call again."""
+    async with world(tmp_path) as w:
+        w.store.load = None  # type: ignore[method-assign, assignment]
+        said = await w.arrow.handle_webhook("one", f"{name}.secret", {}, b"{}")
+        del w.store.load
+    assert said == WebhookReply(404, WebhookReason.UNKNOWN_TOKEN)
+
+
+@run
 async def test_a_signed_callback_for_a_job_of_another_attempt_is_never_used(tmp_path: Path):
     """Somebody sends us, for an attempt in doubt, what another attempt's provider has signed."""
     async with world(tmp_path) as first:
