@@ -127,6 +127,8 @@ def _httpx() -> Transport:
 
 def _places(where: str | Path, artifacts: str | Path | None) -> tuple[Path, dict[str, str]]:
     """The folder for files, and the URLs of the two stores."""
+    if not str(where):
+        raise ValueError("Arrow.open(''): name a folder; the current one is '.'")
     names = ("ledger", "arrow")
     scheme = str(where).partition(":")[0]
     if str(where) != "memory:" and scheme not in ("postgresql", "postgres"):

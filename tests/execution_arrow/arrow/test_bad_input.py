@@ -155,6 +155,14 @@ def test_open_says_what_is_wrong(tmp_path: Path, options: dict[str, Any], named:
         AsyncArrow.open("memory:", artifacts=tmp_path, **options)
 
 
+def test_no_name_is_not_the_current_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """A variable that is not set must not put a second set of books wherever the service was started."""
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match="name a folder"):
+        AsyncArrow.open("")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_nothing_hangs_when_the_verbs_are_called_too_early_or_too_late(tmp_path: Path):
     arrow = opened(tmp_path)
 
