@@ -48,12 +48,11 @@ def examine(
     found = [*_disk(folder), *_keys(credentials, providers)]
     try:
         rows = _unfinished(store)
-        refused = [row for row in store.page(None, None, None, 1000) if '"stuck"' in row.state]
     except StoreUnavailable as error:
         todo = "see 'A store is down' in the runbook; generations wait, none is lost"
         found.append(Finding("bad", f"the job store does not answer: {error}", todo))
     else:
-        seen = [*_people(rows, now), *_runs(rows, now), *_refused(refused)]
+        seen = [*_people(rows, now), *_runs(rows, now)]
         if all(finding.level == "ok" for finding in seen):
             found.append(Finding("ok", f"{len(rows)} generations under way, all of them attended"))
         found += seen
@@ -146,6 +145,11 @@ def _unsettled(run: Run, now: float) -> bool:
     return run.phase is Phase.SETTLING and run.decided_at is not None and now > run.decided_at + SLOW_LEDGER
 
 
+def _refused(run: Run, now: float) -> bool:
+    """It is asked again every hour, so it is among what still needs somebody, however old it is."""
+    return run.settlement is not None and bool(run.settlement.stuck)
+
+
 def _doubtful(run: Run, now: float) -> bool:
     return any(attempt.state is State.UNKNOWN for attempt in run.attempts)
 
@@ -164,18 +168,18 @@ _KINDS: tuple[tuple[Literal["ok", "look", "bad"], str, str, Callable[[Run, float
         _unsettled,
     ),
     (
+        "bad",
+        "settlements were refused by the ledger",
+        "see 'A settlement is stuck' in the runbook; the result was delivered",
+        _refused,
+    ),
+    (
         "ok",
         "have an attempt of which nobody knows whether the provider accepted it",
         "nothing: it is watched for three days and never sent again; `execution-arrow get ID` shows it",
         _doubtful,
     ),
 )
-
-
-def _refused(rows: Sequence[Row]) -> Iterator[Finding]:
-    if rows:
-        what = f"{len(rows)} settlements were refused by the ledger: {_some([row.id for row in rows])}"
-        yield Finding("bad", what, "see 'A settlement is stuck' in the runbook; the result was delivered")
 
 
 def _some(ids: Sequence[str]) -> str:

@@ -36,9 +36,6 @@ class Shelf:
     def unfinished(self, after: str | None, limit: int) -> list[Row]:
         return [] if after else self.rows
 
-    def page(self, *_: object) -> list[Row]:
-        return self.rows
-
 
 def look(
     tmp_path: Path,
@@ -91,6 +88,7 @@ def test_doubt_is_told_and_asks_for_nothing(tmp_path: Path):
 
 
 def test_a_refused_settlement_is_named(tmp_path: Path):
+    """However many generations are younger: it is found among what is unfinished."""
     story = Story(make_run())
     story.run = settling()
     story.tell(f.SettleRefused(reason="key_conflict"))
