@@ -20,6 +20,7 @@ from execution_arrow.alarms import Alarms
 from execution_arrow.committing import Committer
 from execution_arrow.effects import Effect, OpenHold, Settle, Submit
 from execution_arrow.errors import StoreUnavailable
+from execution_arrow.inbox import readable
 from execution_arrow.lease import Lease
 from execution_arrow.machine.state import Run
 from execution_arrow.perform import Performer
@@ -81,7 +82,7 @@ class Driver:
     def _take_over(self, row: Row) -> None:
         if (old := self.sessions.get(row.id)) is not None:
             self._forget(old)  # our own lease had ended, unnoticed; what it still hears goes to the inbox
-        self.adopt(read_row(row, self._lease.term))
+        self.adopt(read_row(row, readable(row.inbox), self._lease.term))
 
     def adopt(self, session: Session) -> None:
         """Drive a session from now on (its row carries our name)."""

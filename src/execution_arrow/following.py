@@ -11,11 +11,12 @@ from execution_arrow import facts as f
 from execution_arrow.checks import check_id
 from execution_arrow.driver import Driver
 from execution_arrow.errors import CancelTooLate, UnknownGeneration, WaitTimeout
+from execution_arrow.inbox import readable
 from execution_arrow.machine.codec import load_run, load_spec, phase_of
 from execution_arrow.machine.state import Phase, Run, Status
 from execution_arrow.ports import ArtifactStore, Clock
 from execution_arrow.record import Generation, view
-from execution_arrow.session import Heard, from_inbox, to_inbox
+from execution_arrow.session import Heard, to_inbox
 from execution_arrow.stores.access import Access
 from execution_arrow.stores.base import Append, Hint, Row
 
@@ -187,8 +188,8 @@ class Follower:
         await self._store.apply(Append(fact=replace(wish, dedup=f"{wish.dedup}@{now!r}")))
         driver = self._driver()
         if generation_id in driver.sessions:
-            for item in (await self._reader.row(generation_id)).inbox:
-                driver.hear(generation_id, from_inbox(item))
+            for heard in readable((await self._reader.row(generation_id)).inbox):
+                driver.hear(generation_id, heard)
         elif claim:
             await driver.claim([generation_id])
 

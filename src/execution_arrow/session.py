@@ -211,10 +211,10 @@ def from_inbox(item: Inboxed) -> Heard:
     return Heard(attempt=item.attempt or None, fact=decode(item.body), seq=item.seq)
 
 
-def read_row(row: Row, term: int) -> Session:
-    """A row that was claimed under a lease of this term, with what waits in its inbox."""
+def read_row(row: Row, heard: Sequence[Heard], term: int) -> Session:
+    """A row that was claimed under a lease of this term, with what waited in its inbox."""
     session = Session(load_run(load_spec(row.spec), row.state), row.version, row.epoch, row.key, term=term)
-    session.queue.extend(from_inbox(item) for item in row.inbox)
+    session.queue.extend(heard)
     return session
 
 

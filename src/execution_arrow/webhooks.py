@@ -9,7 +9,6 @@ What cannot be believed is a reason to ask the provider, or changes nothing at a
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import hashlib
 import hmac
 import logging
@@ -24,12 +23,13 @@ from execution_arrow import facts as f
 from execution_arrow.checks import is_id
 from execution_arrow.driver import Driver
 from execution_arrow.errors import StoreUnavailable
+from execution_arrow.inbox import readable
 from execution_arrow.machine.codec import load_run, load_spec
 from execution_arrow.machine.state import Attempt, Run, State
 from execution_arrow.perform import Performer
 from execution_arrow.ports import Clock
 from execution_arrow.providers.base import Callback, Callbacks, Refusal
-from execution_arrow.session import Heard, from_inbox, to_inbox
+from execution_arrow.session import Heard, to_inbox
 from execution_arrow.stores.access import Access
 from execution_arrow.stores.base import Append, Done
 
@@ -178,9 +178,8 @@ class Inbound:
     async def _deliver(self, driver: Driver, generation_id: str) -> None:
         """Ours: fold it now instead of at the next look into the inbox."""
         row = await self._store.load(generation_id)
-        for item in row.inbox if row is not None else ():
-            with contextlib.suppress(ValueError):  # a newer version's fact: the owner's own look says so
-                driver.hear(generation_id, from_inbox(item))
+        for heard in readable(row.inbox) if row is not None else ():
+            driver.hear(generation_id, heard)
 
 
 class Keys:

@@ -16,8 +16,8 @@ from dataclasses import dataclass
 
 from execution_arrow.driver import Driver
 from execution_arrow.errors import StoreUnavailable
+from execution_arrow.inbox import readable
 from execution_arrow.lease import Lease
-from execution_arrow.session import from_inbox
 from execution_arrow.stores.access import Access
 from execution_arrow.stores.base import Hint
 
@@ -47,7 +47,6 @@ class Worker:
         self._stopping = asyncio.Event()
         self._told = asyncio.Event()  # somebody may have written to our inbox
         self._free = asyncio.Event()  # there may be something to claim
-        self._unreadable: set[int] = set()
 
     def hear(self, hints: Sequence[Hint]) -> None:
         """Wake whoever a hint concerns. One that says nothing concerns all."""
@@ -87,12 +86,8 @@ class Worker:
         if not self._driver.sessions:
             return
         for item in await self._store.inbox(self._lease.owner):
-            try:
-                self._driver.hear(item.generation, from_inbox(item))
-            except Exception:
-                if item.seq not in self._unreadable:  # it waits for a version that can read it
-                    self._unreadable.add(item.seq)
-                    logger.exception("unreadable fact=%d generation=%s", item.seq, item.generation)
+            for heard in readable([item]):
+                self._driver.hear(item.generation, heard)
 
     async def _owning(self) -> bool:
         """Wait, without a timer, until something is ours or may be; False when we are to stop."""

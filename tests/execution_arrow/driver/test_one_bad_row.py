@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from pathlib import Path
 
@@ -12,6 +13,8 @@ from execution_arrow import facts as f
 from execution_arrow.committing import Committer
 from execution_arrow.driver import Driver
 from execution_arrow.session import Heard, Session
+from execution_arrow.stores.base import Append, Inboxed
+from execution_arrow.stores.memory import MemoryStore
 from execution_arrow.testing import FakeProvider, fake_parts
 from tests.execution_arrow.pains.kit import QUICK, run
 
@@ -54,3 +57,42 @@ async def test_an_answer_that_cannot_be_handed_over_does_not_end_the_worker(
         committer = Committer(Broken(), arrow._lease, arrow._clock)  # type: ignore[arg-type]
         await committer.hand_over("gen_1", [Heard(attempt="att_1", fact=f.Accepted(job="j"))])
     assert "fact_lost generation=gen_1" in caplog.text
+
+
+def of_a_newer_version(store: MemoryStore, generation_id: str) -> None:
+    news = Inboxed(generation=generation_id, attempt="", dedup="x", body={"kind": "News"}, at=0.0)
+    store.apply([Append(fact=news)])
+
+
+@run
+async def test_a_fact_of_a_newer_version_is_not_looked_at_for_ever(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+):
+    """A free row with a fact is due, whatever its time: handed back unread it would be claimed at once."""
+    store = MemoryStore()
+    async with AsyncArrow(fake_parts({"fake": FakeProvider()}, tmp_path, store=store), limits=QUICK) as arrow:
+        done = await arrow.generate_and_wait("m", {}, account="acct", timeout=20)
+    of_a_newer_version(store, done.id)
+    parts = fake_parts({"fake": FakeProvider()}, tmp_path, store=store)
+    async with AsyncArrow(parts, limits=QUICK, worker=True) as arrow:
+        for _ in range(20):  # any number of turns
+            assert (await arrow.generate_and_wait("m", {}, account="acct", timeout=20)).done
+    row = store.load(done.id)
+    assert row is not None
+    assert row.epoch <= 3
+    assert [item.body for item in row.inbox] == [{"kind": "News"}]  # it waits for who can read it
+    assert caplog.text.count(f"unreadable fact={row.inbox[0].seq} generation={done.id}") == 1
+
+
+@run
+async def test_a_fact_of_a_newer_version_holds_up_nothing(tmp_path: Path):
+    store = MemoryStore()
+    provider = FakeProvider(polls=[f.Running()] * 10_000)
+    async with AsyncArrow(fake_parts({"fake": provider}, tmp_path, store=store), limits=QUICK) as arrow:
+        started = await arrow.generate("m", {}, account="acct")
+        of_a_newer_version(store, started.id)
+        await arrow._here().claim([started.id])
+        while not (await arrow.get(started.id)).attempts:
+            await asyncio.sleep(0.01)
+        assert (await arrow.cancel(started.id)).status is not Status.PENDING
+        assert (await arrow.wait(started.id, timeout=20)).status is Status.CANCELED
