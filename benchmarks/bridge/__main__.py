@@ -1,9 +1,10 @@
-"""One request in, one payload out: the compiled mapping against three ways of doing without it.
+"""One request in, one payload out: the compiled mapping against four ways of doing without it.
 
 All sides take the same dict, validate twelve fields, fill in defaults, refuse unknown fields and give the
 same body; that they do is checked before anything is timed. Ours also decides eligibility, and refuses URLs
 that are never public. The peers: pydantic with our own compiled mapper (what the strict door costs), pydantic
-with a function written by hand, and one function written by hand for this one model and provider.
+with a function written by hand, one function written by hand for this one model and provider, and the image
+path of LiteLLM, which takes six parameters. A peer that is not installed fails.
 
 Time is the thread's processor time, so that a busy machine tilts no ratio.
 """
@@ -20,7 +21,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from benchmarks.harness import Report, interleave
-from benchmarks.peers import bridge_by_hand
+from benchmarks.peers import bridge_by_hand, bridge_litellm
 from benchmarks.peers.bridge_pydantic import MediaRequest, validate_and_map
 from rosetta_bridge import Catalog, InvalidRequest, Model, Request
 from rosetta_bridge.compile_request import request_of
@@ -86,9 +87,12 @@ def main() -> None:
     for peer, target in (
         ("pydantic and the same mapper", 1.5),
         ("a hand-written function", 1.1),
+        ("LiteLLM's image parameters", 5.0),
         ("interpreter", 3.0),
     ):
         report.faster(f"dict in, payload out, beside {peer}", rounds.compare("ours", peer), target)
+    alike = rounds.compare("four parameters", "LiteLLM's image parameters")
+    report.context(f"four image parameters, beside {alike.peer}", alike.speedup, unit="x")
     by_hand = rounds.compare("ours", "pydantic and a hand-written mapper")
     report.context(f"dict in, payload out, beside {by_hand.peer}", by_hand.speedup, unit="x")
     share = rounds.median("next provider") / rounds.median("normalize")
@@ -133,6 +137,9 @@ def _candidates(model: Model) -> dict[str, Callable[[], None]]:
         "pydantic and the same mapper": same_mapper,
         "pydantic and a hand-written mapper": lambda: validate_and_map(GOOD),
         "a hand-written function": lambda: bridge_by_hand.validate_and_map(GOOD),
+        "LiteLLM's image parameters": lambda: bridge_litellm.image_body(
+            GOOD["generation_prompt"], 2, "1024x1024"
+        ),
         "four parameters": lambda: image.render(image.normalize(four), "fal"),
         "interpreter": interpreted,
         "normalize": lambda: model.normalize(GOOD),
