@@ -50,6 +50,12 @@ BAD: dict[str, Any] = {
     "generation_seed": "7",
     "generation_promt": "typo",
 }
+FOUR: dict[str, Any] = {
+    "generation_prompt": GOOD["generation_prompt"],
+    "generation_output_number": 2,
+    "generation_ratio": "1:1",
+    "generation_resolution": "2K",
+}
 FIRST = """
 import time; start = time.process_time()
 from rosetta_bridge import Catalog
@@ -108,8 +114,6 @@ def main() -> None:
 def _candidates(model: Model) -> dict[str, Callable[[], None]]:
     request, route = model.normalize(GOOD), model.mappings["fal"].routes[1]
     image = Catalog.shipped()["bytedance/seedream-4.5"]
-    four = {"generation_prompt": GOOD["generation_prompt"], "generation_output_number": 2}
-    four |= {"generation_ratio": "1:1", "generation_resolution": "2K"}
     given = request.given
 
     def same_mapper() -> None:
@@ -119,12 +123,6 @@ def _candidates(model: Model) -> dict[str, Callable[[], None]]:
     def interpreted() -> None:
         asked = request_of(model.contract, frozenset(), GOOD)
         render_route(route, model.contract, asked.values, asked.given)
-
-    def refused() -> None:
-        try:
-            model.normalize(BAD)
-        except InvalidRequest as error:  # pydantic gives no hints, so none is read here
-            [(issue.field, issue.code, issue.message) for issue in error.issues]
 
     def refused_by_peer() -> None:
         try:
@@ -140,14 +138,21 @@ def _candidates(model: Model) -> dict[str, Callable[[], None]]:
         "LiteLLM's image parameters": lambda: bridge_litellm.image_body(
             GOOD["generation_prompt"], 2, "1024x1024"
         ),
-        "four parameters": lambda: image.render(image.normalize(four), "fal"),
+        "four parameters": lambda: image.render(image.normalize(FOUR), "fal"),
         "interpreter": interpreted,
         "normalize": lambda: model.normalize(GOOD),
         "next provider": lambda: model.render(request, "replicate"),
-        "refusal": refused,
+        "refusal": lambda: _refused(model),
         "refusal by pydantic": refused_by_peer,
     }
     return {name: _repeated(call) for name, call in calls.items()}
+
+
+def _refused(model: Model) -> None:
+    try:
+        model.normalize(BAD)
+    except InvalidRequest as error:  # pydantic gives no hints, so none is read here
+        [(issue.field, issue.code, issue.message) for issue in error.issues]
 
 
 def _repeated(call: Callable[[], object]) -> Callable[[], None]:
