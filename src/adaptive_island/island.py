@@ -56,8 +56,8 @@ class Island:
         self._exchange: Exchange | None = None
         self._wake: Callable[[], object] = bool  # in memory there is nobody to wake
         if store is not None:
-            parts = self._memo, lambda: self._lock, self._herald, self._now
-            self._exchange = Exchange(store, self._engine, *parts)
+            mine = self._memo, lambda: self._lock, self._herald, self._now
+            self._exchange = Exchange(store, self._engine, *mine)
             self._wake = self._exchange.start
         guard_fork(self)
 
@@ -170,8 +170,7 @@ class Island:
         """Announce one submission, and learn whether to skip it. Never raises.
 
         Checks the breakers anew (a ranking may be a second old), takes the half-open probe where one is
-        due, and counts the attempt as in flight from now on. `id` is the caller's own name for the
-        attempt.
+        due, and counts the attempt as in flight from now on. `id` is the caller's own name for it.
         """
         name = id if isinstance(id, str) and id else self._names.next()
         block: Blocked | None = None
@@ -187,8 +186,7 @@ class Island:
                 block, changes = self._engine.admit(name, flight, started)
                 if changes:
                     self._memo.forget(*(change.model for change in changes))
-            if changes:
-                self._herald.tell(changes)
+            self._herald.tell(changes)
         except Exception as error:  # noqa: BLE001  # intelligence fails open
             self._herald.fell_open("attempt", error)
             settle = uncounted
@@ -286,8 +284,7 @@ class Island:
         with self._lock:
             changes = self._engine.take(of, told, now)
             self._memo.forget(of.model, *[change.model for change in changes])
-        if changes:
-            self._herald.tell(changes)
+        self._herald.tell(changes)
 
     def _steer(self, signal: Signal, provider: str, account: str | None, model: str | None) -> None:
         with self._lock:
