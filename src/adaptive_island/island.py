@@ -30,8 +30,7 @@ from .ticket import Settle, Ticket, uncounted
 class Island:
     """Which provider, in which order, right now. Open one with `Island.open`; it is safe for threads.
 
-    `rankings` is the cache that published rankings come from: write `ranking.v1` documents there, then
-    `refresh`.
+    `rankings` is the cache of published rankings: write `ranking.v1` documents there, then `refresh`.
     """
 
     def __init__(
@@ -220,8 +219,7 @@ class Island:
         self._steer(Signal.RESTORE, provider, account, model)
 
     def refresh(self) -> None:
-        """Exchange with the store and read the published rankings now, in this thread. Never raises;
-        documents that are not valid are named once."""
+        """Exchange with the store and read the published rankings now, in this thread. Never raises."""
         try:
             if self._exchange is None:
                 read_rankings(self._engine, self._memo, self.rankings, self._lock, self._herald)
