@@ -244,6 +244,11 @@ class Engine:
         """A store began a new life."""
         self._shared()[0].renew()
 
+    def tell_again(self) -> None:
+        """A store that knew it has forgotten which breakers are not closed, a human's word among them."""
+        for scope, breaker in self.circuits.shut.items():
+            self._shared()[1].circuit(scope, breaker)
+
     def believe(self, circuits: Sequence[Circuit], now: float) -> list[BreakerChanged]:
         """What others say of breakers."""
         changes: list[BreakerChanged] = []

@@ -98,6 +98,8 @@ class Exchange:
         with self._lock():
             engine.counts["unbelievable"] += len(news.sums) - len(sums)
             changes = engine.believe(news.circuits, self._now())
+            if self._life and news.life != self._life:
+                engine.tell_again()
             engine.confirm()
             self._memo.forget(*(change.model for change in changes))
         self._life, self._cursor = news.life, news.cursor

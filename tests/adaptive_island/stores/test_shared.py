@@ -205,6 +205,32 @@ def test_a_store_that_forgot_everything_is_filled_anew(redis_server: RedisServer
     one.close()
 
 
+@pytest.mark.parametrize("busy", [False, True])
+def test_a_store_that_forgot_everything_hears_of_isolations_again(
+    redis_server: RedisServer, busy: bool
+) -> None:
+    """Or a process that starts later would call whom a human took out."""
+    one = island_at(redis_server.url, FakeClock())
+    one.isolate("fal")
+    one.refresh()
+    with redis_server.client() as client:
+        client.flushall()
+    if busy:
+        tell(one, "a")
+    for _ in range(2):
+        one.refresh()
+    late = island_at(redis_server.url, one.clock)
+    late.refresh()
+    assert late.attempt(MODEL, "fal", id="t").skip
+    late.restore("fal")
+    for island in (late, one, late):
+        island.refresh()
+    assert not late.attempt(MODEL, "fal", id="u").skip
+    assert not one.attempt(MODEL, "fal", id="v").skip
+    one.close()
+    late.close()
+
+
 def store_of(island: Island) -> Store:
     found = island.rankings
     assert hasattr(found, "push")
