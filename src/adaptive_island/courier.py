@@ -46,13 +46,16 @@ class Courier:
             self._pid = os.getpid()
             _running.add(self)
 
-    def close(self) -> None:
-        """One last round, for a second at most. Closing twice is harmless."""
+    def close(self) -> bool:
+        """One last round, for a second at most; whether nothing is under way any more. Closing twice is
+        harmless."""
         with self._start_lock:
-            thread, self._thread, self._closed = self._thread, None, True
-        if thread is not None and self._pid == os.getpid():
-            self._stop.set()
-            thread.join(LAST_ROUND)
+            thread, self._closed = self._thread, True
+        if thread is None or self._pid != os.getpid():
+            return True
+        self._stop.set()
+        thread.join(LAST_ROUND)
+        return not thread.is_alive()
 
     def after_fork(self) -> None:
         """The parent's thread is not here; the next call starts one."""

@@ -111,9 +111,10 @@ class Exchange:
         self.go_round()
 
     def close(self) -> None:
-        """A last round, for a second at most."""
-        self._courier.close()
-        self.store.close()
+        """A last round, for a second at most. A store that still does not answer is left as it is: closing
+        it would wait for its answer."""
+        if self._courier.close():
+            self.store.close()
 
     def after_fork(self) -> None:
         """In a forked child: the queue and the thread are the parent's, what is known is a copy."""

@@ -75,6 +75,28 @@ def test_nobody_waits_for_a_store_that_hangs() -> None:
     island.close()
 
 
+class Closing(Stuck):
+    """As stores are: what is under way and the closing exclude each other."""
+
+    closed = False
+
+    def close(self) -> None:
+        assert self.let_go.is_set(), "waits for ever for a server that is frozen"
+        self.closed = True
+
+
+def test_close_does_not_wait_for_a_store_that_hangs() -> None:
+    store = Closing()
+    island = Island(BRISK, None, Events(), 1, store)
+    island.rank(MODEL, THREE)
+    assert store.entered.wait(60)
+    island.close()
+    island.close()
+    store.let_go.set()
+    while not store.closed:  # the round ends, and with it what was in the way
+        island.close()
+
+
 def test_nobody_waits_for_a_server_that_is_frozen() -> None:
     server = RedisServer()
     try:
