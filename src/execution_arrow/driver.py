@@ -194,7 +194,7 @@ class Driver:
                 return True
             case JobTaken():
                 bound = new_jobs(session.run, change.run)
-                taken = [(attempt, job) for _, _, job, attempt in bound if result.job in ("", job)]
+                taken = [(attempt, job) for _, _, job, attempt in bound if result.job == job]
                 session.queue[:0] = mark_taken(change.applied, taken, result.attempt)
                 return False
             case Fenced():

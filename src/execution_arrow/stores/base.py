@@ -181,7 +181,7 @@ class JobTaken:
     """A job id of this commit belongs to another attempt. Nothing was written."""
 
     attempt: str  # whose it is
-    job: str = ""  # which one; without it, any that the commit binds
+    job: str  # which one; others of the same commit may be free
 
 
 @dataclass(frozen=True, slots=True)

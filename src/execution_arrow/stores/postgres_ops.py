@@ -113,10 +113,10 @@ def _commit(batch: Batch, op: Commit) -> Answer:
         batch.ask("forget_facts", id=op.id, epoch=op.epoch, version=op.version)
 
     def answer() -> Result:
-        written, holder = _first(changed)
+        written, holder, job = _first(changed)
         if written:
             return Committed(op.version + 1)
-        return Fenced() if holder is None else JobTaken(holder)
+        return Fenced() if holder is None else JobTaken(holder, job)
 
     return answer
 

@@ -105,7 +105,9 @@ class JobStoreContract(ClaimPromises):
         one(store, commit_of(row, jobs=[("fal", "c", "j1", "att_1")]), Committed)
         row = loaded(store)
         taken = one(store, commit_of(row, jobs=[("fal", "c", "j1", "att_2")]), JobTaken)
-        assert taken.attempt == "att_1"
+        assert taken == JobTaken("att_1", "j1")
+        both = [("fal", "c", "j2", "att_2"), ("fal", "c", "j1", "att_3")]
+        assert one(store, commit_of(row, jobs=both), JobTaken) == JobTaken("att_1", "j1")
         assert loaded(store) == row
         one(store, commit_of(row, jobs=[("fal", "c", "j1", "att_1"), ("fal", "d", "j1", "att_3")]), Committed)
 

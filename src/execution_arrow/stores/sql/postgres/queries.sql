@@ -81,7 +81,7 @@ ON CONFLICT DO NOTHING;
 
 -- name: commit_row
 WITH taken AS MATERIALIZED (
-    SELECT j.attempt
+    SELECT j.attempt, n.job
     FROM unnest(%(providers)s::text[], %(credentials)s::text[], %(jobs)s::text[], %(attempts)s::text[])
          AS n (provider, credentials, job, attempt)
     CROSS JOIN LATERAL (SELECT j.attempt FROM arrow_job j WHERE j.provider = n.provider
@@ -112,7 +112,7 @@ WITH taken AS MATERIALIZED (
       AND (f.seq = ANY (%(folded)s::bigint[])
            OR f.attempt || chr(31) || f.dedup = ANY (%(names)s::text[]))
 )
-SELECT EXISTS (SELECT FROM changed), (SELECT attempt FROM taken);
+SELECT EXISTS (SELECT FROM changed), (SELECT attempt FROM taken), (SELECT job FROM taken);
 
 -- name: forget_facts
 DELETE FROM arrow_fact f
