@@ -19,7 +19,7 @@ from execution_arrow.errors import StoreUnavailable
 from execution_arrow.inbox import readable
 from execution_arrow.lease import Lease
 from execution_arrow.stores.access import Access
-from execution_arrow.stores.base import Hint
+from execution_arrow.stores.base import LONGEST_LEASE, Hint
 
 logger = logging.getLogger("execution_arrow")
 
@@ -37,6 +37,12 @@ class Limits:
     claim_batch: int = 64
     sessions: int = 10_000
     effects: int = 512
+
+    def __post_init__(self) -> None:
+        if not 0 < self.lease <= LONGEST_LEASE:
+            raise ValueError(
+                f"Limits.lease must be above 0 and up to {LONGEST_LEASE:g} s, not {self.lease!r}"
+            )
 
 
 class Worker:

@@ -20,6 +20,9 @@ from typing import Any, Final, Literal, NamedTuple, Protocol
 
 from execution_arrow.machine.state import Event
 
+LONGEST_LEASE: Final = 300.0
+"""Seconds. A lease that ends later than this from now was written before the store's clock was set back."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Inboxed:
@@ -84,7 +87,8 @@ class Append:
 class Claim:
     """Take rows that nobody alive owns and that are due (or are named in `ids`), under a lease of `seconds`.
 
-    Where nothing is taken, nothing is written and the lease stays as it is.
+    Where nothing is taken, nothing is written and the lease stays as it is. But for a lease of anybody that
+    ends after `LONGEST_LEASE`: that is cut to `seconds` from now, in which whoever lives renews it.
     """
 
     owner: str

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from execution_arrow.machine.state import Event
 from execution_arrow.stores.base import (
+    LONGEST_LEASE,
     Append,
     Beat,
     Beaten,
@@ -148,6 +149,7 @@ class MemoryStore:
 
     def _claim(self, op: Claim) -> Claimed:
         now = self._clock()
+        self._leases |= {n: now + op.seconds for n, end in self._leases.items() if end > now + LONGEST_LEASE}
         wanted = op.ids or list(self._records)
         free = [name for name in wanted if name in self._records and self._free(self._records[name], op, now)]
         taken = dict.fromkeys(free[: op.limit])

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeAlias
 
 from execution_arrow.stores.base import (
+    LONGEST_LEASE,
     Append,
     Beat,
     Beaten,
@@ -131,6 +132,7 @@ def _append(batch: Batch, op: Append) -> Answer:
 
 
 def _claim(batch: Batch, op: Claim) -> Answer:
+    batch.ask("cut", now=batch.given, seconds=op.seconds, longest=LONGEST_LEASE)
     values = {"now": batch.given, "owner": op.owner, "seconds": op.seconds, "limit": op.limit}
     if op.ids:
         named_ones = batch.ask("claim_named", ids=list(op.ids), **values)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from execution_arrow.stores.base import (
+    LONGEST_LEASE,
     Append,
     Beat,
     Beaten,
@@ -145,6 +146,9 @@ def _append(batch: Batch, op: Append) -> Result:
 
 
 def _claim(batch: Batch, op: Claim) -> Result:
+    batch.connection.execute(
+        "UPDATE workers SET until = ? WHERE until > ?", (batch.now + op.seconds, batch.now + LONGEST_LEASE)
+    )
     if op.ids:
         marks = ", ".join("?" * len(op.ids))
         wanted = f"g.id IN ({marks}) AND (g.next_at IS NOT NULL OR {_WAITING})"

@@ -122,6 +122,19 @@ class ClaimPromises:
         assert loaded(store).owner_until == NOW + 10
         assert len(claimed_by(store, clock, "w2", NOW + 11)) == 1
 
+    def test_a_clock_that_is_set_back_keeps_no_dead_owner_alive(
+        self, store: JobStore, clock: ManualClock
+    ) -> None:
+        """Whoever lives renews in time; the rows of whoever died are not locked away for hours."""
+        owned(store)
+        owned(store, "w2", identity="gen_2")
+        back = NOW - 7200
+        assert claimed_by(store, clock, "w3", back) == ()
+        assert claimed_by(store, clock, "w3", back + 9) == ()
+        clock.now = back + 5
+        one(store, Beat(owner="w2", seconds=10), Beaten)
+        assert [row.id for row in claimed_by(store, clock, "w3", back + 11)] == ["gen_1"]
+
     def test_a_lease_that_is_given_back_protects_nothing(self, store: JobStore, clock: ManualClock) -> None:
         owned(store)
         one(store, Beat(owner="w1", seconds=0), Beaten)

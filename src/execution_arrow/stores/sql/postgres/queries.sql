@@ -220,6 +220,14 @@ VALUES (%(owner)s::text,
         coalesce(%(now)s::float8, extract(epoch FROM now())::float8) + %(seconds)s::float8)
 ON CONFLICT (id) DO UPDATE SET ends_at = excluded.ends_at;
 
+-- Leases from before the clock was set back.
+-- name: cut
+UPDATE arrow_worker SET ends_at = coalesce(%(now)s::float8, extract(epoch FROM now())::float8) + %(seconds)s::float8
+WHERE id = ANY (ARRAY(
+    SELECT id FROM arrow_worker
+    WHERE ends_at > coalesce(%(now)s::float8, extract(epoch FROM now())::float8) + %(longest)s::float8
+    FOR UPDATE SKIP LOCKED));
+
 -- A lease that ended an hour ago protects nothing; rows of such workers are claimable without it too.
 -- name: prune
 DELETE FROM arrow_worker WHERE id = ANY (ARRAY(
