@@ -1,7 +1,8 @@
 """What islands share in one PostgreSQL schema.
 
-One connection, opened when it is needed and thrown away after any error. A silent server is given up after
-two seconds; nobody waits for it but the island's own thread.
+One connection, opened when it is needed and thrown away after any error. A server that works is given two
+seconds for a statement, and a host that is gone is given up after some seconds. One that is there and frozen
+is waited for, by nobody but the island's own thread; `health().store_age` tells.
 """
 
 from __future__ import annotations
@@ -29,7 +30,15 @@ SCHEMA = 1
 _PRUNE_EVERY = 600.0
 _PRUNE_MOST = 50_000  # old attempts at a time: a push waits for no longer than its statement may take
 _PAGE = 1_000
-_LIMITS = {"connect_timeout": "2", "application_name": "adaptive_island", "tcp_user_timeout": "4000"}
+# An answer that never comes is noticed by keepalives alone, whose default is to begin after two hours.
+_LIMITS = {
+    "connect_timeout": "2",
+    "application_name": "adaptive_island",
+    "tcp_user_timeout": "4000",
+    "keepalives_idle": "2",
+    "keepalives_interval": "1",
+    "keepalives_count": "2",
+}
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 

@@ -71,6 +71,17 @@ def test_two_processes_come_to_the_same_view(url: str) -> None:
     store.close()
 
 
+def test_a_host_that_is_gone_is_noticed(postgres_url: str) -> None:
+    """Also while an answer is waited for, when nothing is on its way there; a URL may say otherwise."""
+    for url, idle in ((postgres_url, "2"), (f"{postgres_url}&keepalives_idle=9", "9")):
+        store = postgres.PostgresStore(url, Policy(), migrate=True)
+        store.pull("", "")
+        assert store._connection is not None
+        told = store._connection.info.get_parameters()
+        assert (told["keepalives_idle"], told["keepalives_count"]) == (idle, "2")
+        store.close()
+
+
 def test_postgres_that_crashes_and_cuts_connections() -> None:
     server = postgres_server()
     with server.schema() as place:
