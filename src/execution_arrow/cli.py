@@ -74,6 +74,7 @@ def _parser() -> argparse.ArgumentParser:
     add_reports(add)
     worker = add("worker", _worker, "claim and drive whatever is due until SIGTERM or Ctrl-C")
     worker.add_argument("--grace", type=float, default=10.0, metavar="SECONDS", help="for calls under way")
+    worker.add_argument("--public-url", metavar="URL", help="where providers call back (`handle_webhook`)")
     add("migrate", _migrate, "make or bring up the tables of jobs and ledger in a database")
     command = add("sandbox", _sandbox, "run local stand-ins for the providers until Ctrl-C")
     command.add_argument("--port", type=int, default=8600)
@@ -212,7 +213,11 @@ def _worker(arguments: argparse.Namespace) -> int:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop.set)
         async with AsyncArrow.open(
-            arguments.data, artifacts=arguments.artifacts, worker=True, watch=_report
+            arguments.data,
+            artifacts=arguments.artifacts,
+            public_url=arguments.public_url,
+            worker=True,
+            watch=_report,
         ) as arrow:
             print("working; stop with SIGTERM or Ctrl-C", file=sys.stderr)
             await stop.wait()

@@ -50,3 +50,11 @@ def test_the_reports_of_a_folder(generation: str, tmp_path: Path, capsys: pytest
     assert main(["get", *data, generation, "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["request"] == {}
     assert main(["delete", *data, "gen_none"]) == 1
+
+
+def test_a_worker_is_told_where_providers_call_back(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whoever submits names the address; a worker that knows none leaves the callbacks out."""
+    assert main(["worker", "--data", str(tmp_path), "--public-url", "ftp://media.example.com"]) == 1
+    assert "public_url: must be an http(s) address" in capsys.readouterr().err
