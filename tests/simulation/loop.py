@@ -46,11 +46,10 @@ WORLD = Process("world")
 class Handle:
     """A callback that can be canceled; also a timer when `at` is set."""
 
-    __slots__ = ("_at", "args", "callback", "context", "order")
+    __slots__ = ("_at", "args", "callback", "context")
 
     def __init__(self, callback: Callable[..., Any] | None, args: Any, context: Context, at: float = 0.0):
         self.callback, self.args, self.context, self._at = callback, args, context, at
-        self.order = 0
 
     def cancel(self) -> None:
         self.callback = self.args = None
@@ -60,9 +59,6 @@ class Handle:
 
     def when(self) -> float:
         return self._at
-
-    def __lt__(self, other: Handle) -> bool:
-        return (self._at, self.order) < (other._at, other.order)
 
 
 class Stuck(Exception):
@@ -76,7 +72,7 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         self._rng, self._shuffle = rng, shuffle
         self._now = 0.0
         self._ready: deque[Handle] = deque()
-        self._timers: list[Handle] = []
+        self._timers: list[tuple[float, int, Handle]] = []  # the second is the order of asking
         self._order = 0
         self._running = False
         self.steps = 0
@@ -97,8 +93,8 @@ class VirtualLoop(asyncio.AbstractEventLoop):
 
     def call_at(self, when: float, callback: Any, *args: Any, context: Context | None = None) -> Any:
         handle = Handle(callback, args, context if context is not None else copy_context(), when)
-        self._order = handle.order = self._order + 1
-        heapq.heappush(self._timers, handle)
+        self._order += 1
+        heapq.heappush(self._timers, (when, self._order, handle))
         return handle
 
     def call_later(self, delay: float, callback: Any, *args: Any, context: Context | None = None) -> Any:
@@ -157,28 +153,33 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         try:
             task = self.spawn(WORLD, work)
             while not task.done():
-                if self.steps >= most:
-                    raise Stuck(f"no end after {most} steps")
-                self._step()
+                self._turn(most)
             return task.result()
         finally:
             self._running = False
             events._set_running_loop(None)
 
-    def _step(self) -> None:
+    def _turn(self, most: int) -> None:
+        """Let the clock go on if nobody can run, then run everybody who can now."""
         ready, timers = self._ready, self._timers
         if not ready:
             if not timers:
                 raise Stuck("nothing is left that could happen")
-            self._now = max(self._now, timers[0]._at)
-        while timers and timers[0]._at <= self._now:
-            ready.append(heapq.heappop(timers))
-        if self._shuffle and len(ready) > 1 and self._rng.random() < self._shuffle:
-            ready.rotate(self._rng.randrange(len(ready)))
-        handle = ready.popleft()
-        callback = handle.callback
-        if callback is None:
-            return
+            self._now = max(self._now, timers[0][0])
+        now = self._now
+        while timers and timers[0][0] <= now:
+            ready.append(heapq.heappop(timers)[2])
+        if self.steps >= most:
+            raise Stuck(f"no end after {most} steps")
+        shuffle, draw, next_one = self._shuffle, self._rng.random, ready.popleft
+        for _ in range(len(ready)):
+            if shuffle and len(ready) > 1 and draw() < shuffle:
+                ready.rotate(self._rng.randrange(len(ready)))
+            handle = next_one()
+            if handle.callback is not None:
+                self._perform(handle)
+
+    def _perform(self, handle: Handle) -> None:
         process = handle.context.get(CURRENT, WORLD)
         if process.dead:
             return
@@ -187,7 +188,7 @@ class VirtualLoop(asyncio.AbstractEventLoop):
             return
         self.steps += 1
         try:
-            handle.context.run(callback, *handle.args)
+            handle.context.run(handle.callback, *handle.args)  # type: ignore[arg-type]
         except (SystemExit, KeyboardInterrupt):
             raise
         except BaseException as error:

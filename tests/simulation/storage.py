@@ -71,7 +71,7 @@ class Disk:
         self.writes += 1
         self.bell.ring(hints_of(ops, results))
         if self._keep_durable and any(durable(op) for op in ops):
-            self._durable = snapshot(self.store)
+            self._durable = snapshot(self.store, self._durable)
         if self.weather.fails_after():
             raise StoreUnavailable("the store's answer was lost", maybe_applied=True)
         return results
@@ -191,15 +191,23 @@ def _settle(future: asyncio.Future[Result], answer: Result | BaseException) -> N
 _NOT_COPIED = ("_lock", "_clock", "_bell")
 
 
-def snapshot(store: Any) -> Any:
-    """A copy of everything a store holds, to be given to `restore`."""
+def snapshot(store: Any, before: Any = None) -> Any:
+    """A copy of everything a store holds, to be given to `restore`.
+
+    What has not changed since the copy `before` is shared with it: nothing in a copy is ever changed.
+    """
     if isinstance(store, SqliteStore):
         copy = sqlite3.connect(":memory:")
         with sqlite3.connect(store._path) as source:
             source.backup(copy)
         source.close()
         return copy
-    return {name: _copy(value) for name, value in vars(store).items() if name not in _NOT_COPIED}
+    before = before or {}
+    return {
+        name: _copy(value, before.get(name))
+        for name, value in vars(store).items()
+        if name not in _NOT_COPIED
+    }
 
 
 def restore(store: Any, copy: Any) -> None:
@@ -213,23 +221,44 @@ def restore(store: Any, copy: Any) -> None:
         setattr(store, name, _copy(value))
 
 
-def _copy(value: Any) -> Any:
+def _copy(value: Any, before: Any = None) -> Any:
+    kind = type(value)
+    if kind in _PLAIN:
+        return value
     if isinstance(value, dict):
-        fresh = value.copy()  # keeps the factory of a defaultdict
-        for key, item in fresh.items():
-            fresh[key] = _copy(item)
-        return fresh
-    if isinstance(value, list):
+        return _copy_dict(value, before)
+    if kind is list:
         return [_copy(item) for item in value]
-    if isinstance(value, set):
+    if kind is set:
         return set(value)
-    if is_dataclass(value) and not isinstance(value, type) and not value.__dataclass_params__.frozen:  # type: ignore[attr-defined]
+    if is_dataclass(value) and not value.__dataclass_params__.frozen:  # type: ignore[attr-defined]
+        if before is not None and all(_same(getattr(value, f.name), getattr(before, f.name))
+                                      for f in fields(value)):  # fmt: skip
+            return before
         return replace(value, **{f.name: _copy(getattr(value, f.name)) for f in fields(value)})
-    if type(value).__module__.endswith(".stores.memory") and hasattr(value, "__dict__"):  # a group of tables
-        fresh = object.__new__(type(value))
-        fresh.__dict__.update({name: _copy(item) for name, item in vars(value).items()})
+    if kind.__module__.endswith(".stores.memory") and hasattr(value, "__dict__"):  # a group of tables
+        fresh = object.__new__(kind)
+        old = vars(before) if before is not None else {}
+        fresh.__dict__.update({name: _copy(item, old.get(name)) for name, item in vars(value).items()})
         return fresh
     return value
+
+
+def _copy_dict(value: dict[Any, Any], before: Any) -> dict[Any, Any]:
+    fresh = value.copy()  # keeps the factory of a defaultdict
+    before = before or {}
+    for key, item in value.items():
+        if type(item) not in _PLAIN:
+            fresh[key] = _copy(item, before.get(key))
+    return fresh
+
+
+def _same(now: Any, before: Any) -> bool:
+    """Whether a field is as it was. Frozen values are compared as the very objects that they are."""
+    return now is before or (isinstance(now, dict | list) and bool(now == before))
+
+
+_PLAIN = frozenset({str, int, float, bool, tuple, bytes, type(None)})
 
 
 __all__ = ["Disk", "MemoryStore", "SimAccess", "Weather", "restore", "snapshot"]

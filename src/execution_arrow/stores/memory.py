@@ -40,6 +40,7 @@ class _Record:
     status: str
     fingerprint: str
     facts: dict[tuple[str, str], Inboxed] = field(default_factory=dict)
+    inbox: dict[int, Inboxed] = field(default_factory=dict)  # of the facts, what nobody has folded yet
     events: list[Event] = field(default_factory=list)
 
 
@@ -119,8 +120,8 @@ class MemoryStore:
             self._jobs[provider, credentials, job] = attempt
         for fact in op.heard:
             self._append(fact, folded=True)
-        for fact in [fact for fact in record.facts.values() if fact.seq in op.folded]:
-            record.facts[fact.attempt, fact.dedup] = replace(fact, seq=0)
+        for seq in op.folded:
+            _fold(record, seq)
         record.events.extend(op.events)
         if op.free_key and row.key is not None:
             del self._keys[row.account, row.key]
@@ -140,11 +141,13 @@ class MemoryStore:
         facts = record.facts
         known = facts.get((fact.attempt, fact.dedup))
         if known is not None:
-            if folded and known.seq:
-                facts[fact.attempt, fact.dedup] = replace(known, seq=0)
+            if folded:
+                _fold(record, known.seq)
             return False
         self._seq += 1
-        facts[fact.attempt, fact.dedup] = replace(fact, seq=0 if folded else self._seq)
+        kept = facts[fact.attempt, fact.dedup] = replace(fact, seq=0 if folded else self._seq)
+        if kept.seq:
+            record.inbox[kept.seq] = kept
         return True
 
     def _claim(self, op: Claim) -> Claimed:
@@ -171,15 +174,14 @@ class MemoryStore:
 
     def _free(self, record: _Record, op: Claim, now: float) -> bool:
         row = record.row
-        waiting = any(fact.seq for fact in record.facts.values())
-        if row.next_at is None and not waiting:
+        if row.next_at is None and not record.inbox:
             return False
         if row.owner is not None:
             return self._leases.get(row.owner, 0.0) <= now
-        return bool(op.ids) or waiting or (row.next_at is not None and row.next_at <= now)
+        return bool(op.ids or record.inbox) or (row.next_at is not None and row.next_at <= now)
 
     def _view(self, record: _Record) -> Row:
-        inbox = tuple(_waiting(record))
+        inbox = tuple(record.inbox.values())
         until = self._leases.get(record.row.owner) if record.row.owner else None
         return replace(record.row, inbox=inbox, owner_until=until)
 
@@ -218,13 +220,14 @@ class MemoryStore:
             fact
             for record in self._records.values()
             if record.row.owner == owner
-            for fact in _waiting(record)
+            for fact in record.inbox.values()
         ]
 
     def close(self) -> None:
         self._leases.clear()
 
 
-def _waiting(record: _Record) -> list[Inboxed]:
-    """What nobody has folded yet, in the order of its arrival."""
-    return sorted((fact for fact in record.facts.values() if fact.seq), key=lambda fact: fact.seq)
+def _fold(record: _Record, seq: int) -> None:
+    """A fact leaves the inbox; that it was heard stays known."""
+    if (fact := record.inbox.pop(seq, None)) is not None:
+        record.facts[fact.attempt, fact.dedup] = replace(fact, seq=0)
