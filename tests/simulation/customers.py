@@ -154,18 +154,17 @@ class Customer:
         assert generation is not None
         if self._manner == "leave":
             return
-        for _ in range(100):
+        for turn in range(100):
             try:
                 if self._manner == "advance":
                     moved = await self._somewhere(lambda arrow: arrow.advance(generation))
                     if isinstance(moved, Advanced):
                         if moved.done:
                             return
-                        await asyncio.sleep(
-                            min(30.0, max(0.0, (moved.next_at or 0) - START - self._loop.time()))
-                        )
+                        wait = (moved.next_at or 0) - START - self._loop.time()
+                        await asyncio.sleep(min(30.0, max(0.02 * turn, wait)))
                     else:
-                        await asyncio.sleep(1.0)
+                        await asyncio.sleep(1.0 + turn)
                 else:
                     found = await self._somewhere(lambda arrow: arrow.wait(generation, timeout=60.0))
                     self.order.told = str(found.status)

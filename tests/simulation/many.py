@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import os
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from tests.simulation.coverage import Covered, counting
@@ -41,9 +43,10 @@ def batch(seeds: range, store: str, stop_at: int = 3) -> Total:
     """Run seeds one after the other in this process. `stop_at` failures are enough."""
     total, began = Total(), time.process_time()
     digests: dict[int, str] = {}
-    with counting() as rows:
+    with counting() as rows, _collecting_between() as collect:
         for seed in seeds:
             outcome = simulate(draw(seed, store))
+            collect()
             total.seeds += 1
             total.generations += outcome.generations
             total.covered.cells.update(outcome.struck)
@@ -58,6 +61,21 @@ def batch(seeds: range, store: str, stop_at: int = 3) -> Total:
     total.seconds = time.process_time() - began
     total.unequal = [seed for seed, digest in digests.items() if elsewhere(seed, store) != digest]
     return total
+
+
+@contextmanager
+def _collecting_between() -> Iterator[Callable[[], object]]:
+    """Worlds are one web of cycles: they are collected when they have ended, not looked through meanwhile."""
+    was_on = gc.isenabled()
+    gc.collect()
+    gc.freeze()
+    gc.disable()
+    try:
+        yield gc.collect
+    finally:
+        gc.unfreeze()
+        if was_on:
+            gc.enable()
 
 
 def elsewhere(seed: int, store: str) -> str:
