@@ -95,7 +95,7 @@ class Customer:
         options: dict[str, Any] = {"account": order.account, "policy": self._policy}
         if order.key is not None:
             options["idempotency_key"] = order.key
-        for _ in range(200):
+        for turn in range(200):
             try:
                 if self._manner == "together":
                     found = await self._somewhere(
@@ -117,7 +117,7 @@ class Customer:
             except (*_AGAIN, UnknownGeneration):  # the store was restored while somebody waited
                 if order.key is None:
                     return
-                await asyncio.sleep(self._rng.random() * 3)
+                await asyncio.sleep(self._rng.random() * (3 + turn))
                 continue
             order.generation = found.id
             return
