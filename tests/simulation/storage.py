@@ -204,9 +204,7 @@ def snapshot(store: Any, before: Any = None) -> Any:
         return copy
     before = before or {}
     return {
-        name: _copy(value, before.get(name))
-        for name, value in vars(store).items()
-        if name not in _NOT_COPIED
+        name: _copy(value, before.get(name)) for name, value in vars(store).items() if name not in _NOT_COPIED
     }
 
 
