@@ -122,9 +122,8 @@ MUTANTS = (
     Mutant(
         "waiting facts are deleted when they are read, not when they are folded",
         "stores/memory.py",
-        "        inbox = tuple(_waiting(record))\n",
-        "        inbox = tuple(_waiting(record))\n"
-        "        record.facts = {key: replace(fact, seq=0) for key, fact in record.facts.items()}\n",
+        "        inbox = tuple(record.inbox.values())\n",
+        "        inbox = tuple(record.inbox.values())\n        record.inbox.clear()\n",
         "stores/test_contract.py",
     ),
     Mutant(
