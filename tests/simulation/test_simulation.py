@@ -54,7 +54,7 @@ def test_every_promise_is_kept_in_every_world_and_every_row_is_taken(figure: Cal
 def test_every_promise_is_kept_over_sqlite(figure: Callable[[str], None]) -> None:
     kept(run(300, 0, "sqlite"), "sqlite", lambda line: None)
     with unmeasured():
-        kept(run(size(1_500, 8), 20, "sqlite"), "sqlite", figure)
+        kept(run(size(600, 8), 20, "sqlite"), "sqlite", figure)
 
 
 def test_a_seed_is_one_world() -> None:
