@@ -33,10 +33,11 @@ class Alarms:
         self._timer: asyncio.TimerHandle | None = None
         self._armed = 0.0  # the wall-clock time that the timer is set to
         self._looked = 0.0  # the wall-clock time of the last look
+        self._ended = False
 
     def set(self, session: Session, at: float | None) -> None:
         """Wake this session at `at` (None = not at all), and not when it was to be woken before."""
-        if session.alarm == at:
+        if session.alarm == at or self._ended:
             return
         session.alarm = at
         if at is None:
@@ -48,6 +49,11 @@ class Alarms:
             heapq.heapify(self._heap)
         if self._timer is None or at < self._armed:
             self._arm(at)
+
+    def end(self) -> None:
+        """Wake nobody any more, not even those whose last turn ends from now on."""
+        self._ended = True
+        self.stop()
 
     def stop(self) -> None:
         """Wake nobody who waits now."""

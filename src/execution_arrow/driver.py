@@ -288,7 +288,7 @@ class Driver:
     async def stop(self, grace: float) -> None:
         """Start nothing new, let what is under way finish for `grace` seconds, then hand everything back."""
         self._lease.stop_acting()
-        self._alarms.stop()
+        self._alarms.end()
         if self._under_way:
             await asyncio.wait(self._under_way, timeout=grace)
         while any(session.turning for session in self.sessions.values()):

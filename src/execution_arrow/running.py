@@ -134,6 +134,8 @@ class Running:
         with contextlib.suppress(StoreUnavailable):  # our lease ends by itself; others take over then
             await self._driver.stop(grace)
         await tasks.__aexit__(None, None, None)
+        with contextlib.suppress(StoreUnavailable):  # what a claim or a request under way brought meanwhile
+            await self._driver.release(list(self._driver.sessions))
         await self._parts.transport.aclose()
         await self._parts.artifacts.aclose()
         await self._store.aclose()

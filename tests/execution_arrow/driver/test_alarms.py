@@ -94,6 +94,19 @@ def test_who_is_gone_is_not_woken(monkeypatch: Any) -> None:
     assert not w.loop.timers
 
 
+def test_after_the_end_nobody_is_woken_whatever_a_last_turn_still_sets(monkeypatch: Any) -> None:
+    """A session that was adopted while the Arrow closed had its alarm ring in a loop without a task group."""
+    w = world(monkeypatch)
+    a, b = w.session("a"), w.session("b")
+    w.alarms.set(a, 1001.0)
+    w.alarms.end()
+    w.alarms.set(a, 1002.0)
+    w.alarms.set(b, 1003.0)
+    w.loop.run_to(1010.0)
+    assert w.woken == []
+    assert not w.loop.timers
+
+
 def test_ten_thousand_who_wait_for_an_hour_are_one_look_at_the_clock_a_minute(monkeypatch: Any) -> None:
     w = world(monkeypatch)
     for number in range(10_000):
