@@ -69,6 +69,11 @@ def figure(record_property: Callable[[str, object], None]) -> Callable[[str], No
     return lambda text: record_property("figure", text)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest tests begin first, so that none of them is left alone at the end."""
+    items.sort(key=lambda item: "simulation" not in item.path.parts)
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Print the figures of all workers."""
     reports = [report for kind in ("passed", "failed") for report in terminalreporter.stats.get(kind, [])]
