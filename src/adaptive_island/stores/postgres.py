@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.resources import files
 from typing import Any
-from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
@@ -195,11 +195,18 @@ def _unnest(types: Sequence[str]) -> str:
 
 
 def _without_password(url: str) -> str:
-    parts = urlsplit(url)
-    user, at, host = parts.netloc.rpartition("@")
-    options = [(name, value) for name, value in parse_qsl(parts.query) if "password" not in name]
-    query = urlencode(options, quote_via=quote, safe="/")
-    return urlunsplit((parts.scheme, user.partition(":")[0] + at + host, parts.path, query, ""))
+    """The URL as it may be shown, and typed again.
+
+    A password may hold `?` and `#`: for libpq it ends at the `@`, for `urlsplit` it would end there.
+    """
+    scheme, _, rest = url.partition("://")
+    login, at, place = rest.partition("@")
+    if not at or "/" in login:  # no password before the first slash; one after it is none that libpq takes
+        login, at, place = "", "", rest.rpartition("@")[2] if "@" in rest.partition("?")[0] else rest
+    parts = urlsplit(f"{scheme}://{place}")
+    shown = [(name, value) for name, value in parse_qsl(parts.query) if "password" not in name]
+    query = "?" * bool(shown) + urlencode(shown, quote_via=quote, safe="/")
+    return f"{scheme}://{login.partition(':')[0]}{at}{parts.netloc}{parts.path}{query}"
 
 
 _ATTEMPT_TYPES = ("text",) * 8 + ("double precision", "bigint", "double precision", "double precision")

@@ -18,7 +18,7 @@ import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Final
-from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
@@ -124,13 +124,18 @@ class Pool:
 
 
 def without_password(url: str) -> str:
-    """The URL as it may be shown, and typed again."""
-    parts = urlsplit(url)
-    user, at, host = parts.netloc.rpartition("@")
-    options = [(name, value) for name, value in parse_qsl(parts.query) if "password" not in name]
-    netloc = user.partition(":")[0] + at + host
-    query = urlencode(options, quote_via=quote, safe="/")
-    return urlunsplit((parts.scheme, netloc, parts.path, query, ""))
+    """The URL as it may be shown, and typed again.
+
+    A password may hold `?` and `#`: for libpq it ends at the `@`, for `urlsplit` it would end there.
+    """
+    scheme, _, rest = url.partition("://")
+    login, at, place = rest.partition("@")
+    if not at or "/" in login:  # no password before the first slash; one after it is none that libpq takes
+        login, at, place = "", "", rest.rpartition("@")[2] if "@" in rest.partition("?")[0] else rest
+    parts = urlsplit(f"{scheme}://{place}")
+    shown = [(name, value) for name, value in parse_qsl(parts.query) if "password" not in name]
+    query = "?" * bool(shown) + urlencode(shown, quote_via=quote, safe="/")
+    return f"{scheme}://{login.partition(':')[0]}{at}{parts.netloc}{parts.path}{query}"
 
 
 def brief(error: Exception) -> str:

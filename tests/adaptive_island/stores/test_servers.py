@@ -207,3 +207,7 @@ def test_the_log_is_pruned_by_an_index(kind: str, tmp_path: Path, postgres_url: 
             connection.execute("SET enable_seqscan = off")
             plan = str(connection.execute(b"EXPLAIN " + postgres._PRUNE_LOG, (0.0, 1)).fetchall())
     assert "attempts_by_age" in plan
+
+
+def test_a_password_is_not_shown() -> None:
+    assert open_store("postgresql://me:se?cr#et@host/db").where == "postgresql://me@host/db"
