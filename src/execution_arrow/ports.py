@@ -117,7 +117,7 @@ class Verdict:
 
 
 class Router(Protocol):
-    """Who is asked, in which order. Never raises and never blocks: intelligence fails open."""
+    """Who is asked, in which order. Must not block; one that raises is done without (`routing`)."""
 
     def rank(
         self,

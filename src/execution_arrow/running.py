@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import os
 from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
@@ -25,6 +26,7 @@ from execution_arrow.machine.state import Phase, Run
 from execution_arrow.perform import Performer
 from execution_arrow.policy import Policy
 from execution_arrow.record import Generation
+from execution_arrow.routing import FailOpen
 from execution_arrow.tasks import to_the_end
 from execution_arrow.webhooks import Inbound
 from execution_arrow.worker import Limits, Worker
@@ -54,6 +56,7 @@ class Running:
         watch: Callable[[Generation], None] | None = None,
     ) -> None:
         check_opening(parts.providers, policy, region, base_urls, public_url)
+        parts = replace(parts, router=FailOpen(parts.router, parts.clock))
         self._parts = parts
         self._worker_wanted = worker
         self._limits = limits or Limits()

@@ -56,7 +56,7 @@ SHELLS = {
     "execution_arrow": {
         *("admission", "alarms", "artifacts", "blocking", "cli", "cli_reports", "committing"),
         *("credentials", "desk", "driver", "egress", "following", "inbox", "lease", "naming", "outage"),
-        *("perform", "reporting", "running", "sandbox", "spool", "stores"),
+        *("perform", "reporting", "routing", "running", "sandbox", "spool", "stores"),
         *("tasks", "transport", "webhooks", "wiring", "worker"),
     },
     "ledger_fortress": {"ledger", "stores", "testing", "writer"},
