@@ -8,6 +8,7 @@ import pytest
 from execution_arrow.credentials import SETTINGS, VARIABLES
 from execution_arrow.providers import shipped
 from execution_arrow.sandbox import KINDS
+from tools import providers_page
 from tools.packages import ROOT
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -29,6 +30,11 @@ def test_variables_of_real_providers() -> None:
     needed |= {variable for name in names for variable in SETTINGS.get(name, {}).values()}
     named = set(re.findall(r"`([A-Z][A-Z0-9_]{5,})`", README))
     assert named == needed
+
+
+def test_the_page_of_providers_is_current() -> None:
+    """After a change of a provider's module: `python -m tools.providers_page`."""
+    assert providers_page.PAGE.read_text("utf-8") == providers_page.render()
 
 
 def test_faults_are_listed() -> None:

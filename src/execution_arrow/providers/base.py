@@ -97,6 +97,7 @@ class Semantics:
     billed: frozenset[str] = frozenset()
     artifact_life: float | None = None  # how long result URLs live
     settings: tuple[str, ...] = ()  # names of required `Context.settings`
+    regions: Mapping[str, str] = field(default_factory=dict)  # other base URLs by region
     image_deadline: float = 300.0
     video_deadline: float = 1800.0
 

@@ -54,6 +54,7 @@ SEMANTICS = Semantics(
     cancel_free=True,  # video API: only successful tasks are billed
     cancel_erases=True,  # SDK: the same DELETE removes the record of a finished task
     artifact_life=86_400.0,  # video API: URLs are cleared after 24 h
+    regions={"eu-west": "https://ark.eu-west.bytepluses.com/api/v3"},  # ModelArk 1330310; some models only
 )
 
 # SDK, and `expired` from the schemas of Comfy-Org/ComfyUI_frontend: not done within execution_expires_after.
