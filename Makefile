@@ -2,7 +2,8 @@
 # the work is in tools/dev.py, which needs nothing but Python's standard library.
 #
 #   make demo     run the main job against local stand-ins for the providers     (ARGS="..." is passed on)
-#   make test     run the tests with coverage                                   (ARGS="tests/ledger_fortress -x")
+#   make test     run the tests                                                 (ARGS="tests/ledger_fortress -x")
+#   make coverage run them with branch coverage, which takes twice as long
 #   make check    formatting, lint, types, import contracts; runs no test
 #   make bench    run the benchmarks, one JSON object per line                  (ARGS="bridge" for one)
 #   make prove    run the tests and proofs at size N                            (N=100000)
@@ -13,10 +14,10 @@
 #   make clean    remove .venv and everything that a run leaves behind
 
 .POSIX:
-.PHONY: help demo test check bench prove simulate schemas wheel setup clean
+.PHONY: help demo test coverage check bench prove simulate schemas wheel setup clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
 
-demo test check bench prove simulate schemas wheel setup clean:
+demo test coverage check bench prove simulate schemas wheel setup clean:
 	@sh tools/dev.sh $@ $(ARGS)

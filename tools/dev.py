@@ -13,6 +13,7 @@ from collections.abc import Callable
 from tools.environment import PYTHON, VENV, call, say, set_up
 from tools.packages import ROOT
 
+WORKERS = ("--numprocesses", "auto", "--maxprocesses", "8")
 FOLDERS = ("src", "tests", "benchmarks", "examples", "tools")
 
 # What runs leave behind, beside byte code and coverage data; `clean` removes it and .gitignore names it.
@@ -52,10 +53,14 @@ def demo(args: list[str]) -> int:
 
 
 def test(args: list[str]) -> int:
-    """Run the tests on all cores with branch coverage, child processes included."""
+    """Run the tests on all cores."""
+    return call(PYTHON, "-m", "pytest", *WORKERS, *args)
+
+
+def coverage(args: list[str]) -> int:
+    """Run the tests with branch coverage, child processes included: the tracer takes as long as the tests."""
     call(PYTHON, "-m", "coverage", "erase")
-    workers = ["--numprocesses", "auto", "--maxprocesses", "8"]
-    failed = call(PYTHON, "-m", "coverage", "run", "-m", "pytest", *workers, *args)
+    failed = call(PYTHON, "-m", "coverage", "run", "-m", "pytest", *WORKERS, *args)
     call(PYTHON, "-m", "coverage", "combine", "--quiet")
     say("branch coverage of src in percent (by module: .venv/bin/coverage report)")
     call(PYTHON, "-m", "coverage", "report", "--format=total")
@@ -141,6 +146,7 @@ def done(_: list[str]) -> int:
 TARGETS: dict[str, tuple[str | None, Callable[[list[str]], int]]] = {
     "demo": ("demo", demo),
     "test": ("test", test),
+    "coverage": ("test", coverage),
     "check": ("dev", check),
     "bench": ("bench", bench),
     "prove": ("test", prove),
