@@ -49,11 +49,10 @@ class Driver:
         effects: int,
         watch: Observer,
     ) -> None:
-        self._committer, self._performer, self._router = committer, performer, router
+        self.committer, self._performer, self._router = committer, performer, router
         self._clock, self._names, self._tasks, self._lease = clock, names, tasks, lease
         self._report = Reporter(router, clock, performer.forget_reply, watch)
         self.sessions: dict[str, Session] = {}
-        self.outage = committer.outage
         self._alarms = Alarms(clock, self.sessions, self.soon)
         self._quiet: dict[str, asyncio.Event] = {}
         self._outer, self._ledger = asyncio.Semaphore(effects), asyncio.Semaphore(effects)
@@ -76,7 +75,7 @@ class Driver:
             except Exception:
                 logger.exception("unreadable generation=%s: left alone for an hour", row.id)
                 unreadable.append((row.id, self._clock.now() + 3600.0))
-        await self._committer.release(unreadable)
+        await self.committer.release(unreadable)
         return [row.id for row in claimed.rows if row.id in self.sessions], claimed.next_at
 
     def _take_over(self, row: Row) -> None:
@@ -113,7 +112,8 @@ class Driver:
         sessions = [self.sessions[name] for name in generation_ids if name in self.sessions]
         for session in sessions:
             self._forget(session)
-        await self._committer.release([(s.run.spec.id, s.next_at) for s in sessions])
+        await self.committer.say_if_possible()
+        await self.committer.release([(s.run.spec.id, s.next_at) for s in sessions])
 
     # --- turns ---
 
@@ -146,7 +146,7 @@ class Driver:
         try:
             while not session.dropped:
                 if session.term != (term := self._lease.term):
-                    if not await self._committer.owns(session):
+                    if not await self.committer.owns(session):
                         await self._lost(session, Change(session.run, session.agenda))
                         break
                     session.term = term
@@ -164,13 +164,15 @@ class Driver:
             session.turning = False
             self._schedule(session)
         except StoreUnavailable as error:
-            self.outage.failed(f"generation={session.run.spec.id}", error)
+            self.committer.outage.failed(f"generation={session.run.spec.id}", error)
             self._try_again(session, error, 1.0)
         except Exception as error:
             logger.exception("turn_failed generation=%s: it is tried again in a minute", session.run.spec.id)
             self._try_again(session, error, 60.0)
         finally:
             session.turning = False
+            if session.dropped:
+                self.committer.keep(session)
         return mine
 
     def _try_again(self, session: Session, error: Exception, seconds: float) -> None:
@@ -182,8 +184,8 @@ class Driver:
     async def _commit(self, session: Session, change: Change) -> bool:
         """Write a change. False when it was not written and its facts are queued again, or handed over."""
         try:
-            result = await self._committer.commit(session, change)
-        except Exception:
+            result = await self.committer.commit(session, change)
+        except BaseException:
             session.queue[:0] = change.applied
             raise
         match result:
@@ -204,14 +206,13 @@ class Driver:
     async def _lost(self, session: Session, change: Change) -> None:
         """Somebody else owns the row: what we heard goes to the inbox, what we concluded is forgotten."""
         logger.warning("lease_lost generation=%s epoch=%d", session.run.spec.id, session.epoch)
-        heard = [item for item in (*change.applied, *session.queue) if not item.seq]
+        session.queue[:0] = change.applied
         replaced, generation_id = session.dropped, session.run.spec.id
         self._forget(session)
-        await self._committer.append(generation_id, heard)
+        await self.committer.hand_over(session)
         if not replaced:
-            # Where the row still carries our name we do not know it any more: the next claim, ours or not,
-            # starts from what is written, under a new epoch.
-            await self._committer.release([(generation_id, self._clock.now())])
+            # In our name and unknown to us: its next claim starts from what is written, as a new epoch.
+            await self.committer.release([(generation_id, self._clock.now())])
 
     def _plan(self, run: Run, candidates: Sequence[str]) -> f.Planned:
         epoch, keys = self.sessions[run.spec.id].epoch, self._performer.credentials
@@ -246,11 +247,9 @@ class Driver:
         finally:
             session.inflight.discard(effect)
             del self._outside[me]
-        heard = [Heard(attempt=getattr(effect, "attempt", None), fact=fact) for fact in found]
+        session.queue += [Heard(attempt=getattr(effect, "attempt", None), fact=fact) for fact in found]
         if session.dropped:
-            await self._committer.hand_over(session.run.spec.id, heard)
-        else:
-            session.queue.extend(heard)
+            await self.committer.hand_over(session)
 
     # --- waiting ---
 
@@ -279,6 +278,8 @@ class Driver:
 
     def _forget(self, session: Session) -> None:
         session.dropped = True
+        if not session.turning:  # else at the end of the turn
+            self.committer.keep(session)
         if self.sessions.get(session.run.spec.id) is session:
             del self.sessions[session.run.spec.id]
             if not self.sessions:

@@ -139,6 +139,7 @@ class Running:
         await tasks.__aexit__(None, None, None)
         with contextlib.suppress(StoreUnavailable):  # what a claim or a request under way brought meanwhile
             await self._driver.release(list(self._driver.sessions))
+        await self._driver.committer.last_words(grace)
         await self._parts.transport.aclose()
         await self._parts.artifacts.aclose()
         await self._store.aclose()

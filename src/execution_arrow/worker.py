@@ -79,6 +79,8 @@ class Worker:
     async def _keep(self) -> None:
         if self._driver.sessions or self._lease.doubtful.is_set():
             await self._lease.keep()
+        await self._driver.committer.say()
+        if self._driver.sessions or self._lease.doubtful.is_set():
             await self._lease.tidy(self._driver.sessions)
 
     async def read_inbox(self) -> None:
@@ -97,10 +99,13 @@ class Worker:
 
     async def _owning(self) -> bool:
         """Wait, without a timer, until something is ours or may be; False when we are to stop."""
-        while not (self._driver.sessions or self._lease.doubtful.is_set() or self._stopping.is_set()):
+        while not (self._busy() or self._stopping.is_set()):
             self._lease.needed.clear()
             await self._lease.needed.wait()
         return not self._stopping.is_set()
+
+    def _busy(self) -> bool:
+        return bool(self._driver.sessions or self._driver.committer.unsaid or self._lease.doubtful.is_set())
 
     async def serve(self) -> None:
         """Claim whatever is due until `stop`."""
@@ -130,7 +135,7 @@ class Worker:
         try:
             await action()
         except StoreUnavailable as error:
-            self._driver.outage.failed(what, error)
+            self._driver.committer.outage.failed(what, error)
         except Exception:
             logger.exception("%s failed", what)
         else:

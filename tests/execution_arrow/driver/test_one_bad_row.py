@@ -12,7 +12,7 @@ from execution_arrow import AsyncArrow, Status
 from execution_arrow import facts as f
 from execution_arrow.committing import Committer
 from execution_arrow.driver import Driver
-from execution_arrow.session import Heard, Session
+from execution_arrow.session import Heard, Session, read_row
 from execution_arrow.stores.base import Append, Inboxed
 from execution_arrow.stores.memory import MemoryStore
 from execution_arrow.testing import FakeProvider, fake_parts
@@ -53,10 +53,15 @@ async def test_an_answer_that_cannot_be_handed_over_does_not_end_the_worker(
         async def apply(self, op: object) -> object:
             raise ValueError("a store that breaks its word")
 
-    async with AsyncArrow(fake_parts({"fake": FakeProvider()}, tmp_path), limits=QUICK) as arrow:
+    store = MemoryStore()
+    async with AsyncArrow(fake_parts({"fake": FakeProvider()}, tmp_path, store=store), limits=QUICK) as arrow:
         committer = Committer(Broken(), arrow._lease, arrow._clock)  # type: ignore[arg-type]
-        await committer.hand_over("gen_1", [Heard(attempt="att_1", fact=f.Accepted(job="j"))])
-    assert "fact_lost generation=gen_1" in caplog.text
+        row = store.load((await arrow.generate("m", {}, account="acct")).id)
+        assert row is not None
+        heard = [Heard(attempt="att_1", fact=f.Accepted(job="j"))]
+        await committer.hand_over(read_row(row, heard, term=0))
+    assert "a store that breaks its word" in caplog.text
+    assert [fact.body["kind"] for fact in committer.unsaid] == ["Accepted"]  # it waits for a better store
 
 
 def of_a_newer_version(store: MemoryStore, generation_id: str) -> None:

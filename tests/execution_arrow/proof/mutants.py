@@ -54,7 +54,7 @@ MUTANTS = (
     Mutant(
         "effects start before the change is written",
         "driver.py",
-        "            result = await self._committer.commit(session, change)\n",
+        "            result = await self.committer.commit(session, change)\n",
         "            held, session.run = session.run, change.run\n"
         "            session.agenda = change.agenda\n"
         "            for effect in session.startable(self._clock.now()):\n"
@@ -64,7 +64,7 @@ MUTANTS = (
         "                    self._spawn(session, effect)\n"
         "            await asyncio.sleep(0)\n"
         "            session.run = held\n"
-        "            result = await self._committer.commit(session, change)\n",
+        "            result = await self.committer.commit(session, change)\n",
     ),
     Mutant(
         "a submit that was begun is begun again",
@@ -94,16 +94,30 @@ MUTANTS = (
     Mutant(
         "facts are fenced: what a fenced worker heard is dropped",
         "driver.py",
-        "        await self._committer.append(generation_id, heard)\n",
-        "",
+        "        session.queue[:0] = change.applied\n        replaced,",
+        "        replaced,",
         "driver/test_driver.py",
     ),
     Mutant(
         "an answer that arrives after the loss of a generation is dropped",
         "driver.py",
-        "            await self._committer.hand_over(session.run.spec.id, heard)",
-        "            pass",
+        "            await self.committer.hand_over(session)",
+        "            session.queue.clear()",
         "driver/test_review_ownership.py",
+    ),
+    Mutant(
+        "what was heard and not folded is dropped with its session",
+        "driver.py",
+        "  # else at the end of the turn\n            self.committer.keep(session)\n",
+        "\n            session.queue.clear()\n",
+        "driver/test_facts_kept.py",
+    ),
+    Mutant(
+        "a fact that the store refuses for now is dropped",
+        "committing.py",
+        "            self.unsaid += [*waiting[1:], *waiting[:1]]",
+        "            waiting.clear()",
+        "driver/test_facts_kept.py",
     ),
     Mutant(
         "facts are forgotten when their commit fails",
