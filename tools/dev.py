@@ -76,6 +76,7 @@ def check(_: list[str]) -> int:
         "types (mypy)": ("mypy",),
         "types (basedpyright)": ("basedpyright", "--level", "error"),
         "import contracts": ("lint-imports", "--no-cache", "--no-logo"),
+        "documentation": ("properdocs", "build", "--strict", "--quiet"),
     }
     failed = []
     for name, (tool, *options) in steps.items():
@@ -122,6 +123,14 @@ def schemas(args: list[str]) -> int:
     return call(PYTHON, "-m", "tools.schemas", *args)
 
 
+def docs(args: list[str]) -> int:
+    """Build the site of docs/; a dead link, a missing anchor or a page outside the menu is an error."""
+    failed = call(PYTHON, "-m", "properdocs", "build", "--strict", "--quiet", *args)
+    if not failed:
+        say("open build/site/index.html")
+    return failed
+
+
 def wheel(_: list[str]) -> int:
     """Build the wheel and try it without this folder's sources."""
     return call(PYTHON, "-m", "tools.try_wheel")
@@ -151,6 +160,7 @@ TARGETS: dict[str, tuple[str | None, Callable[[list[str]], int]]] = {
     "bench": ("bench", bench),
     "prove": ("test", prove),
     "simulate": ("test", simulate),
+    "docs": ("docs", docs),
     "schemas": ("", schemas),
     "wheel": ("test", wheel),
     "setup": ("dev", done),

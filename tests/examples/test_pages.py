@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from execution_arrow.credentials import SETTINGS, VARIABLES
-from execution_arrow.providers import shipped
+import execution_arrow.errors as errors
 from execution_arrow.sandbox import KINDS
+from ledger_fortress import Reason
 from tools import providers_page
 from tools.packages import ROOT
 
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 README = (ROOT / "README.md").read_text("utf-8")
 
 
@@ -21,15 +21,6 @@ def test_the_first_example_is_the_script() -> None:
     assert script in README
     code = re.sub(r"\(\n\s+(.*)\n\s+\)", r"(\1)", script)  # calls that only the line length broke
     assert len([line for line in code.splitlines() if line.strip()]) <= 15
-
-
-def test_variables_of_real_providers() -> None:
-    """Every provider with a client, and no other, is in the README's table with what it reads."""
-    names = {name for name in (*VARIABLES, *shipped()) if name in shipped()}
-    needed = {VARIABLES[name] for name in names}
-    needed |= {variable for name in names for variable in SETTINGS.get(name, {}).values()}
-    named = set(re.findall(r"`([A-Z][A-Z0-9_]{5,})`", README))
-    assert named == needed
 
 
 def test_the_page_of_providers_is_current() -> None:
@@ -45,7 +36,33 @@ def test_faults_are_listed() -> None:
     assert rows == KINDS
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_errors_are_listed() -> None:
+    """Each error that a caller of `Arrow` may meet, with code, status and whether to send again."""
+    page = (ROOT / "docs" / "errors.md").read_text("utf-8")
+    rows = re.findall(r"^\| `(\w+)` \| (\w+) \| (\d+) \| (yes|no) \|", page, re.M)
+    assert {name: told for name, *told in rows} == {
+        error.__name__: [error.code, str(error.http_status), "yes" if error.retryable else "no"]
+        for error in vars(errors).values()
+        if isinstance(error, type) and issubclass(error, errors.ArrowError) and error not in OF_PORTS
+    }
+    told = set(re.findall(r"^\| `(\w+)` \| [a-z]", page, re.M))
+    assert told == {reason.value for reason in Reason}
+
+
+OF_PORTS = {
+    errors.ArrowError, errors.NotSentError, errors.MaybeSentError, errors.EgressRefused,
+    errors.PayloadUnsupported, errors.ArtifactGone, errors.ArtifactRetry,
+}  # fmt: skip
+
+
+def test_examples_are_listed() -> None:
+    """The page of examples has every script, and says no more of it than one line."""
+    page = (ROOT / "docs" / "examples.md").read_text("utf-8")
+    scripts = {path.name for path in (ROOT / "examples").glob("*.*") if path.stat().st_size}
+    assert set(re.findall(r"^\| \[`([\w.]+)`\]", page, re.M)) == scripts
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_what_a_page_points_at_exists(page: Path) -> None:
     """Links within the repository, and the tests that are named as proof."""
     text = page.read_text("utf-8")

@@ -1,0 +1,28 @@
+"""Hooks of the documentation's generator (properdocs.yml): what GitHub shows and Markdown alone does not.
+
+Pages link to the scripts of examples/, which lie outside docs/: they are put into the site. A block that
+shows a file names it behind its language; here the name becomes a line above the block.
+"""
+
+import re
+from pathlib import Path
+from typing import Any
+
+from properdocs.structure.files import File, Files
+
+_SCRIPT = re.compile(r"\]\(\.\./((?:\.\./)*examples/\w+\.(?:py|sh)\))")
+_NAMED = re.compile(r"^```(\w+) ([\w.-]+/\S+)$", re.MULTILINE)
+
+
+def on_files(files: Files, config: Any, **_: Any) -> Files:
+    """Add the scripts that pages point at."""
+    for path in sorted(Path(config.config_file_path).parent.glob("examples/*.*")):
+        if path.suffix in (".py", ".sh") and path.stat().st_size:
+            files.append(File.generated(config, f"examples/{path.name}", abs_src_path=str(path)))
+    return files
+
+
+def on_page_markdown(markdown: str, **_: Any) -> str:
+    """Point at the scripts where the site has them, and write names of files above their blocks."""
+    markdown = _SCRIPT.sub(r"](\1", markdown)
+    return _NAMED.sub(r"`\2`\n\n```\1", markdown)
