@@ -76,8 +76,10 @@ class FolderArtifacts:
         sync_directory(self.folder)
         _sweep(self._partial)
 
-    async def copy(self, url: str, *, index: int, kind: str) -> Stored:
-        """Copy a result. Data URLs are decoded here.
+    async def copy(
+        self, url: str, *, index: int, kind: str, headers: Mapping[str, str] | None = None
+    ) -> Stored:
+        """Copy a result. Data URLs are decoded here. `headers` never follow a redirect to another host.
 
         Raises `ArtifactGone` when it cannot be had any more: 404, 410, an address that is not fetched from,
         a body that is no picture or clip of this kind, one that is too large. Raises `ArtifactRetry` for
@@ -86,7 +88,7 @@ class FolderArtifacts:
         if url.startswith("data:"):
             return await self.put(_decode(url), index=index, kind=kind)
         try:
-            async with asyncio.timeout(self._timeout), self._egress.get(url) as answer:
+            async with asyncio.timeout(self._timeout), self._egress.get(url, headers) as answer:
                 _check_status(answer)
                 self._check_length(answer, kind)
                 return await self._keep(answer.body, index=index, kind=kind, measured=_is_measured(answer))

@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Iterable, Sequence
+from functools import partial
 from typing import Any
 
 from execution_arrow import facts as f
@@ -238,18 +239,17 @@ class Driver:
         try:
             # Money does not queue behind providers that hang.
             async with self._ledger if isinstance(effect, OpenHold | Settle) else self._outer:
-                if isinstance(effect, Submit) and not (
-                    self._lease.safe() and session.may_send(effect.attempt, self._lease.term)
-                ):
-                    found: list[f.Fact] = [f.NotSent(message="called off before it could leave", ours=True)]
-                else:
-                    found = await self._performer.perform(session.run, effect)
+                may_send = partial(self._may_send, session, effect)
+                found = await self._performer.perform(session.run, effect, may_send)
         finally:
             session.inflight.discard(effect)
             del self._outside[me]
         session.queue += [Heard(attempt=getattr(effect, "attempt", None), fact=fact) for fact in found]
         if session.dropped:
             await self.committer.hand_over(session)
+
+    def _may_send(self, session: Session, effect: Effect) -> bool:
+        return self._lease.safe() and session.may_send(effect, self._lease.term)
 
     # --- waiting ---
 

@@ -217,21 +217,26 @@ class Egress:
     _pool: httpcore.AsyncConnectionPool | None = None
 
     @asynccontextmanager
-    async def get(self, url: str) -> AsyncIterator[Fetched]:
+    async def get(self, url: str, headers: Mapping[str, str] | None = None) -> AsyncIterator[Fetched]:
         """Fetch, following at most `max_redirects` redirects, each checked like the first address.
 
+        `headers` may hold a key: after a redirect to another host, port or scheme they stay behind.
         Raises `EgressRefused` for an address that is not fetched from, and `httpcore`'s exceptions for what
         goes wrong on the way. A redirect too many, or without a usable target, is returned as it came.
         """
+        origin, sent = None, headers or {}
         for hops_left in range(self.max_redirects, -1, -1):
             parsed = self.policy.check_url(url)
-            response = await self._open(parsed)
+            here = (parsed.scheme, parsed.host, _port(parsed))
+            origin = origin or here
+            sent = sent if here == origin else {}  # and not given back further on
+            response = await self._open(parsed, sent)
             try:
-                headers = _headers(response)
-                target = headers.get("location") if response.status in (301, 302, 303, 307, 308) else None
+                told = _headers(response)
+                target = told.get("location") if response.status in (301, 302, 303, 307, 308) else None
                 if target is None or hops_left == 0:
                     body = response.aiter_stream()
-                    yield Fetched(url=url, status=response.status, headers=headers, body=body)
+                    yield Fetched(url=url, status=response.status, headers=told, body=body)
                     return
             finally:
                 await response.aclose()
@@ -246,7 +251,7 @@ class Egress:
             await self._pool.aclose()
             self._pool = None
 
-    async def _open(self, url: httpx.URL) -> httpcore.Response:
+    async def _open(self, url: httpx.URL, headers: Mapping[str, str]) -> httpcore.Response:
         if self._pool is None:
             self._pool = httpcore.AsyncConnectionPool(
                 ssl_context=self.verify or httpx.create_ssl_context(trust_env=False),
@@ -264,6 +269,7 @@ class Egress:
                 (b"accept", b"*/*"),
                 (b"accept-encoding", b"identity"),
                 (b"user-agent", b"execution-arrow"),
+                *((name.encode("ascii"), value.encode("ascii")) for name, value in headers.items()),
             ],
             extensions={"timeout": bounds},
         )

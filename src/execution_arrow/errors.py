@@ -209,13 +209,30 @@ class EgressRefused(NotSentError):
 
 
 class PayloadUnsupported(NotSentError):
-    """A provider module cannot send such a payload (multipart, files to fetch first). Nothing left."""
+    """A provider module cannot send such a payload (multipart, a file inside JSON). Nothing left."""
 
     retryable = False
 
     def __init__(self, provider: str, what: str) -> None:
         self.provider = provider
         super().__init__(f"the {provider} module cannot send {what}; take this route out of the mapping")
+
+
+class InputGone(ArrowError):
+    """A file that the request names cannot be had or sent; another provider would not get it either.
+
+    `reason` is `input_gone` (BSE2009), `input_too_large` (BSE2007) or `input_not_media` (BSE2004).
+    """
+
+    def __init__(self, message: str, reason: str = "input_gone") -> None:
+        self.reason = reason
+        super().__init__(message)
+
+
+class InputRetry(ArrowError):
+    """A file that the request names could not be fetched for now: timeout, 5xx. Nothing was sent."""
+
+    retryable = True
 
 
 class ArtifactGone(ArrowError):

@@ -7,11 +7,15 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Output:
-    """One result a provider announced. `url` is None when the bytes are inside the (spooled) submit reply."""
+    """One result a provider announced. `url` is None when the bytes are inside the (spooled) submit reply.
+
+    `keyed`: it lies at the provider itself and is fetched with the headers of a poll, key included.
+    """
 
     index: int
     url: str | None = None
     media_type: str | None = None  # as announced; the artifact store sniffs the truth
+    keyed: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

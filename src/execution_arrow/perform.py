@@ -15,20 +15,22 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from execution_arrow import collecting
 from execution_arrow import effects as fx
 from execution_arrow import facts as f
 from execution_arrow.errors import (
     ArrowError,
-    ArtifactGone,
-    ArtifactRetry,
+    InputGone,
+    InputRetry,
     MaybeSentError,
     MissingCredentials,
     NotSentError,
     StoreUnavailable,
 )
 from execution_arrow.facts import Fact, Fault
+from execution_arrow.inputs import filled
 from execution_arrow.machine.state import Attempt, Run
-from execution_arrow.ports import ArtifactStore, Credentials, LedgerPort, Transport
+from execution_arrow.ports import ArtifactStore, Credentials, Inputs, LedgerPort, Payload, Transport
 from execution_arrow.providers.base import Call, Context, Follow, Job, Provider, Reply
 from execution_arrow.spool import read_spool
 
@@ -47,17 +49,22 @@ class Performer:
     transport: Transport
     ledger: LedgerPort
     artifacts: ArtifactStore
+    inputs: Inputs
     credentials: Credentials
     spool: Path  # the folder of spooled replies
     base_urls: Mapping[str, str]
     public_url: str | None = None
 
-    async def perform(self, run: Run, effect: fx.Effect) -> list[Fact]:
-        """Perform one effect of `run` and return the facts it brought."""
-        method: Callable[[Performer, Run, Any], Awaitable[list[Fact]]] = _METHODS[type(effect)]
+    async def perform(self, run: Run, effect: fx.Effect, wanted: Callable[[], bool]) -> list[Fact]:
+        """Perform one effect of `run` and return the facts it brought.
+
+        `wanted` is asked when a submit's call is complete: fetching its files may have taken a while.
+        """
         try:
             async with asyncio.timeout(_LONGEST):
-                return await method(self, run, effect)
+                if isinstance(effect, fx.Submit):
+                    return [await self.submit(run, effect, wanted)]
+                return await _METHODS[type(effect)](self, run, effect)
         except Exception as error:
             # A port broke its word. The worker lives on; the effect counts as one without an answer.
             logger.exception("effect_failed generation=%s effect=%r", run.spec.id, effect)
@@ -82,24 +89,40 @@ class Performer:
 
     # --- providers ---
 
-    async def submit(self, run: Run, effect: fx.Submit) -> list[Fact]:
+    async def submit(self, run: Run, effect: fx.Submit, wanted: Callable[[], bool]) -> Fact:
         attempt = _attempt(run, effect.attempt)
-        route = run.route(attempt)
-        try:
-            provider = self.providers[attempt.provider]
-            call = provider.build_submit(route.payload, self.context(run, attempt))
-        except MissingCredentials as error:
-            return [f.Refused(fault=Fault.ACCOUNT, code="missing_credentials", message=str(error))]
-        except Exception as error:  # noqa: BLE001 - nothing has left; another provider may be able to
-            return [f.Refused(fault=Fault.PROVIDER, code="not_buildable", message=_say(error))]
-        spool = self.spool_path(attempt.id) if route.terms.sync else None
+        call = await self._call(run, attempt) if wanted() else None
+        if isinstance(call, f.NotSent | f.Refused):
+            return call
+        if call is None or not wanted():
+            return f.NotSent(message="called off before it could leave", ours=True)
+        spool = self.spool_path(attempt.id) if run.route(attempt).terms.sync else None
         try:
             reply = await self.send(call, spool)
         except NotSentError as error:
-            return [f.NotSent(message=_say(error))]
+            return f.NotSent(message=_say(error))
         except MaybeSentError as error:
-            return [f.Ambiguous(message=_say(error))]
-        return [self.read_submit(run, attempt, reply)]
+            return f.Ambiguous(message=_say(error))
+        return self.read_submit(run, attempt, reply)
+
+    async def _call(self, run: Run, attempt: Attempt) -> Call | f.NotSent | f.Refused:
+        """The paid call, complete; or why there is none. Nothing has left for the provider."""
+        try:
+            provider, context = self.providers[attempt.provider], self.context(run, attempt)
+            return provider.build_submit(await self._complete(run.route(attempt).payload), context)
+        except MissingCredentials as error:
+            return f.Refused(fault=Fault.ACCOUNT, code="missing_credentials", message=str(error))
+        except InputGone as error:
+            return f.Refused(fault=Fault.CALLER, code=error.reason, message=_say(error))
+        except InputRetry as error:
+            return f.NotSent(message=_say(error), ours=True)
+        except Exception as error:  # noqa: BLE001 - another provider may be able to
+            return f.Refused(fault=Fault.PROVIDER, code="not_buildable", message=_say(error))
+
+    async def _complete(self, payload: Payload) -> Payload:
+        if not payload.fetches:
+            return payload
+        return filled(payload, await self.inputs.fetch(payload.fetches))
 
     def spool_path(self, attempt_id: str) -> Path:
         return self.spool / f"{attempt_id}.reply"
@@ -202,33 +225,6 @@ class Performer:
             settings=self.credentials.settings(attempt.provider, attempt.credentials),
         )
 
-    # --- results ---
-
-    async def copy(self, run: Run, effect: fx.Copy) -> list[Fact]:
-        attempt = _attempt(run, effect.attempt)
-        output = next(o for o in attempt.outputs if o.index == effect.index)
-        try:
-            if output.url is not None:
-                file = await self.artifacts.copy(output.url, index=output.index, kind=run.spec.kind)
-            else:
-                file = await self._copy_inline(run, attempt, output.index)
-        except ArtifactGone as error:
-            return [f.ArtifactLost(index=effect.index, message=_say(error))]
-        except (ArtifactRetry, OSError) as error:
-            ours = getattr(error, "ours", True)  # the disk's own error is ours, too
-            return [f.ArtifactFailed(index=effect.index, message=_say(error), ours=ours)]
-        return [f.ArtifactStored(file=file)]
-
-    async def _copy_inline(self, run: Run, attempt: Attempt, index: int) -> f.Stored:
-        reply = read_spool(self.spool_path(attempt.id))
-        if reply is None:
-            raise ArtifactGone(f"the spooled reply of attempt {attempt.id} is gone")
-        try:
-            data = self.providers[attempt.provider].inline_output(reply, index)
-        except ValueError as error:
-            raise ArtifactGone(str(error)) from error
-        return await self.artifacts.put(data, index=index, kind=run.spec.kind)
-
 
 def _without_answer(effect: fx.Effect, message: str) -> Fact:
     match effect:
@@ -248,16 +244,15 @@ def _without_answer(effect: fx.Effect, message: str) -> Fact:
             return f.EffectFailed(effect=type(effect).__name__, message=message)
 
 
-_METHODS: dict[type[Any], Any] = {
+_METHODS: dict[type[Any], Callable[[Performer, Run, Any], Awaitable[list[Fact]]]] = {
     fx.OpenHold: Performer.open_hold,
     fx.Settle: Performer.settle,
-    fx.Submit: Performer.submit,
     fx.Recover: Performer.recover,
     fx.Poll: Performer.poll,
     fx.Confirm: Performer.confirm,
     fx.Cancel: Performer.cancel,
     fx.Lookup: Performer.lookup,
-    fx.Copy: Performer.copy,
+    fx.Copy: collecting.copy,
 }
 
 

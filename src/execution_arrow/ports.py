@@ -40,8 +40,8 @@ class Secret:
 class Payload:
     """One provider's native request, frozen into the generation before anything is dispatched.
 
-    `body` is JSON. `fetches` names input URLs whose bytes must be put where `{"$fetch": url, "as": ...}`
-    stands in the body. No credentials, no host.
+    `body` is JSON. `fetches` names input URLs whose bytes are put where `{"$fetch": url, "as": ...}` stands
+    in the body, right before the one call (`inputs.filled`); the row keeps the URLs. No credentials, no host.
     """
 
     provider: str
@@ -54,6 +54,14 @@ class Payload:
     body: Any = None
     fetches: tuple[str, ...] = ()
     dropped: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InputFile:
+    """The bytes behind an input URL. `media_type` is what they are, else what was announced."""
+
+    data: bytes = field(repr=False)
+    media_type: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -195,11 +203,27 @@ class Transport(Protocol):
     async def aclose(self) -> None: ...
 
 
+class Inputs(Protocol):
+    """Fetches the files that a request names, where a provider wants their bytes and not their address."""
+
+    async def fetch(self, urls: Sequence[str]) -> Mapping[str, InputFile]:
+        """Every file by its URL. Raises `errors.InputGone` (the caller's fault) or `errors.InputRetry`."""
+        ...
+
+    async def aclose(self) -> None: ...
+
+
 class ArtifactStore(Protocol):
     """Copies results to where they stay. Content-addressed: the same bytes are one file."""
 
-    async def copy(self, url: str, *, index: int, kind: str) -> Stored:
-        """Stream, hash, sniff and keep. Raises `errors.ArtifactGone` (for good) or `errors.ArtifactRetry`."""
+    async def copy(
+        self, url: str, *, index: int, kind: str, headers: Mapping[str, str] | None = None
+    ) -> Stored:
+        """Stream, hash, sniff and keep. Raises `errors.ArtifactGone` (for good) or `errors.ArtifactRetry`.
+
+        `headers` hold a provider's key and are given only where a result needs it: they go to the host of
+        `url` and never with a redirect to another one.
+        """
         ...
 
     async def put(self, data: bytes, *, index: int, kind: str) -> Stored: ...

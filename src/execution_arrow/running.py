@@ -142,6 +142,7 @@ class Running:
         await self._driver.committer.last_words(grace)
         await self._parts.transport.aclose()
         await self._parts.artifacts.aclose()
+        await self._parts.inputs.aclose()
         await self._store.aclose()
         await self._parts.ledger.aclose()
         self._parts.island.close()
@@ -179,6 +180,7 @@ def _performer(parts: Parts, base_urls: Mapping[str, str], public_url: str | Non
         transport=parts.transport,
         ledger=parts.holds,
         artifacts=parts.artifacts,
+        inputs=parts.inputs,
         credentials=parts.credentials,
         spool=parts.spool,
         base_urls=base_urls,

@@ -108,9 +108,9 @@ class Session:
         """When the generation needs somebody again; None when it never does."""
         return earliest(self.agenda)
 
-    def may_send(self, attempt_id: str, term: int) -> bool:
+    def may_send(self, effect: Effect, term: int) -> bool:
         """Whether the attempt's call may leave now: ours beyond doubt, and nobody has called it off."""
-        attempt = self.run.attempt(attempt_id)
+        attempt = self.run.attempt(effect.attempt) if isinstance(effect, Submit) else None
         wanted = attempt is not None and attempt.state is State.SENDING and attempt.stop is None
         return wanted and not self.dropped and self.term == term
 

@@ -55,8 +55,8 @@ SHELLS = {
     "adaptive_island": {"courier", "events", "runtime", "simulation", "stores"},
     "execution_arrow": {
         *("admission", "alarms", "artifacts", "blocking", "cli", "cli_reports", "committing"),
-        *("credentials", "desk", "driver", "egress", "following", "inbox", "lease", "naming", "outage"),
-        *("perform", "reporting", "routing", "running", "sandbox", "spool", "stores"),
+        *("credentials", "desk", "driver", "egress", "fetching", "following", "inbox", "lease", "naming"),
+        *("outage", "perform", "reporting", "routing", "running", "sandbox", "spool", "stores"),
         *("tasks", "transport", "webhooks", "wiring", "worker"),
     },
     "ledger_fortress": {"ledger", "stores", "testing", "writer"},

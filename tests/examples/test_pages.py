@@ -51,7 +51,8 @@ def test_errors_are_listed() -> None:
 
 OF_PORTS = {
     errors.ArrowError, errors.NotSentError, errors.MaybeSentError, errors.EgressRefused,
-    errors.PayloadUnsupported, errors.ArtifactGone, errors.ArtifactRetry,
+    errors.PayloadUnsupported, errors.ArtifactGone, errors.ArtifactRetry, errors.InputGone,
+    errors.InputRetry,
 }  # fmt: skip
 
 

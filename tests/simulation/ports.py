@@ -128,7 +128,7 @@ class SimArtifacts:
     def __init__(self, world: World, files: dict[str, bytes]) -> None:
         self._world, self._files = world, files
 
-    async def copy(self, url: str, *, index: int, kind: str) -> f.Stored:
+    async def copy(self, url: str, *, index: int, kind: str, headers: Any = None) -> f.Stored:
         _, _, _, provider, job_id, name = url.split("/")
         world = self._world
         job = world.books.jobs.get((provider, job_id))

@@ -204,5 +204,9 @@ def _explain_failure(run: Run) -> tuple[str, str]:
     return "BSE3003", f"all providers failed ({tried})" if tried else "no provider could be asked"
 
 
+# Reasons of `errors.InputGone` in the words of the public contract.
+_INPUTS = {"input_gone": "BSE2009", "input_too_large": "BSE2007", "input_not_media": "BSE2004"}
+
+
 def caller_code(fact: f.Refused | f.Failed | Attempt) -> str:
-    return "BSE2006" if fact.moderation else "BSE2001"
+    return "BSE2006" if fact.moderation else _INPUTS.get(fact.code or "", "BSE2001")

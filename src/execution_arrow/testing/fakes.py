@@ -119,7 +119,9 @@ class FakeArtifacts:
         self.fail = fail
         self.files: dict[str, bytes] = {}
 
-    async def copy(self, url: str, *, index: int, kind: str) -> f.Stored:
+    async def copy(
+        self, url: str, *, index: int, kind: str, headers: Mapping[str, str] | None = None
+    ) -> f.Stored:
         error = self.fail(url)
         if error is not None:
             raise error

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -20,11 +20,13 @@ from execution_arrow.artifacts import FolderArtifacts
 from execution_arrow.credentials import EnvironmentCredentials
 from execution_arrow.egress import EgressPolicy
 from execution_arrow.errors import RequestRejected
+from execution_arrow.fetching import EgressInputs
 from execution_arrow.naming import SystemClock, SystemNames
 from execution_arrow.ports import (
     ArtifactStore,
     Clock,
     Credentials,
+    Inputs,
     LedgerPort,
     Names,
     Normalizer,
@@ -68,6 +70,7 @@ class Parts:
     island: Island
     catalog: Catalog
     access: Callable[[JobStore], Access] = Threaded  # how the loop reaches `store`
+    inputs: Inputs = field(default_factory=EgressInputs)
 
 
 def default_parts(
@@ -83,19 +86,19 @@ def default_parts(
     providers: Mapping[str, Provider] | None = None,
     transport: Transport | None = None,
     egress: EgressPolicy | None = None,
+    input_egress: EgressPolicy | None = None,
 ) -> Parts:
     """Everything in one folder: `ledger.db`, `arrow.db`, `artifacts/`, `spool/`.
 
     `where` is the folder, or `postgresql://…` for jobs and ledger in one database, or `memory:`; files are
     kept all the same, so for the latter two `artifacts` must name a folder (for several hosts one that all of
     them see). `migrate` makes or brings up a database's tables. `ledger` is a URL or a store of
-    `ledger_fortress`.
+    `ledger_fortress`. `egress` is for copying results, `input_egress` for fetching a request's files.
     """
     folder, urls = _places(where, artifacts)
     catalog, island = catalog or Catalog.shipped(), island or Island.open("memory:")
-    credits = ledger or urls["ledger"]
     store = open_store(urls["arrow"], migrate=migrate)
-    books = open_books(credits, migrate)
+    books = open_books(ledger or urls["ledger"], migrate)
     credit_ledger = AsyncLedger(books)
     return Parts(
         normalizer=BridgeNormalizer(catalog, tariff or DearestCost()),
@@ -105,7 +108,7 @@ def default_parts(
         artifacts=FolderArtifacts(Path(artifacts) if artifacts else folder / "artifacts", egress=egress),
         transport=transport or _httpx(),
         credentials=credentials or EnvironmentCredentials(),
-        providers=providers or shipped(),
+        providers=providers or shipped(), inputs=EgressInputs(input_egress),
         spool=folder / "spool",
         clock=SystemClock(), names=SystemNames(),
         ledger=credit_ledger, blocking_ledger=Ledger(books), island=island, catalog=catalog,

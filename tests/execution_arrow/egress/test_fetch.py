@@ -253,3 +253,30 @@ def test_loopback_is_refused_unless_it_is_allowed_by_name() -> None:
             assert len(server.requests) == 1
 
     asyncio.run(main())
+
+
+def test_a_key_stays_with_the_host_that_it_was_meant_for() -> None:
+    """Followed on the same host, left behind at another port, and not given back on the way home."""
+    seen: list[tuple[str, bool]] = []
+
+    async def main() -> None:
+        async def script(server: Server, reader: Any, writer: Any) -> None:
+            while True:
+                request = await server.read(reader)
+                path = request.split(b" ")[1].decode()
+                seen.append((path, b"x-key: secret" in request))
+                here, there = servers
+                target = {"/a": f"{here.url}/b", "/b": f"{there.url}/c", "/c": f"{here.url}/d"}.get(path)
+                writer.write(answer(b"", "302 Found", f"Location: {target}") if target else answer())
+                await writer.drain()
+
+        servers: list[Server] = []
+        async with serving(script) as one, serving(script) as two:
+            servers += [one, two]
+            egress = Egress(policy=LOCAL, timeout=2)
+            async with egress.get(f"{one.url}/a", {"x-key": "secret"}) as found:
+                assert found.status == 200
+            await egress.aclose()
+
+    asyncio.run(main())
+    assert seen == [("/a", True), ("/b", True), ("/c", False), ("/d", False)]

@@ -127,7 +127,7 @@ class NotAPicture(FolderArtifacts):
         super().__init__(folder)
         self._files = iter(drawn)
 
-    async def copy(self, url: str, *, index: int, kind: str) -> f.Stored:
+    async def copy(self, url: str, *, index: int, kind: str, headers: Any = None) -> f.Stored:
         if url.startswith("data:"):
             return await super().copy(url, index=index, kind=kind)
         found = next(self._files, None)

@@ -81,7 +81,7 @@ async def test_no_room_for_results_ends_in_words_and_not_in_bills(tmp_path: Path
 class NoRoom(FolderArtifacts):
     """A folder on a disk that is full."""
 
-    async def copy(self, url: str, *, index: int, kind: str) -> Stored:
+    async def copy(self, url: str, *, index: int, kind: str, headers: Any = None) -> Stored:
         shutil.rmtree(self.folder / "partial", ignore_errors=True)
         (self.folder / "partial").symlink_to("/dev/full/nowhere")
         try:

@@ -1,0 +1,100 @@
+"""Putting the files of a request where its mapping wants their bytes.
+
+A mapping writes `{"$fetch": url, "as": how}` where a provider takes no address. The marker is what the row
+keeps; the bytes exist from right before the one call until it has been made, and are fetched anew for every
+attempt. `base64` and `data_url` become text; `file` stays a file and becomes a part of a form.
+
+Sources: RFC 7578 (multipart/form-data), RFC 2397 (data URLs), WHATWG HTML on the names of parts.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from execution_arrow.errors import PayloadUnsupported
+from execution_arrow.media import sniff
+from execution_arrow.ports import InputFile, Payload
+from execution_arrow.values import replace
+
+
+def filled(payload: Payload, files: Mapping[str, InputFile]) -> Payload:
+    """Return the payload with every marker replaced. Raises `PayloadUnsupported` for one it does not know."""
+    return replace(payload, body=_put(payload, payload.body, files), fetches=())
+
+
+def form(payload: Payload) -> tuple[str, bytes]:
+    """Return content type and bytes of a multipart body: scalars, files, and lists of them as repeated parts.
+
+    Raises `PayloadUnsupported` for anything else: what a form has no word for would be sent as its `repr`.
+    """
+    if not isinstance(payload.body, Mapping):
+        raise PayloadUnsupported(payload.provider, "a form that is not an object")
+    parts = list(_parts(payload, payload.body))
+    # A boundary made of the content needs no chance, and nothing inside can hold it.
+    boundary = f"part-{hashlib.sha256(b''.join(head + data for head, data in parts)).hexdigest()[:40]}"
+    line = f"--{boundary}\r\n".encode()
+    body = b"".join(line + head + b"\r\n" + data + b"\r\n" for head, data in parts)
+    return f"multipart/form-data; boundary={boundary}", body + f"--{boundary}--\r\n".encode()
+
+
+def data_url(file: InputFile) -> str:
+    return f"data:{file.media_type};base64,{_base64(file)}"
+
+
+def _base64(file: InputFile) -> str:
+    return base64.b64encode(file.data).decode()
+
+
+_AS: Mapping[str, Callable[[InputFile], Any]] = {
+    "base64": _base64,
+    "data_url": data_url,
+    "file": lambda file: file,
+}
+
+
+def _put(payload: Payload, value: Any, files: Mapping[str, InputFile]) -> Any:
+    if isinstance(value, list | tuple):
+        return [_put(payload, item, files) for item in value]
+    if not isinstance(value, Mapping):
+        return value
+    if "$fetch" not in value:
+        return {name: _put(payload, item, files) for name, item in value.items()}
+    url, how = value["$fetch"], str(value.get("as"))
+    if how not in _AS or url not in files:
+        raise PayloadUnsupported(payload.provider, f"an input file as {how!r}")
+    return _AS[how](files[url])
+
+
+def _parts(payload: Payload, body: Mapping[str, Any]) -> Iterator[tuple[bytes, bytes]]:
+    for name, value in body.items():
+        for number, item in enumerate(value if isinstance(value, list | tuple) else [value], 1):
+            quoted = _quoted(str(name))
+            head = f'content-disposition: form-data; name="{quoted}"'
+            if isinstance(item, InputFile):
+                file = f"{quoted.rstrip('[]')}-{number}.{_extension(item)}"
+                yield f'{head}; filename="{file}"\r\ncontent-type: {item.media_type}\r\n'.encode(), item.data
+            else:
+                yield f"{head}\r\n".encode(), _scalar(payload, name, item)
+
+
+def _scalar(payload: Payload, name: object, value: Any) -> bytes:
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace")
+    if isinstance(value, bool | int | float):
+        return json.dumps(value).encode()
+    raise PayloadUnsupported(payload.provider, f"a form whose part {name!r} is {type(value).__name__}")
+
+
+def _quoted(name: str) -> str:
+    for mark, code in (('"', "%22"), ("\r", "%0D"), ("\n", "%0A")):
+        name = name.replace(mark, code)
+    return name
+
+
+def _extension(file: InputFile) -> str:
+    found = sniff(file.data[:64])
+    return found.extension if found is not None else "bin"

@@ -1,0 +1,92 @@
+"""Input files over real sockets: what is fetched, what is the caller's fault, and what may come later."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from execution_arrow.egress import EgressPolicy
+from execution_arrow.errors import InputGone, InputRetry
+from execution_arrow.fetching import EgressInputs
+from execution_arrow.ports import InputFile
+from tests.execution_arrow.artifacts.makers import picture
+from tests.execution_arrow.transport.test_httpx_transport import Server, answer, serving
+
+LOCAL = EgressPolicy(allow_loopback=True)
+
+
+def fetch(*answers: bytes, paths: tuple[str, ...] = ("/a.png",), **options: Any) -> dict[str, InputFile]:
+    async def script(server: Server, reader: Any, writer: Any) -> None:
+        for data in answers:
+            await server.read(reader)
+            writer.write(data)
+            await writer.drain()
+
+    async def main() -> dict[str, InputFile]:
+        inputs = EgressInputs(options.pop("egress", LOCAL), **options)
+        try:
+            async with serving(script) as server:
+                found = await inputs.fetch([server.url + path for path in paths])
+            return {url.removeprefix(server.url): file for url, file in found.items()}
+        finally:
+            await inputs.aclose()
+
+    return asyncio.run(main())
+
+
+def test_every_file_is_fetched_once_and_is_what_its_bytes_say() -> None:
+    png, mp3 = picture("png", 8, 8), b"ID3 sound"
+    found = fetch(
+        answer(png, "200 OK", "Content-Type: text/plain"),
+        answer(mp3, "200 OK", "Content-Type: audio/mpeg; charset=x"),
+        paths=("/a.png", "/b.mp3", "/a.png"),
+    )
+    assert found == {
+        "/a.png": InputFile(data=png, media_type="image/png"),
+        "/b.mp3": InputFile(data=mp3, media_type="audio/mpeg"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("reply", "reason"),
+    [
+        (answer(status="404 Not Found"), "input_gone"),
+        (answer(status="403 Forbidden"), "input_gone"),
+        (answer(b"<!doctype html>", "200 OK", "Content-Type: text/html"), "input_not_media"),
+        (answer(b"", "200 OK", "Content-Type: image/png"), "input_not_media"),
+        (answer(picture("png", 8, 8)), "input_too_large"),
+        (answer(b"", "302 Found", "Location: https://169.254.169.254/latest/meta-data/"), "input_gone"),
+    ],
+)
+def test_what_is_the_callers_fault(reply: bytes, reason: str) -> None:
+    with pytest.raises(InputGone) as caught:
+        fetch(reply, file_limit=60)
+    assert caught.value.reason == reason
+    assert "/a.png" not in str(caught.value)  # a signed address is a key to the file
+
+
+def test_all_files_together_have_a_limit_too() -> None:
+    png = picture("png", 8, 8)
+    with pytest.raises(InputGone, match="input file 2 is larger"):
+        fetch(answer(png), answer(png), paths=("/a.png", "/b.png"), total_limit=2 * len(png) - 1)
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        answer(status="500 Oops"),
+        answer(status="429 Busy"),
+        b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nhalf",
+        b"",
+    ],
+)
+def test_what_may_come_later(reply: bytes) -> None:
+    with pytest.raises(InputRetry):
+        fetch(reply, timeout=0.3)
+
+
+def test_our_own_network_is_not_fetched_from() -> None:
+    with pytest.raises(InputGone, match=r"loopback|http to"):
+        fetch(answer(), egress=EgressPolicy())
