@@ -12,7 +12,7 @@ from execution_arrow.accounting import Tally, Usage
 from execution_arrow.following import Follower
 from execution_arrow.machine.codec import load_run, load_spec
 from execution_arrow.machine.state import Run
-from execution_arrow.ports import Clock, Held, LedgerPort
+from execution_arrow.ports import Clock, LedgerPort
 from execution_arrow.reconciling import Finding, Trouble
 from execution_arrow.stores.access import Access
 from execution_arrow.stores.base import Row
@@ -33,74 +33,85 @@ class Desk:
         begin = since if since is not None else end - 30 * DAY
         tally = Tally()
         async for row in self._newest_first():
+            if row.created_at < begin - SKEW:  # ids sort by time, as far as clocks agree
+                break
+            if not begin <= row.created_at < end:
+                continue
             run = _run(row)
             if isinstance(run, Finding):
                 tally.unreadable += 1
-            elif run.spec.created_at < begin - SKEW:  # ids sort by time, as far as clocks agree
-                break
-            elif begin <= run.spec.created_at < end:
+            else:
                 tally.add(run)
         return tally.usage(begin, end)
 
     async def reconcile(self, since: float | None, grace: float, repair: bool) -> tuple[Finding, ...]:
         now = self._clock.now()
         begin = since if since is not None else now - 30 * DAY
-        found: list[Finding] = []
-        unfinished: dict[str, Run] = {}
-        async for row in self._unfinished():
-            run = _run(row)
-            if isinstance(run, Finding):
-                found.append(run)
-                continue
-            unfinished[row.id] = run
-            found += reconciling.of_row(row, run, now, grace)
-        found += await self._compare(unfinished)
+        found = await self._compare(now, grace)
         found += [reconciling.of_remark(remark) for remark in await self._ledger.remarks(begin)]
         if repair:
             found = [await self._repair(finding) for finding in found]
         return reconciling.ordered(dict.fromkeys(found))
 
-    async def _compare(self, unfinished: dict[str, Run]) -> list[Finding]:
-        """Holds against rows. Both move meanwhile: whatever looks odd has to look odd twice.
+    async def _compare(self, now: float, grace: float) -> list[Finding]:
+        """Rows by themselves, and against the holds. Both move meanwhile: what looks odd has to do it twice.
 
         A row is written before its hold is made and closed after it is settled. So an open hold whose row is
         closed is late only if it is still open when it is looked for after the row was read; and work is
-        without a hold only if the row still works when it is read after the hold was not found.
+        without a hold only if the row still works when it is read after the hold was not found. Kept in
+        memory are holds and names; of rows, one page at a time.
         """
         held = {hold.key: hold for hold in await self._ledger.held()}
-        odd: list[tuple[Held, Finding]] = []
-        for hold in held.values():
-            if (finding := await self._about(hold)) is not None:
-                odd.append((hold, finding))
-        alone = [name for name, run in unfinished.items() if reconciling.needs_hold(run) and name not in held]
+        unmet = dict(held)  # holds whose rows need nobody, or are not here
+        found: list[Finding] = []
+        odd: dict[str, Finding] = {}
+        alone: list[str] = []
+        async for row in self._unfinished():
+            hold, run = unmet.pop(row.id, None), _run(row)
+            if isinstance(run, Finding):
+                found.append(run)
+                continue
+            found += reconciling.of_row(row, run, now, grace)
+            if hold is None and row.id not in held and reconciling.needs_hold(run):
+                alone.append(row.id)
+            elif hold is not None and (finding := reconciling.of_hold(hold, run)) is not None:
+                odd[row.id] = finding
+        async for name, about in self._looks(list(unmet)):
+            told = about if isinstance(about, Finding) else reconciling.of_hold(held[name], about)
+            if told is not None:
+                odd[name] = told
+        return found + await self._second_look(odd, alone)
+
+    async def _second_look(self, odd: dict[str, Finding], alone: list[str]) -> list[Finding]:
         if not odd and not alone:
             return []
         still = {hold.key for hold in await self._ledger.held()}
-        found = [finding for hold, finding in odd if hold.key in still]
-        for name in alone:
-            run = await self._look(name) if name not in still else None
+        found = [finding for name, finding in odd.items() if name in still]
+        async for _, run in self._looks([name for name in alone if name not in still]):
             if isinstance(run, Run) and reconciling.needs_hold(run):
                 found.append(reconciling.missing(run))
         return found
 
-    async def _about(self, hold: Held) -> Finding | None:
-        run = await self._look(hold.key)
-        return run if isinstance(run, Finding) else reconciling.of_hold(hold, run)
+    async def _looks(self, names: list[str]) -> AsyncIterator[tuple[str, Run | Finding | None]]:
+        """Each of these generations as it is now, a page of them per question; None where there is none."""
+        for start in range(0, len(names), PAGE):
+            some = names[start : start + PAGE]
+            rows = {row.id: row for row in await self._store.load_many(some)}
+            for name in some:
+                yield name, _run(rows[name]) if name in rows else None
+            await asyncio.sleep(0)
 
     async def _repair(self, finding: Finding) -> Finding:
         """Settle again, through the machine and by the same key, what the ledger does not know as settled."""
         if finding.trouble != Trouble.HOLD_AFTER_END or finding.generation is None:
             return finding
-        run = await self._look(finding.generation)
+        row = await self._store.load(finding.generation)
+        run = _run(row) if row is not None else None
         if not isinstance(run, Run) or run.settlement is None:
             return finding
         await self._follower.tell(finding.generation, f.HoldOpened(), claim=True)
         await self._follower.advance(finding.generation)  # or its owner does what is due
         return replace(finding, repaired=True)
-
-    async def _look(self, generation_id: str) -> Run | Finding | None:
-        row = await self._store.load(generation_id)
-        return _run(row) if row is not None else None
 
     async def _newest_first(self) -> AsyncIterator[Row]:
         before: str | None = None

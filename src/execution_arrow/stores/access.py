@@ -9,7 +9,7 @@ that answer from memory.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from execution_arrow.machine.state import Event
@@ -28,6 +28,8 @@ class Access(Protocol):
         ...
 
     async def load(self, generation_id: str) -> Row | None: ...
+
+    async def load_many(self, generation_ids: Sequence[str]) -> list[Row]: ...
 
     async def by_key(self, account: str, key: str) -> tuple[str, str] | None: ...
 
@@ -66,6 +68,9 @@ class Threaded:
 
     async def load(self, generation_id: str) -> Row | None:
         return await asyncio.to_thread(self._store.load, generation_id)
+
+    async def load_many(self, generation_ids: Sequence[str]) -> list[Row]:
+        return await asyncio.to_thread(self._store.load_many, generation_ids)
 
     async def by_key(self, account: str, key: str) -> tuple[str, str] | None:
         return await asyncio.to_thread(self._store.by_key, account, key)
@@ -110,6 +115,9 @@ class Inline:
 
     async def load(self, generation_id: str) -> Row | None:
         return self._store.load(generation_id)
+
+    async def load_many(self, generation_ids: Sequence[str]) -> list[Row]:
+        return self._store.load_many(generation_ids)
 
     async def by_key(self, account: str, key: str) -> tuple[str, str] | None:
         return self._store.by_key(account, key)

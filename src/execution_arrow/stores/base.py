@@ -154,6 +154,7 @@ class Row:
     owner: str | None
     owner_until: float | None  # the end of the owner's lease
     next_at: float | None
+    created_at: float
     inbox: tuple[Inboxed, ...] = ()
 
 
@@ -245,6 +246,10 @@ class JobStore(Protocol):
         ...
 
     def load(self, generation_id: str) -> Row | None: ...
+
+    def load_many(self, generation_ids: Sequence[str]) -> list[Row]:
+        """Those of these that there are, in any order, without a question for each: up to a few hundred."""
+        ...
 
     def by_key(self, account: str, key: str) -> tuple[str, str] | None:
         """(id, fingerprint) of the generation that holds an idempotency key."""

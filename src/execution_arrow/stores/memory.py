@@ -31,6 +31,7 @@ from execution_arrow.stores.base import (
     Row,
 )
 from execution_arrow.stores.hints import Bell, hints_of
+from execution_arrow.stores.operations import Operations
 from execution_arrow.values import replace
 
 
@@ -44,7 +45,7 @@ class _Record:
     events: list[Event] = field(default_factory=list)
 
 
-class MemoryStore:
+class MemoryStore(Operations[Result]):
     """Everything is gone when the process is. The contract suite holds for it as for the others.
 
     `clock` is the store's clock: unix seconds, the host's by default.
@@ -60,39 +61,12 @@ class MemoryStore:
         self._seq = 0
 
     def apply(self, ops: Sequence[Op]) -> list[Result]:
-        results = [self._one(op) for op in ops]
+        results = [self.perform(op) for op in ops]
         self._bell.ring(hints_of(ops, results))
         return results
 
     def watch(self, hear: Hear) -> Callable[[], None]:
         return self._bell.add(hear)
-
-    def _one(self, op: Op) -> Result:
-        match op:
-            case Create():
-                return self._create(op)
-            case Commit():
-                return self._commit(op)
-            case Append():
-                return Done(new=self._append(op.fact))
-            case Claim():
-                return self._claim(op)
-            case Release():
-                for generation_id, next_at in op.rows:
-                    record = self._records.get(generation_id)
-                    if record is not None and record.row.owner == op.owner:
-                        record.row = replace(record.row, owner=None, next_at=next_at)
-                return Done()
-            case Disown():
-                for generation_id, record in self._records.items():
-                    if record.row.owner == op.owner and generation_id not in op.keep:
-                        due = None if record.row.next_at is None else self._clock()
-                        record.row = replace(record.row, owner=None, next_at=due)
-                return Done()
-            case Beat():
-                now = self._clock()
-                self._leases[op.owner] = now + op.seconds
-                return Beaten(now)
 
     def _create(self, op: Create) -> Result:
         if op.key is not None and (held := self._keys.get((op.account, op.key))) is not None:
@@ -100,6 +74,7 @@ class MemoryStore:
         row = Row(
             id=op.id, account=op.account, key=op.key, spec=op.spec, state=op.state, version=1,
             epoch=1 if op.owner else 0, owner=op.owner, owner_until=None, next_at=op.next_at,
+            created_at=op.created_at,
         )  # fmt: skip
         self._records[op.id] = _Record(row, op.status, op.fingerprint)
         if op.key is not None:
@@ -119,7 +94,7 @@ class MemoryStore:
         for provider, credentials, job, attempt in op.jobs:
             self._jobs[provider, credentials, job] = attempt
         for fact in op.heard:
-            self._append(fact, folded=True)
+            self._keep(fact, folded=True)
         for seq in op.folded:
             _fold(record, seq)
         record.events.extend(op.events)
@@ -134,7 +109,10 @@ class MemoryStore:
         record.row = replace(row, state=op.state, version=op.version + 1, next_at=op.next_at, owner=owner)
         return Committed(op.version + 1)
 
-    def _append(self, fact: Inboxed, folded: bool = False) -> bool:
+    def _append(self, op: Append) -> Result:
+        return Done(new=self._keep(op.fact))
+
+    def _keep(self, fact: Inboxed, folded: bool = False) -> bool:
         record = self._records.get(fact.generation)
         if record is None:
             return False
@@ -150,7 +128,7 @@ class MemoryStore:
             record.inbox[kept.seq] = kept
         return True
 
-    def _claim(self, op: Claim) -> Claimed:
+    def _claim(self, op: Claim) -> Result:
         now = self._clock()
         self._leases |= {n: now + op.seconds for n, end in self._leases.items() if end > now + LONGEST_LEASE}
         wanted = op.ids or list(self._records)
@@ -165,6 +143,25 @@ class MemoryStore:
         return Claimed(
             tuple(self._view(self._records[name]) for name in taken), now, None if op.ids else later
         )
+
+    def _release(self, op: Release) -> Result:
+        for generation_id, next_at in op.rows:
+            record = self._records.get(generation_id)
+            if record is not None and record.row.owner == op.owner:
+                record.row = replace(record.row, owner=None, next_at=next_at)
+        return Done()
+
+    def _disown(self, op: Disown) -> Result:
+        for generation_id, record in self._records.items():
+            if record.row.owner == op.owner and generation_id not in op.keep:
+                due = None if record.row.next_at is None else self._clock()
+                record.row = replace(record.row, owner=None, next_at=due)
+        return Done()
+
+    def _beat(self, op: Beat) -> Result:
+        now = self._clock()
+        self._leases[op.owner] = now + op.seconds
+        return Beaten(now)
 
     def _next_at(self, owner: str, now: float) -> float | None:
         rows = [record.row for record in self._records.values() if record.row.next_at is not None]
@@ -188,6 +185,10 @@ class MemoryStore:
     def load(self, generation_id: str) -> Row | None:
         record = self._records.get(generation_id)
         return self._view(record) if record else None
+
+    def load_many(self, generation_ids: Sequence[str]) -> list[Row]:
+        found = (self._records.get(name) for name in dict.fromkeys(generation_ids))
+        return [self._view(record) for record in found if record is not None]
 
     def by_key(self, account: str, key: str) -> tuple[str, str] | None:
         held = self._keys.get((account, key))

@@ -19,7 +19,7 @@ from execution_arrow.machine.state import Event
 from execution_arrow.stores.base import Hear, Inboxed, Op, Result, Row, durable
 from execution_arrow.stores.hints import hints_of
 from execution_arrow.stores.postgres_listen import Listener, payload_of
-from execution_arrow.stores.postgres_ops import ASK, Batch, Undone, fact_of, named, row_of
+from execution_arrow.stores.postgres_ops import Batch, Undone, fact_of, named, row_of
 from execution_arrow.stores.postgres_pool import (
     BUSY_SECONDS,
     SQL,
@@ -51,7 +51,7 @@ for _name, _where in _PAGES.items():
         + _where
         + b" AND g.status = coalesce(%(status)s::text, g.status) ORDER BY g.id DESC LIMIT %(limit)s::int"
     )
-SQL["load"] = _ROW + b" WHERE g.id = %(id)s::text"
+SQL["load"] = _ROW + b" WHERE g.id = ANY (%(ids)s::text[])"
 SQL["unfinished"] = b"\n".join((SQL.pop("open_rows"), _ROW, SQL.pop("open_page")))
 
 
@@ -101,7 +101,7 @@ class PostgresStore:
             batch = Batch(connection, self._clock() if self._clock else None, run(connection, "now"))
             if rows:
                 batch.ask("lock", ids=rows)
-            answers = [ASK[type(op)](batch, op) for op in ops]
+            answers = [batch.perform(op) for op in ops]
         results = [answer() for answer in answers]
         hints = hints_of(ops, results)
         with self._committing(connection):
@@ -166,8 +166,10 @@ class PostgresStore:
         return self._patiently(ask)
 
     def load(self, generation_id: str) -> Row | None:
-        found = self._ask("load", id=generation_id)
-        return row_of(found[0]) if found else None
+        return next(iter(self.load_many((generation_id,))), None)
+
+    def load_many(self, generation_ids: Sequence[str]) -> list[Row]:
+        return list(map(row_of, self._ask("load", ids=list(generation_ids))))
 
     def by_key(self, account: str, key: str) -> tuple[str, str] | None:
         found = self._ask("by_key", account=account, key=key)

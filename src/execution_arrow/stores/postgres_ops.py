@@ -34,6 +34,7 @@ from execution_arrow.stores.base import (
     Row,
     plain,
 )
+from execution_arrow.stores.operations import Operations
 from execution_arrow.stores.postgres_pool import Connection, Cursor, run
 
 Answer: TypeAlias = Callable[[], Result]
@@ -44,7 +45,7 @@ class Undone(Exception):
     """The batch met something that is different by now: undo it and do it again."""
 
 
-class Batch:
+class Batch(Operations[Answer]):
     """A transaction under way. `given` replaces the server's clock, which else was asked first (`time`)."""
 
     def __init__(self, connection: Connection, given: float | None, time: Cursor) -> None:
@@ -60,6 +61,98 @@ class Batch:
             self._now = float(_first(self._time)[0])
         return self._now
 
+    def _create(self, op: Create) -> Answer:
+        made = self.ask(
+            "create", id=op.id, account=op.account, model=op.model, status=op.status, key=op.key,
+            fingerprint=op.fingerprint, spec=op.spec, state=op.state, owner=op.owner, next_at=op.next_at,
+            created_at=op.created_at,
+        )  # fmt: skip
+        held = self.ask("by_key", account=op.account, key=op.key) if op.key is not None else None
+
+        def answer() -> Result:
+            if made.fetchone() is not None:
+                return Created()
+            found = held.fetchone() if held is not None else None
+            if found is None:
+                raise Undone("whoever had the idempotency key has given it back meanwhile")
+            return Existing(found[0], found[1])
+
+        return answer
+
+    def _commit(self, op: Commit) -> Answer:
+        mark = {"id": op.id, "owner": op.owner, "epoch": op.epoch, "version": op.version}
+        jobs = list(zip(*([plain(part) for part in job] for job in op.jobs), strict=True)) or [()] * 4
+        columns = ("providers", "credentials", "jobs", "attempts")
+        bound = {name: list(column) for name, column in zip(columns, jobs, strict=True)}
+        if op.jobs:
+            self.ask("bind", **mark, **bound)
+        heard = [
+            {"attempt": fact.attempt, "dedup": fact.dedup, "body": json.dumps(fact.body), "at": fact.at}
+            for fact in op.heard
+        ]
+        events = [
+            {"no": event.no, "type": event.type, "at": event.at, "settled": event.settled}
+            for event in op.events
+        ]
+        changed = self.ask(
+            "commit_row", **mark, **bound, state=op.state, status=op.status, next_at=op.next_at, at=op.at,
+            erased=op.erased, free_key=op.free_key, events=json.dumps(events), heard=json.dumps(heard),
+            folded=list(op.folded), names=[f"{fact.attempt}\x1f{fact.dedup}" for fact in op.heard],
+        )  # fmt: skip
+        if op.erased is not None:
+            self.ask("forget_facts", id=op.id, epoch=op.epoch, version=op.version)
+
+        def answer() -> Result:
+            written, holder, job = _first(changed)
+            if written:
+                return Committed(op.version + 1)
+            return Fenced() if holder is None else JobTaken(holder, job)
+
+        return answer
+
+    def _append(self, op: Append) -> Answer:
+        fact = op.fact
+        added = self.ask(
+            "append", generation=fact.generation, attempt=fact.attempt, dedup=fact.dedup,
+            body=json.dumps(fact.body), at=fact.at,
+        )  # fmt: skip
+        return lambda: Done(new=added.fetchone() is not None)
+
+    def _claim(self, op: Claim) -> Answer:
+        self.ask("cut", now=self.given, seconds=op.seconds, longest=LONGEST_LEASE)
+        values = {"now": self.given, "owner": op.owner, "seconds": op.seconds, "limit": op.limit}
+        if op.ids:
+            named_ones = self.ask("claim_named", ids=list(op.ids), **values)
+            return lambda: Claimed(tuple(map(row_of, named_ones.fetchall())), self.now())
+        found = self.ask("claim", **values)
+        later = self.ask("later", now=self.given, owner=op.owner)
+
+        def answer() -> Result:
+            rows = tuple(map(row_of, found.fetchall()))
+            at = _first(later)[0] if len(rows) < op.limit else self.now()
+            return Claimed(rows, self.now(), at)
+
+        return answer
+
+    def _release(self, op: Release) -> Answer:
+        rows = dict(op.rows)
+        names = list(rows)
+        for start in range(0, len(names), CHUNK):
+            some = names[start : start + CHUNK]
+            self.ask(
+                "release", owner=op.owner, ids=some, times=json.dumps({name: rows[name] for name in some})
+            )
+        return Done
+
+    def _disown(self, op: Disown) -> Answer:
+        self.ask("disown", owner=op.owner, keep=list(op.keep), now=self.given)
+        return Done
+
+    def _beat(self, op: Beat) -> Answer:
+        self.ask("extend", owner=op.owner, seconds=op.seconds, now=self.given)
+        self.ask("prune", now=self.given)
+        return lambda: Beaten(self.now())
+
 
 def named(ops: Iterable[Op]) -> list[str]:
     """The generations whose rows the batch changes, for `lock`."""
@@ -72,118 +165,12 @@ def named(ops: Iterable[Op]) -> list[str]:
     return sorted(found)
 
 
-def _create(batch: Batch, op: Create) -> Answer:
-    made = batch.ask(
-        "create", id=op.id, account=op.account, model=op.model, status=op.status, key=op.key,
-        fingerprint=op.fingerprint, spec=op.spec, state=op.state, owner=op.owner, next_at=op.next_at,
-        created_at=op.created_at,
-    )  # fmt: skip
-    held = batch.ask("by_key", account=op.account, key=op.key) if op.key is not None else None
-
-    def answer() -> Result:
-        if made.fetchone() is not None:
-            return Created()
-        found = held.fetchone() if held is not None else None
-        if found is None:
-            raise Undone("whoever had the idempotency key has given it back meanwhile")
-        return Existing(found[0], found[1])
-
-    return answer
-
-
-def _commit(batch: Batch, op: Commit) -> Answer:
-    mark = {"id": op.id, "owner": op.owner, "epoch": op.epoch, "version": op.version}
-    jobs = list(zip(*([plain(part) for part in job] for job in op.jobs), strict=True)) or [()] * 4
-    columns = ("providers", "credentials", "jobs", "attempts")
-    bound = {name: list(column) for name, column in zip(columns, jobs, strict=True)}
-    if op.jobs:
-        batch.ask("bind", **mark, **bound)
-    heard = [
-        {"attempt": fact.attempt, "dedup": fact.dedup, "body": json.dumps(fact.body), "at": fact.at}
-        for fact in op.heard
-    ]
-    events = [
-        {"no": event.no, "type": event.type, "at": event.at, "settled": event.settled} for event in op.events
-    ]
-    changed = batch.ask(
-        "commit_row", **mark, **bound, state=op.state, status=op.status, next_at=op.next_at, at=op.at,
-        erased=op.erased, free_key=op.free_key, events=json.dumps(events), heard=json.dumps(heard),
-        folded=list(op.folded), names=[f"{fact.attempt}\x1f{fact.dedup}" for fact in op.heard],
-    )  # fmt: skip
-    if op.erased is not None:
-        batch.ask("forget_facts", id=op.id, epoch=op.epoch, version=op.version)
-
-    def answer() -> Result:
-        written, holder, job = _first(changed)
-        if written:
-            return Committed(op.version + 1)
-        return Fenced() if holder is None else JobTaken(holder, job)
-
-    return answer
-
-
-def _append(batch: Batch, op: Append) -> Answer:
-    fact = op.fact
-    added = batch.ask(
-        "append", generation=fact.generation, attempt=fact.attempt, dedup=fact.dedup,
-        body=json.dumps(fact.body), at=fact.at,
-    )  # fmt: skip
-    return lambda: Done(new=added.fetchone() is not None)
-
-
-def _claim(batch: Batch, op: Claim) -> Answer:
-    batch.ask("cut", now=batch.given, seconds=op.seconds, longest=LONGEST_LEASE)
-    values = {"now": batch.given, "owner": op.owner, "seconds": op.seconds, "limit": op.limit}
-    if op.ids:
-        named_ones = batch.ask("claim_named", ids=list(op.ids), **values)
-        return lambda: Claimed(tuple(map(row_of, named_ones.fetchall())), batch.now())
-    found = batch.ask("claim", **values)
-    later = batch.ask("later", now=batch.given, owner=op.owner)
-
-    def answer() -> Result:
-        rows = tuple(map(row_of, found.fetchall()))
-        at = _first(later)[0] if len(rows) < op.limit else batch.now()
-        return Claimed(rows, batch.now(), at)
-
-    return answer
-
-
-def _release(batch: Batch, op: Release) -> Answer:
-    rows = dict(op.rows)
-    names = list(rows)
-    for start in range(0, len(names), CHUNK):
-        some = names[start : start + CHUNK]
-        batch.ask("release", owner=op.owner, ids=some, times=json.dumps({name: rows[name] for name in some}))
-    return Done
-
-
-def _disown(batch: Batch, op: Disown) -> Answer:
-    batch.ask("disown", owner=op.owner, keep=list(op.keep), now=batch.given)
-    return Done
-
-
-def _beat(batch: Batch, op: Beat) -> Answer:
-    batch.ask("extend", owner=op.owner, seconds=op.seconds, now=batch.given)
-    batch.ask("prune", now=batch.given)
-    return lambda: Beaten(batch.now())
-
-
-ASK: dict[type[Any], Callable[[Batch, Any], Answer]] = {
-    Create: _create,
-    Commit: _commit,
-    Append: _append,
-    Claim: _claim,
-    Release: _release,
-    Disown: _disown,
-    Beat: _beat,
-}
-
-
 def row_of(found: Sequence[Any]) -> Row:
-    identity, account, key, spec, state, version, epoch, owner, until, next_at, facts = found
+    identity, account, key, spec, state, version, epoch, owner, until, next_at, created_at, facts = found
     return Row(
         id=identity, account=account, key=key, spec=spec, state=state, version=version, epoch=epoch,
-        owner=owner, owner_until=until, next_at=next_at, inbox=tuple(map(fact_of, facts or ())),
+        owner=owner, owner_until=until, next_at=next_at, created_at=created_at,
+        inbox=tuple(map(fact_of, facts or ())),
     )  # fmt: skip
 
 

@@ -7,6 +7,7 @@ it along. Reads use connections of their own and never wait for the writer.
 
 from __future__ import annotations
 
+import json
 import os
 import sqlite3
 import threading
@@ -22,7 +23,7 @@ from execution_arrow.stores import sql
 from execution_arrow.stores.base import Hear, Inboxed, Op, Result, Row, durable
 from execution_arrow.stores.hints import hints_of
 from execution_arrow.stores.sqlite_file import connect, share, unshare
-from execution_arrow.stores.sqlite_ops import PERFORM, ROW, UNFINISHED, Batch, inboxed, read_row
+from execution_arrow.stores.sqlite_ops import NAMED, UNFINISHED, Batch, inboxed, read_rows
 from execution_arrow.stores.versions import check
 
 SCHEMA = 1
@@ -70,7 +71,7 @@ class SqliteStore:
             connection.execute(f"PRAGMA synchronous={'FULL' if sync else 'NORMAL'}")
             connection.execute("BEGIN IMMEDIATE")
             batch = Batch(connection, self._clock())
-            results = [PERFORM[type(op)](batch, op) for op in ops]
+            results = [batch.perform(op) for op in ops]
             committing = True
             connection.execute("COMMIT")
         except Exception as error:
@@ -107,8 +108,11 @@ class SqliteStore:
 
     def load(self, generation_id: str) -> Row | None:
         with self._reading() as connection:
-            found = connection.execute(f"{ROW} WHERE g.id = ?", (generation_id,)).fetchone()
-            return read_row(connection, found) if found else None
+            return next(iter(read_rows(connection, "WHERE g.id = ?", (generation_id,))), None)
+
+    def load_many(self, generation_ids: Sequence[str]) -> list[Row]:
+        with self._reading() as connection:
+            return read_rows(connection, NAMED, (json.dumps(list(generation_ids)),))
 
     def by_key(self, account: str, key: str) -> tuple[str, str] | None:
         with self._reading() as connection:
@@ -123,17 +127,11 @@ class SqliteStore:
         values = [value for value in wanted.values() if value is not None]
         where = f"WHERE {' AND '.join(terms)}" if terms else ""
         with self._reading() as connection:
-            rows = connection.execute(
-                f"{ROW} {where} ORDER BY g.id DESC LIMIT ?", (*values, limit)
-            ).fetchall()
-            return [read_row(connection, row) for row in rows]
+            return read_rows(connection, f"{where} ORDER BY g.id DESC LIMIT ?", (*values, limit))
 
     def unfinished(self, after: str | None, limit: int) -> list[Row]:
         with self._reading() as connection:
-            rows = connection.execute(
-                f"{ROW} WHERE g.id IN ({UNFINISHED}) ORDER BY g.id", (after or "", limit)
-            ).fetchall()
-            return [read_row(connection, row) for row in rows]
+            return read_rows(connection, f"WHERE g.id IN ({UNFINISHED}) ORDER BY g.id", (after or "", limit))
 
     def events(self, generation_id: str) -> list[Event]:
         with self._reading() as connection:

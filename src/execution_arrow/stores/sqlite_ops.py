@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any
 
 from execution_arrow.stores.base import (
     LONGEST_LEASE,
@@ -29,9 +30,12 @@ from execution_arrow.stores.base import (
     Row,
     plain,
 )
+from execution_arrow.stores.operations import Operations
 
-ROW = """SELECT g.id, g.account, g.key, g.spec, g.state, g.version, g.epoch, g.owner, w.until, g.next_at
+ROW = """SELECT g.id, g.account, g.key, g.spec, g.state, g.version, g.epoch, g.owner, w.until, g.next_at,
+                g.created_at
           FROM generations g LEFT JOIN workers w ON w.id = g.owner"""
+NAMED = "WHERE g.id IN (SELECT value FROM json_each(?))"
 # Two questions, so that each walks an index; the ids are few beside the history.
 UNFINISHED = """SELECT id FROM (
                     SELECT id FROM generations INDEXED BY generations_due
@@ -69,169 +73,161 @@ _LATER = """
 _WAITING = "EXISTS (SELECT 1 FROM facts f WHERE f.generation = g.id AND f.folded = 0)"
 
 
-class Batch(NamedTuple):
+class Batch(Operations[Result]):
     """A transaction under way, and the store's time when it began."""
 
-    connection: sqlite3.Connection
-    now: float
+    def __init__(self, connection: sqlite3.Connection, now: float) -> None:
+        self.connection, self.now = connection, now
 
+    def _create(self, op: Create) -> Result:
+        if op.key is not None:
+            found = self.connection.execute(
+                "SELECT id, fingerprint FROM generations WHERE account = ? AND key = ?", (op.account, op.key)
+            ).fetchone()
+            if found:
+                return Existing(*found)
+        self.connection.execute(
+            """INSERT INTO generations (id, account, model, status, key, fingerprint, spec, state, version,
+                                        epoch, owner, next_at, created_at, changed_at)
+               VALUES (?, ?, ?, ?, ?, ?, ?, ?, 1, ?, ?, ?, ?, ?)""",
+            (op.id, op.account, op.model, op.status, op.key, op.fingerprint, op.spec, op.state,
+             1 if op.owner else 0, op.owner, op.next_at, op.created_at, op.created_at),
+        )  # fmt: skip
+        return Created()
 
-def _create(batch: Batch, op: Create) -> Result:
-    if op.key is not None:
-        found = batch.connection.execute(
-            "SELECT id, fingerprint FROM generations WHERE account = ? AND key = ?", (op.account, op.key)
-        ).fetchone()
-        if found:
-            return Existing(*found)
-    batch.connection.execute(
-        """INSERT INTO generations (id, account, model, status, key, fingerprint, spec, state, version, epoch,
-                                    owner, next_at, created_at, changed_at)
-           VALUES (?, ?, ?, ?, ?, ?, ?, ?, 1, ?, ?, ?, ?, ?)""",
-        (op.id, op.account, op.model, op.status, op.key, op.fingerprint, op.spec, op.state,
-         1 if op.owner else 0, op.owner, op.next_at, op.created_at, op.created_at),
-    )  # fmt: skip
-    return Created()
-
-
-def _commit(batch: Batch, op: Commit) -> Result:
-    jobs = [tuple(plain(part) for part in job) for job in op.jobs]
-    for provider, credentials, job, attempt in jobs:
-        holder = batch.connection.execute(
-            "SELECT attempt FROM jobs WHERE provider = ? AND credentials = ? AND job = ?",
-            (provider, credentials, job),
-        ).fetchone()
-        if holder and holder[0] != attempt:
-            return JobTaken(holder[0], job)
-    changed = batch.connection.execute(
-        """UPDATE generations SET state = ?, status = ?, next_at = ?, changed_at = ?, version = version + 1,
-                                  key = CASE WHEN ? THEN NULL ELSE key END,
-                                  owner = CASE WHEN ? THEN NULL ELSE owner END
-           WHERE id = ? AND owner = ? AND epoch = ? AND version = ?""",
-        (op.state, op.status, op.next_at, op.at, op.free_key, op.next_at is None, op.id, op.owner, op.epoch,
-         op.version),
-    )  # fmt: skip
-    if changed.rowcount != 1:
-        return Fenced()
-    batch.connection.executemany("INSERT OR IGNORE INTO jobs VALUES (?, ?, ?, ?)", jobs)
-    for fact in op.heard:
-        _insert_fact(batch.connection, fact, folded=True)
-    batch.connection.executemany("UPDATE facts SET folded = 1 WHERE seq = ?", [(seq,) for seq in op.folded])
-    if op.erased is not None:
-        batch.connection.execute("UPDATE generations SET spec = ? WHERE id = ?", (op.erased, op.id))
-        batch.connection.execute("DELETE FROM facts WHERE generation = ? AND folded = 1", (op.id,))
-    batch.connection.executemany(
-        "INSERT INTO events (generation, no, type, at, settled) VALUES (?, ?, ?, ?, ?)",
-        [(op.id, event.no, event.type, event.at, event.settled) for event in op.events],
-    )
-    return Committed(op.version + 1)
-
-
-def _insert_fact(connection: sqlite3.Connection, fact: Inboxed, folded: bool) -> bool:
-    inserted = connection.execute(
-        """INSERT INTO facts (generation, attempt, dedup, body, at, folded)
-           SELECT id, ?, ?, ?, ?, ? FROM generations WHERE id = ?
-           ON CONFLICT (generation, attempt, dedup) DO NOTHING""",
-        (fact.attempt, fact.dedup, json.dumps(fact.body), fact.at, folded, fact.generation),
-    )
-    if folded and inserted.rowcount != 1:
-        connection.execute(
-            "UPDATE facts SET folded = 1 WHERE generation = ? AND attempt = ? AND dedup = ?",
-            (fact.generation, fact.attempt, fact.dedup),
+    def _commit(self, op: Commit) -> Result:
+        jobs = [tuple(plain(part) for part in job) for job in op.jobs]
+        for provider, credentials, job, attempt in jobs:
+            holder = self.connection.execute(
+                "SELECT attempt FROM jobs WHERE provider = ? AND credentials = ? AND job = ?",
+                (provider, credentials, job),
+            ).fetchone()
+            if holder and holder[0] != attempt:
+                return JobTaken(holder[0], job)
+        changed = self.connection.execute(
+            """UPDATE generations SET state = ?, status = ?, next_at = ?, changed_at = ?,
+                                      version = version + 1, key = CASE WHEN ? THEN NULL ELSE key END,
+                                      owner = CASE WHEN ? THEN NULL ELSE owner END
+               WHERE id = ? AND owner = ? AND epoch = ? AND version = ?""",
+            (op.state, op.status, op.next_at, op.at, op.free_key, op.next_at is None, op.id, op.owner,
+             op.epoch, op.version),
+        )  # fmt: skip
+        if changed.rowcount != 1:
+            return Fenced()
+        self.connection.executemany("INSERT OR IGNORE INTO jobs VALUES (?, ?, ?, ?)", jobs)
+        for fact in op.heard:
+            self._insert_fact(fact, folded=True)
+        self.connection.executemany(
+            "UPDATE facts SET folded = 1 WHERE seq = ?", [(seq,) for seq in op.folded]
         )
-    return inserted.rowcount == 1
-
-
-def _append(batch: Batch, op: Append) -> Result:
-    return Done(new=_insert_fact(batch.connection, op.fact, folded=False))
-
-
-def _claim(batch: Batch, op: Claim) -> Result:
-    batch.connection.execute(
-        "UPDATE workers SET until = ? WHERE until > ?", (batch.now + op.seconds, batch.now + LONGEST_LEASE)
-    )
-    if op.ids:
-        marks = ", ".join("?" * len(op.ids))
-        wanted = f"g.id IN ({marks}) AND (g.next_at IS NOT NULL OR {_WAITING})"
-        query = f"SELECT g.id FROM generations g WHERE {wanted} AND {_FREE.replace(':now', '?')} LIMIT ?"
-        ids = batch.connection.execute(query, (*op.ids, batch.now, op.limit)).fetchall()
-    else:
-        ids = []
-        for query in (_ORPHANS, _TOLD, _DUE):
-            values = {"now": batch.now, "limit": op.limit - len(ids)}
-            ids += [row for row in batch.connection.execute(query, values) if row not in ids]
-    rows = []
-    for (generation_id,) in ids:
-        batch.connection.execute(
-            "UPDATE generations SET owner = ?, epoch = epoch + 1 WHERE id = ?", (op.owner, generation_id)
+        if op.erased is not None:
+            self.connection.execute("UPDATE generations SET spec = ? WHERE id = ?", (op.erased, op.id))
+            self.connection.execute("DELETE FROM facts WHERE generation = ? AND folded = 1", (op.id,))
+        self.connection.executemany(
+            "INSERT INTO events (generation, no, type, at, settled) VALUES (?, ?, ?, ?, ?)",
+            [(op.id, event.no, event.type, event.at, event.settled) for event in op.events],
         )
-        found = batch.connection.execute(f"{ROW} WHERE g.id = ?", (generation_id,)).fetchone()
-        rows.append(read_row(batch.connection, found))
-    if not rows:
-        return Claimed((), batch.now, None if op.ids else _next_at(batch, op.owner))
-    _extend(batch, op.owner, op.seconds)
-    later = batch.now if len(rows) == op.limit else _next_at(batch, op.owner)
-    return Claimed(tuple(rows), batch.now, None if op.ids else later)
+        return Committed(op.version + 1)
+
+    def _insert_fact(self, fact: Inboxed, folded: bool) -> bool:
+        inserted = self.connection.execute(
+            """INSERT INTO facts (generation, attempt, dedup, body, at, folded)
+               SELECT id, ?, ?, ?, ?, ? FROM generations WHERE id = ?
+               ON CONFLICT (generation, attempt, dedup) DO NOTHING""",
+            (fact.attempt, fact.dedup, json.dumps(fact.body), fact.at, folded, fact.generation),
+        )
+        if folded and inserted.rowcount != 1:
+            self.connection.execute(
+                "UPDATE facts SET folded = 1 WHERE generation = ? AND attempt = ? AND dedup = ?",
+                (fact.generation, fact.attempt, fact.dedup),
+            )
+        return inserted.rowcount == 1
+
+    def _append(self, op: Append) -> Result:
+        return Done(new=self._insert_fact(op.fact, folded=False))
+
+    def _claim(self, op: Claim) -> Result:
+        self.connection.execute(
+            "UPDATE workers SET until = ? WHERE until > ?", (self.now + op.seconds, self.now + LONGEST_LEASE)
+        )
+        if op.ids:
+            marks = ", ".join("?" * len(op.ids))
+            wanted = f"g.id IN ({marks}) AND (g.next_at IS NOT NULL OR {_WAITING})"
+            query = f"SELECT g.id FROM generations g WHERE {wanted} AND {_FREE.replace(':now', '?')} LIMIT ?"
+            ids = self.connection.execute(query, (*op.ids, self.now, op.limit)).fetchall()
+        else:
+            ids = []
+            for query in (_ORPHANS, _TOLD, _DUE):
+                values = {"now": self.now, "limit": op.limit - len(ids)}
+                ids += [row for row in self.connection.execute(query, values) if row not in ids]
+        if not ids:
+            return Claimed((), self.now, None if op.ids else self._next_at(op.owner))
+        names = [name for (name,) in ids]
+        self.connection.executemany(
+            "UPDATE generations SET owner = ?, epoch = epoch + 1 WHERE id = ?",
+            [(op.owner, name) for name in names],
+        )
+        self._extend(op.owner, op.seconds)
+        rows = sorted(
+            read_rows(self.connection, NAMED, (json.dumps(names),)), key=lambda row: names.index(row.id)
+        )
+        later = self.now if len(rows) == op.limit else self._next_at(op.owner)
+        return Claimed(tuple(rows), self.now, None if op.ids else later)
+
+    def _next_at(self, owner: str) -> float | None:
+        """The next free row's time or the end of somebody else's lease, whichever is earlier."""
+        found = self.connection.execute(_LATER, {"owner": owner, "now": self.now}).fetchone()
+        at: float | None = found[0]
+        return at
+
+    def _release(self, op: Release) -> Result:
+        self.connection.executemany(
+            "UPDATE generations SET owner = NULL, next_at = ? WHERE id = ? AND owner = ?",
+            [(next_at, generation_id, op.owner) for generation_id, next_at in op.rows],
+        )
+        return Done()
+
+    def _disown(self, op: Disown) -> Result:
+        self.connection.execute(
+            """UPDATE generations SET owner = NULL, next_at = CASE WHEN next_at IS NULL THEN NULL ELSE ? END
+               WHERE owner = ? AND id NOT IN (SELECT value FROM json_each(?))""",
+            (self.now, op.owner, json.dumps(list(op.keep))),
+        )
+        return Done()
+
+    def _beat(self, op: Beat) -> Result:
+        self._extend(op.owner, op.seconds)
+        # A lease that ended an hour ago protects nothing; rows of such workers are claimable without it too.
+        self.connection.execute("DELETE FROM workers WHERE until < ?", (self.now - 3600,))
+        return Beaten(self.now)
+
+    def _extend(self, owner: str, seconds: float) -> None:
+        self.connection.execute(
+            """INSERT INTO workers (id, until) VALUES (?, ?)
+               ON CONFLICT (id) DO UPDATE SET until = excluded.until""",
+            (owner, self.now + seconds),
+        )
 
 
-def _next_at(batch: Batch, owner: str) -> float | None:
-    """The next free row's time or the end of somebody else's lease, whichever is earlier."""
-    found = batch.connection.execute(_LATER, {"owner": owner, "now": batch.now}).fetchone()
-    at: float | None = found[0]
-    return at
-
-
-def _release(batch: Batch, op: Release) -> Result:
-    batch.connection.executemany(
-        "UPDATE generations SET owner = NULL, next_at = ? WHERE id = ? AND owner = ?",
-        [(next_at, generation_id, op.owner) for generation_id, next_at in op.rows],
-    )
-    return Done()
-
-
-def _disown(batch: Batch, op: Disown) -> Result:
-    batch.connection.execute(
-        """UPDATE generations SET owner = NULL, next_at = CASE WHEN next_at IS NULL THEN NULL ELSE ? END
-           WHERE owner = ? AND id NOT IN (SELECT value FROM json_each(?))""",
-        (batch.now, op.owner, json.dumps(list(op.keep))),
-    )
-    return Done()
-
-
-def _beat(batch: Batch, op: Beat) -> Result:
-    _extend(batch, op.owner, op.seconds)
-    # A lease that ended an hour ago protects nothing; rows of such workers are claimable without it too.
-    batch.connection.execute("DELETE FROM workers WHERE until < ?", (batch.now - 3600,))
-    return Beaten(batch.now)
-
-
-def _extend(batch: Batch, owner: str, seconds: float) -> None:
-    batch.connection.execute(
-        "INSERT INTO workers (id, until) VALUES (?, ?) ON CONFLICT (id) DO UPDATE SET until = excluded.until",
-        (owner, batch.now + seconds),
-    )
-
-
-PERFORM: dict[type[Any], Callable[[Batch, Any], Result]] = {
-    Create: _create,
-    Commit: _commit,
-    Append: _append,
-    Claim: _claim,
-    Release: _release,
-    Disown: _disown,
-    Beat: _beat,
-}
-
-
-def read_row(connection: sqlite3.Connection, found: Sequence[Any]) -> Row:
+def read_rows(connection: sqlite3.Connection, where: str, values: Sequence[Any]) -> list[Row]:
+    """The rows of a query that begins as `ROW`, in its order: two statements, however many they are."""
+    found = connection.execute(f"{ROW} {where}", values).fetchall()
     facts = connection.execute(
         """SELECT seq, generation, attempt, dedup, body, at FROM facts
-           WHERE generation = ? AND folded = 0 ORDER BY seq""",
-        (found[0],),
+           WHERE folded = 0 AND generation IN (SELECT value FROM json_each(?)) ORDER BY seq""",
+        (json.dumps([row[0] for row in found]),),
     )
-    identity, account, key, spec, state, version, epoch, owner, until, next_at = found
+    inboxes: defaultdict[str, list[Inboxed]] = defaultdict(list)
+    for fact in map(inboxed, facts):
+        inboxes[fact.generation].append(fact)
+    return [_row(row, inboxes.get(row[0], ())) for row in found]
+
+
+def _row(found: Sequence[Any], inbox: Sequence[Inboxed]) -> Row:
+    identity, account, key, spec, state, version, epoch, owner, until, next_at, created_at = found
     return Row(
         id=identity, account=account, key=key, spec=spec, state=state, version=version, epoch=epoch,
-        owner=owner, owner_until=until, next_at=next_at, inbox=tuple(inboxed(fact) for fact in facts),
+        owner=owner, owner_until=until, next_at=next_at, created_at=created_at, inbox=tuple(inbox),
     )  # fmt: skip
 
 

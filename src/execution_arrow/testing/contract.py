@@ -55,7 +55,18 @@ class JobStoreContract(ClaimPromises):
         one(store, created_by(spec='{"s":1}', state='{"t":2}', key="k"), Created)
         row = loaded(store)
         assert (row.spec, row.state, row.key, row.version, row.owner) == ('{"s":1}', '{"t":2}', "k", 1, None)
+        assert row.created_at == NOW
         assert store.load("nobody") is None
+
+    def test_many_rows_are_loaded_by_their_names(self, store: JobStore) -> None:
+        for number in range(5):
+            one(store, created_by(f"gen_{number}"), Created)
+        one(store, Append(fact=fact(generation="gen_3")), Done)
+        names = ["gen_3", "gen_1", "nobody", "gen_3"]
+        found = {row.id: row for row in store.load_many(names)}
+        assert found == {name: store.load(name) for name in ("gen_1", "gen_3")}
+        assert len(found["gen_3"].inbox) == 1
+        assert store.load_many([]) == []
 
     def test_an_idempotency_key_belongs_to_one_generation_per_account(self, store: JobStore) -> None:
         one(store, created_by(key="k"), Created)

@@ -13,12 +13,15 @@ import pytest
 
 from execution_arrow import Arrow, AsyncArrow, Policy, Status
 from execution_arrow import facts as f
+from execution_arrow.desk import PAGE
 from execution_arrow.errors import RequestRejected, StoreUnavailable, UnknownGeneration
 from execution_arrow.facts import Fault
 from execution_arrow.machine.state import State
 from execution_arrow.reconciling import Finding
 from execution_arrow.stores.memory import MemoryStore
+from execution_arrow.stores.sqlite import SqliteStore
 from execution_arrow.testing import FakeLedger, FakeProvider, fake_parts
+from execution_arrow.testing.steps import created_by
 from execution_arrow.wiring import FortressLedger
 from ledger_fortress import AsyncLedger
 from ledger_fortress.stores import open_store
@@ -88,6 +91,22 @@ async def test_usage_reads_more_than_a_page_and_says_what_it_could_not_read(tmp_
         object.__setattr__(record.row, "spec", record.row.spec.replace('"v":', '"v":9'))
         usage = await arrow.usage()
     assert (usage.generations, usage.unreadable) == (2, 1)
+
+
+@run
+async def test_usage_says_nothing_of_unreadable_rows_outside_its_window(tmp_path: Path):
+    """A newer version's rows of today are no doubt about last month's figures, nor they about today's."""
+    store = MemoryStore()
+    async with arrow_of(tmp_path, store=store) as arrow:
+        await generate(arrow)
+        (record,) = store._records.values()
+        object.__setattr__(record.row, "spec", record.row.spec.replace('"v":', '"v":9'))
+        now, hour = datetime.now(UTC), timedelta(hours=1)
+        counted = [
+            (await arrow.usage(since=since, until=until)).unreadable
+            for since, until in [(now - hour, now + hour), (None, now - hour), (now + hour, now + 2 * hour)]
+        ]
+    assert counted == [1, 0, 0]
 
 
 # --- reconcile ------------------------------------------------------------------------------------------
@@ -201,6 +220,55 @@ async def test_a_hold_that_nobody_here_knows_is_named_and_left_alone(tmp_path: P
             "hold_without_generation", "gen_gone", False,
         )  # fmt: skip
     assert ledger.settles == []
+
+
+class Counting(SqliteStore):
+    """Counts the statements of its reads, and the rows that one answer holds."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self.statements: list[str] = []
+        self.most = 0
+
+    def _open_reader(self) -> Any:
+        connection = super()._open_reader()
+        connection.set_trace_callback(self.statements.append)
+        return connection
+
+    def load_many(self, generation_ids: Any) -> Any:
+        found = super().load_many(generation_ids)
+        self.most = max(self.most, len(found))
+        return found
+
+    def unfinished(self, after: str | None, limit: int) -> Any:
+        found = super().unfinished(after, limit)
+        self.most = max(self.most, len(found))
+        return found
+
+
+@run
+async def test_reconcile_asks_for_pages_of_rows_not_for_each(tmp_path: Path):
+    """200 holds at work and 200 that were settled and are open again: a page of rows is two statements."""
+    store, ledger = Counting(tmp_path / "arrow.db"), Book()
+    provider = FakeProvider()
+    async with arrow_of(tmp_path, provider, store=store, holds=ledger) as arrow:
+        done = await generate(arrow)
+        row = store.load(done.id)
+        assert row is not None
+        copies = [f"gen_ended_{number}" for number in range(200)]
+        for name in copies:  # rows that ended, as many as a test can wait for
+            spec = row.spec.replace(done.id, name)
+            store.apply([created_by(name, spec=spec, state=row.state, next_at=None)])
+            ledger.holds[name] = 40_000
+        working = [await arrow.generate("m", REQUEST, account="acct") for _ in range(200)]
+        store.statements.clear()
+        found = await arrow.reconcile(grace=1e6)
+        assert len(found) == 200
+        assert {finding.trouble for finding in found} == {"hold_after_end"}
+        pages = 2 * -(-200 // PAGE) + 1  # of working rows, an empty one after them, and of ended rows
+        assert len(store.statements) <= 2 * pages
+        assert store.most <= PAGE
+        assert len(working) == 200
 
 
 @run

@@ -26,7 +26,7 @@ class Shelf:
     """A job store that is only read."""
 
     def __init__(self, *runs: Run, **row: Any) -> None:
-        given = {"owner": "w", "owner_until": 9e9, "next_at": T0, **row}
+        given = {"owner": "w", "owner_until": 9e9, "next_at": T0, "created_at": T0, **row}
         self.rows = [
             Row(id=run.spec.id, account="acct", key=None, spec=dump_spec(run.spec), state=dump_state(run),
                 version=1, epoch=1, **given)

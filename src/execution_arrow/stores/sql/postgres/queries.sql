@@ -188,7 +188,7 @@ WITH clock AS (
     ON CONFLICT (id) DO UPDATE SET ends_at = excluded.ends_at
 )
 SELECT g.id, g.account, g.key, g.spec, g.state, g.version, g.epoch, g.owner,
-       clock.now + %(seconds)s::float8, g.next_at, (
+       clock.now + %(seconds)s::float8, g.next_at, g.created_at, (
     SELECT json_agg(json_build_array(f.seq, f.generation, f.attempt, f.dedup, f.body, f.at) ORDER BY f.seq)
     FROM arrow_fact f WHERE f.generation = g.id AND NOT f.folded)
 FROM taken g, clock;
@@ -236,7 +236,8 @@ DELETE FROM arrow_worker WHERE id = ANY (ARRAY(
     LIMIT 100 FOR UPDATE SKIP LOCKED));
 
 -- name: row
-SELECT g.id, g.account, g.key, g.spec, g.state, g.version, g.epoch, g.owner, w.ends_at, g.next_at, (
+SELECT g.id, g.account, g.key, g.spec, g.state, g.version, g.epoch, g.owner, w.ends_at, g.next_at,
+       g.created_at, (
     SELECT json_agg(json_build_array(f.seq, f.generation, f.attempt, f.dedup, f.body, f.at) ORDER BY f.seq)
     FROM arrow_fact f WHERE f.generation = g.id AND NOT f.folded)
 FROM arrow_generation g
