@@ -8,10 +8,10 @@ need another implementation of `ports.Credentials`.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from execution_arrow.errors import MissingCredentials
-from execution_arrow.ports import Secret
+from execution_arrow.ports import Credentials, Secret
 
 # The variables that the providers' own clients read.
 VARIABLES: Mapping[str, str] = {
@@ -56,3 +56,16 @@ class EnvironmentCredentials:
         if not value:
             raise MissingCredentials(provider, variable)
         return value
+
+
+def missing_keys(credentials: Credentials, providers: Iterable[str], account: str = "") -> dict[str, str]:
+    """The providers that cannot be asked from here, each with the variable that was looked for in vain."""
+    missing = {}
+    for provider in providers:
+        reference = credentials.reference(provider, account)
+        try:
+            credentials.get(provider, reference)
+            credentials.settings(provider, reference)
+        except MissingCredentials as error:
+            missing[provider] = error.variable
+    return missing

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from execution_arrow.errors import MissingCredentials, StoreUnavailable
+from execution_arrow.credentials import missing_keys
+from execution_arrow.errors import StoreUnavailable
 from execution_arrow.machine.codec import load_run, load_spec
 from execution_arrow.machine.state import Phase, Run, State
 from execution_arrow.ports import Credentials
@@ -81,16 +82,12 @@ def _disk(folder: Path) -> Iterator[Finding]:
 
 
 def _keys(credentials: Credentials, providers: Sequence[str]) -> Iterator[Finding]:
-    missing = []
-    for provider in providers:
-        try:
-            credentials.get(provider, credentials.reference(provider, ""))
-        except MissingCredentials as error:
-            missing.append(error.variable)
+    missing = missing_keys(credentials, providers)
+    names = ", ".join(missing.values())
     if missing and len(missing) == len(providers):
-        yield Finding("look", "no provider has a key here", f"set one of {', '.join(missing)}")
+        yield Finding("look", "no provider has a key here", f"set one of {names}")
     elif missing:
-        yield Finding("ok", f"passed over for want of a key: {', '.join(missing)}")
+        yield Finding("ok", f"passed over for want of a key: {names}")
 
 
 def _books(reconcile: Callable[[], Sequence[object]]) -> Iterator[Finding]:

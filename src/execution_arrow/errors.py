@@ -70,8 +70,10 @@ class LedgerRefused(ArrowError):
 
     def __init__(self, account: str, reason: str) -> None:
         self.account, self.reason = account, reason
+        known = reason != "unknown_account"
         super().__init__(
             f"the ledger refused a hold for account {account!r}: {reason}; nothing was dispatched"
+            + ("" if known else "; the account is made by its first grant: `ledger.grant(..., create=True)`")
         )
 
 

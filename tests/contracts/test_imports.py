@@ -54,7 +54,7 @@ ASKING = re.compile(r"(now|utcnow|today|monotonic\w*|perf_counter\w*|time_ns|uui
 SHELLS = {
     "adaptive_island": {"courier", "events", "runtime", "simulation", "stores"},
     "execution_arrow": {
-        *("admission", "alarms", "artifacts", "blocking", "cli", "cli_reports", "committing"),
+        *("admission", "alarms", "artifacts", "blocking", "cli", "committing"),
         *("credentials", "desk", "driver", "egress", "fetching", "following", "inbox", "lease", "naming"),
         *("outage", "perform", "reporting", "routing", "running", "sandbox", "spool", "stores"),
         *("tasks", "transport", "webhooks", "wiring", "worker"),

@@ -37,6 +37,11 @@ _MAIN = ""
 _ACCOUNT = "0" * 32
 
 
+def addresses(url: str) -> dict[str, str]:
+    """The providers' base URLs below the main address of a sandbox that runs, perhaps in another process."""
+    return {name: f"{url}/{name}{_ROOTS.get(name, '')}" for name in PROVIDERS}
+
+
 class Sandbox:
     """Local servers that speak the providers' wire protocols, with faults on demand and a bill book.
 

@@ -1,4 +1,4 @@
-"""The reports of `execution-arrow`: `usage`, `reconcile`, `delete`."""
+"""The reports of `execution-arrow`: `usage`, `reconcile`, `doctor`, and `delete`."""
 
 from __future__ import annotations
 
@@ -6,15 +6,17 @@ import argparse
 import asyncio
 import json
 from collections.abc import Callable
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 from execution_arrow.accounting import Usage
-from execution_arrow.arrow import AsyncArrow
+from execution_arrow.cli.opening import opened
 from execution_arrow.reconciling import Finding
 
 
-def add_reports(add: Callable[[str, Any, str], argparse.ArgumentParser]) -> None:
+def add_commands(add: Callable[[str, Any, str], argparse.ArgumentParser]) -> None:
     """Add the commands; `add` takes name, function and help."""
     add("delete", _delete, "forget a generation's request; results and amounts stay").add_argument("id")
     command = add("usage", _usage, "submissions, outcomes and costs per provider")
@@ -22,11 +24,12 @@ def add_reports(add: Callable[[str, Any, str], argparse.ArgumentParser]) -> None
     command = add("reconcile", _reconcile, "list what a person should look at; 1 if there is any")
     command.add_argument("--grace", type=float, default=300.0, metavar="SECONDS", help="for workers (300)")
     command.add_argument("--repair", action="store_true", help="settle again what the ledger holds as open")
+    add("doctor", _doctor, "say what is wrong here, and what to type; 1 when something is")
 
 
 def _delete(arguments: argparse.Namespace) -> int:
     async def run() -> bool:
-        async with AsyncArrow.open(arguments.data, artifacts=arguments.artifacts) as arrow:
+        async with opened(arguments) as arrow:
             return await arrow.delete(arguments.id)
 
     done = asyncio.run(run())
@@ -39,7 +42,7 @@ _ERASED = {True: "erased", False: "marked: erased as soon as nothing of it is wa
 
 def _usage(arguments: argparse.Namespace) -> int:
     async def run() -> Usage:
-        async with AsyncArrow.open(arguments.data, artifacts=arguments.artifacts) as arrow:
+        async with opened(arguments) as arrow:
             return await arrow.usage(since=datetime.now(UTC) - timedelta(days=arguments.days))
 
     usage = asyncio.run(run())
@@ -59,7 +62,7 @@ def _usage(arguments: argparse.Namespace) -> int:
 
 def _reconcile(arguments: argparse.Namespace) -> int:
     async def run() -> tuple[Finding, ...]:
-        async with AsyncArrow.open(arguments.data, artifacts=arguments.artifacts) as arrow:
+        async with opened(arguments) as arrow:
             return await arrow.reconcile(grace=arguments.grace, repair=arguments.repair)
 
     found = asyncio.run(run())
@@ -76,3 +79,35 @@ def _reconcile(arguments: argparse.Namespace) -> int:
     if not found and not arguments.json:
         print("nothing to look at")
     return 1 if any(not finding.repaired for finding in found) else 0
+
+
+def _doctor(arguments: argparse.Namespace) -> int:
+    from execution_arrow.doctor import examine
+    from execution_arrow.wiring import default_parts
+
+    where = arguments.data
+    folder = Path(arguments.artifacts or where) if "://" in where else Path(where)
+    if not folder.is_dir():
+        raise FileNotFoundError(f"no folder {folder}: `--data` names the one that the service works on")
+    parts = default_parts(where, artifacts=arguments.artifacts)
+    try:
+        found = examine(
+            parts.store,
+            folder,
+            parts.credentials,
+            tuple(parts.providers),
+            parts.clock.now(),
+            parts.blocking_ledger.reconcile,
+        )
+    finally:
+        parts.store.close()
+        parts.blocking_ledger.close()
+        parts.island.close()
+    for finding in found:
+        if arguments.json:
+            print(json.dumps(asdict(finding)))
+            continue
+        print(f"{finding.level:<4}  {finding.what}")
+        if finding.todo:
+            print(f"      {finding.todo}")
+    return int(any(finding.level != "ok" for finding in found))
