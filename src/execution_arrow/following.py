@@ -155,12 +155,12 @@ class Follower:
 
     async def cancel(self, generation_id: str) -> Generation:
         """See `AsyncArrow.cancel`."""
-        await self._reader.row(generation_id)
-        await self.tell(generation_id, f.UserCancel(), claim=True)
         row = await self._reader.row(generation_id)
+        spec = load_spec(row.spec)
+        await self.tell(generation_id, f.UserCancel(), claim=True)
         for _ in range(100):
             row = await self._reader.row(generation_id)
-            run = load_run(load_spec(row.spec), row.state)
+            run = load_run(spec, row.state)
             if run.cancel or run.verdict is Status.CANCELED:
                 break
             if run.phase in (Phase.COLLECTING, Phase.SETTLING, Phase.CLOSED):

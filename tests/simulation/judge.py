@@ -32,7 +32,7 @@ class Judge:
             if row is None:
                 continue  # a restored store has never heard of it
             run = load_run(load_spec(row.spec), row.state)
-            if row.spec != seen.spec and not run.spec.erased:
+            if run.spec != seen.spec and not run.spec.erased:
                 raise Broken(f"20: the frozen part of {name} was changed")
             self._generation(run, seen)
             attempts |= {a.id for a in run.attempts}

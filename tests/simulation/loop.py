@@ -29,11 +29,15 @@ class Process:
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self.dead = self.paused = False
+        self.stopped = self.dead = False  # stopped for a while, or for good
         self.held = 0.0  # seconds spent paused in ways that a monotonic clock does not count
-        self.parked: list[Handle] = []
+        self.parked: list[Ready] = []
         self.context: Context = copy_context()
         self.context.run(CURRENT.set, self)
+
+    @property
+    def paused(self) -> bool:
+        return self.stopped and not self.dead
 
     def __repr__(self) -> str:
         return self.name
@@ -61,6 +65,10 @@ class Handle:
         return self._at
 
 
+# What can run: context, callback, arguments. Who may still cancel it has its `Handle` in the second place.
+Ready = tuple[Context, Any, Any]
+
+
 class Stuck(Exception):
     """Nothing can run any more, or too much has run: the simulated system will never come to an end."""
 
@@ -71,7 +79,7 @@ class VirtualLoop(asyncio.AbstractEventLoop):
     def __init__(self, rng: random.Random, *, shuffle: float = 0.0) -> None:
         self._rng, self._shuffle = rng, shuffle
         self._now = 0.0
-        self._ready: deque[Handle] = deque()
+        self._ready: deque[Ready] = deque()
         self._timers: list[tuple[float, int, Handle]] = []  # the second is the order of asking
         self._order = 0
         self._running = False
@@ -85,8 +93,11 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         return self._now
 
     def call_soon(self, callback: Any, *args: Any, context: Context | None = None) -> Any:
-        handle = Handle(callback, args, context if context is not None else copy_context())
-        self._ready.append(handle)
+        if context is not None:  # asyncio's own, of futures and tasks: they never cancel what they asked for
+            self._ready.append((context, callback, args))
+            return None
+        handle = Handle(callback, args, copy_context())
+        self._ready.append((handle.context, handle, None))
         return handle
 
     call_soon_threadsafe = call_soon
@@ -136,11 +147,15 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         return task
 
     def kill(self, process: Process) -> None:
-        process.dead = True
+        process.stopped = process.dead = True
         process.parked.clear()
 
+    def pause(self, process: Process) -> None:
+        process.stopped = True
+
     def resume(self, process: Process) -> None:
-        process.paused = False
+        """Let a paused one go on; the dead stay dead."""
+        process.stopped = process.dead
         self._ready.extend(process.parked)
         process.parked.clear()
 
@@ -168,27 +183,39 @@ class VirtualLoop(asyncio.AbstractEventLoop):
             self._now = max(self._now, timers[0][0])
         now = self._now
         while timers and timers[0][0] <= now:
-            ready.append(heapq.heappop(timers)[2])
+            handle = heapq.heappop(timers)[2]
+            if handle.callback is not None:
+                ready.append((handle.context, handle, None))
         if self.steps >= most:
             raise Stuck(f"no end after {most} steps")
-        shuffle, draw, next_one = self._shuffle, self._rng.random, ready.popleft
-        for _ in range(len(ready)):
-            if shuffle and len(ready) > 1 and draw() < shuffle:
-                ready.rotate(self._rng.randrange(len(ready)))
-            handle = next_one()
-            if handle.callback is not None:
-                self._perform(handle)
-
-    def _perform(self, handle: Handle) -> None:
-        process = handle.context.get(CURRENT, WORLD)
-        if process.dead:
+        if self._shuffle and len(ready) > 1:
+            self._run_shuffled(len(ready))
             return
-        if process.paused:
-            process.parked.append(handle)
+        next_one = ready.popleft
+        for _ in range(len(ready)):
+            self._perform(next_one())
+
+    def _run_shuffled(self, count: int) -> None:
+        ready, draw = self._ready, self._rng.random
+        for _ in range(count):
+            if len(ready) > 1 and draw() < self._shuffle:
+                ready.rotate(self._rng.randrange(len(ready)))
+            self._perform(ready.popleft())
+
+    def _perform(self, one: Ready) -> None:
+        context, callback, args = one
+        if args is None:
+            callback, args = callback.callback, callback.args
+            if callback is None:  # it was canceled
+                return
+        process = context[CURRENT]
+        if process.stopped:
+            if not process.dead:
+                process.parked.append(one)
             return
         self.steps += 1
         try:
-            handle.context.run(handle.callback, *handle.args)  # type: ignore[arg-type]
+            context.run(callback, *args)
         except (SystemExit, KeyboardInterrupt):
             raise
         except BaseException as error:

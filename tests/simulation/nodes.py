@@ -91,7 +91,7 @@ class Node:
         self.arrow.oracle = site.oracle
         self._calls: dict[asyncio.Future[Any], None] = {}  # in order: a set would fail them in another one
         self._stop = asyncio.Event()
-        self._ready = site.loop.create_future()
+        self._ready = asyncio.Event()  # not a future: who stops waiting would cancel it for all
         self.ended = False
         self.error: BaseException | None = None
         self._main = site.loop.spawn(self.process, self._live())
@@ -121,7 +121,7 @@ class Node:
 
     async def _live(self) -> None:
         await self.arrow.__aenter__()
-        self._ready.set_result(None)
+        self._ready.set()
         await self._stop.wait()  # nothing is left to be done by a `finally` when a dead process is forgotten
         await self.arrow.aclose(grace=5.0)
 
@@ -132,7 +132,7 @@ class Node:
 
     @property
     def usable(self) -> bool:
-        return not (self.process.dead or self.process.paused or self.ended or self._stop.is_set())
+        return not (self.process.stopped or self.ended or self._stop.is_set())
 
     async def call(self, verb: Callable[[AsyncArrow], Coroutine[Any, Any, T]]) -> T:
         """Run a verb inside the process and wait for its answer. Raises `Died`."""
@@ -161,7 +161,7 @@ class Node:
             raise
 
     async def _ask(self, verb: Callable[[AsyncArrow], Coroutine[Any, Any, T]]) -> T:
-        await self._ready
+        await self._ready.wait()
         return await verb(self.arrow)
 
     def kill(self) -> None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from execution_arrow.machine import due
 from execution_arrow.machine.agenda import agenda
 from execution_arrow.machine.codec import dump_spec, dump_state, load_run, load_spec
-from execution_arrow.machine.state import Attempt, Phase, Run, State, Status
+from execution_arrow.machine.state import Attempt, Phase, Run, Spec, State, Status
 
 _FROM_UNKNOWN = frozenset(State) - {State.SENDING}
 _REVIVED = frozenset({State.COLLECTING, State.STORED})
@@ -28,7 +28,8 @@ class Known:
     """What the oracle knows of one generation. `forgotten`: attempts that a restored store has lost."""
 
     run: Run
-    spec: str
+    spec: Spec  # as it was frozen
+    reread: Spec | None = None  # the same, written and read again
     forgotten: set[str] = field(default_factory=set)
     rewound: bool = False
 
@@ -52,7 +53,7 @@ class Oracle:
         self.changes += 1
         known = self.known.get(run.spec.id)
         if known is None:
-            known = self.known[run.spec.id] = Known(Run(spec=run.spec), dump_spec(run.spec))
+            known = self.known[run.spec.id] = Known(Run(spec=run.spec), run.spec)
         self._compare(known.run, run)
         known.run = run
         for attempt in run.attempts:
@@ -94,7 +95,9 @@ class Oracle:
             raise Broken(f"4: {after.spec.id} took the win from {before.winner}")
 
     def _reload(self, known: Known, run: Run, epoch: int) -> None:
-        again = load_run(load_spec(dump_spec(run.spec)), dump_state(run))
+        if known.reread is None or run.spec.erased:
+            known.reread = load_spec(dump_spec(run.spec))
+        again = load_run(known.reread, dump_state(run))
         times = [at for at, _ in agenda(run, epoch)]
         for now in (*times[:3], float("inf")):
             if due(again, now, epoch) != due(run, now, epoch):

@@ -196,7 +196,8 @@ class SimNormalizer:
         cost = 1_000 * (3 + len(name)) * asked + self._edition
         price = request["price"] + (self._edition * 7 if request["price"] else 0) + len(name) * asked
         count = 1 if kind == "byteplus" else asked
-        body = {"input": {"prompt": request["prompt"]}, "n": count, "cost": cost}
+        # What it costs is part of the input: a list that shows the same input shows the same bill.
+        body = {"input": {"prompt": request["prompt"], "cost": cost}, "n": count, "cost": cost}
         return Quote(
             payload=Payload(
                 provider=name, route="main", method="POST", path=WIRES[kind].path, model="lab/m",

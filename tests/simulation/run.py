@@ -198,7 +198,7 @@ class Simulation:
         self.site.disk.weather.clear()
         self.site.ledger_weather.clear()
         for node in self.nodes:
-            if node.process.paused and not node.process.dead:
+            if node.process.paused:
                 self.loop.resume(node.process)
         if not any(node.usable and node.serving for node in self.nodes):
             self.start(serving=True)

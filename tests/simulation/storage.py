@@ -10,17 +10,35 @@ from __future__ import annotations
 import asyncio
 import random
 import sqlite3
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields, is_dataclass, replace
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, fields, is_dataclass
+from functools import cache
 from typing import Any
 
 from execution_arrow.errors import StoreUnavailable
 from execution_arrow.machine.state import Event
-from execution_arrow.stores.base import Hear, Hint, Inboxed, JobStore, Op, Result, Row, durable
+from execution_arrow.stores.base import (
+    Append,
+    Claim,
+    Claimed,
+    Commit,
+    Create,
+    Disown,
+    Hear,
+    Hint,
+    Inboxed,
+    JobStore,
+    Op,
+    Release,
+    Result,
+    Row,
+    durable,
+)
 from execution_arrow.stores.hints import Bell, hints_of
 from execution_arrow.stores.memory import MemoryStore
 from execution_arrow.stores.sqlite import SqliteStore
 from execution_arrow.stores.writer import Group
+from ledger_fortress.stores.memory import _Tables
 from tests.simulation.loop import Process, VirtualLoop
 
 
@@ -60,8 +78,8 @@ class Disk:
     def __init__(self, store: JobStore, weather: Weather, *, keep_durable: bool = False) -> None:
         self.store, self.weather = store, weather
         self.writes = 0
-        self._keep_durable = keep_durable
         self._durable = snapshot(store) if keep_durable else None
+        self._loose: set[str] | None = set()  # rows written since then; None: any
         self.bell = Bell()  # not the store's own, which may ring from a thread that looks at the file
 
     def apply(self, ops: Sequence[Op]) -> list[Result]:
@@ -70,19 +88,30 @@ class Disk:
         results = self.store.apply(ops)
         self.writes += 1
         self.bell.ring(hints_of(ops, results))
-        if self._keep_durable and any(durable(op) for op in ops):
-            self._durable = snapshot(self.store, self._durable)
+        if self._durable is not None:
+            self._remember(ops, results)
         if self.weather.fails_after():
             raise StoreUnavailable("the store's answer was lost", maybe_applied=True)
         return results
 
+    def _remember(self, ops: Sequence[Op], results: Sequence[Result]) -> None:
+        """Take along what was written loosely, when something asks to be durable."""
+        for op, result in zip(ops, results, strict=True):
+            names = touched(op, result)
+            self._loose = None if names is None or self._loose is None else self._loose | set(names)
+        if any(durable(op) for op in ops):
+            self._durable = snapshot(self.store, self._durable, self._loose)
+            self._loose = set()
+
     def forget_durable(self) -> None:
         """The store was restored: that is what the disk has now."""
-        self._durable = snapshot(self.store) if self._keep_durable else None
+        if self._durable is not None:
+            self._durable, self._loose = snapshot(self.store), set()
 
     def power_loss(self) -> None:
         """Take back what was written since the last durable commit."""
         restore(self.store, self._durable)
+        self._loose = set()
 
 
 class SimAccess:
@@ -191,21 +220,43 @@ def _settle(future: asyncio.Future[Result], answer: Result | BaseException) -> N
 _NOT_COPIED = ("_lock", "_clock", "_bell")
 
 
-def snapshot(store: Any, before: Any = None) -> Any:
+def touched(op: Op, result: Result) -> Iterable[str] | None:
+    """The rows that an operation may have written; None: any."""
+    match op:
+        case Create() | Commit():
+            return (op.id,)
+        case Append():
+            return (op.fact.generation,)
+        case Release():
+            return (name for name, _ in op.rows)
+        case Claim() if isinstance(result, Claimed):
+            return (row.id for row in result.rows)
+        case Disown():
+            return None
+        case _:
+            return ()
+
+
+def snapshot(store: Any, before: Any = None, changed: Iterable[str] | None = None) -> Any:
     """A copy of everything a store holds, to be given to `restore`.
 
-    What has not changed since the copy `before` is shared with it: nothing in a copy is ever changed.
+    With the copy `before`, only the rows in `changed` of a `MemoryStore` are copied, the others are shared
+    with it: nothing in a copy is ever changed.
     """
     if isinstance(store, SqliteStore):
+        store.apply(())  # there is nothing to be copied before somebody has made the tables
         copy = sqlite3.connect(":memory:")
         with sqlite3.connect(store._path) as source:
             source.backup(copy)
         source.close()
         return copy
-    before = before or {}
-    return {
-        name: _copy(value, before.get(name)) for name, value in vars(store).items() if name not in _NOT_COPIED
-    }
+    if before is not None and changed is not None:
+        rows = before["_records"] | {
+            name: _copy(store._records[name]) for name in changed if name in store._records
+        }
+        rest = {name: _copy(getattr(store, name)) for name in before if name != "_records"}
+        return {"_records": rows, **rest}
+    return {name: _copy(value) for name, value in vars(store).items() if name not in _NOT_COPIED}
 
 
 def restore(store: Any, copy: Any) -> None:
@@ -219,41 +270,34 @@ def restore(store: Any, copy: Any) -> None:
         setattr(store, name, _copy(value))
 
 
-def _copy(value: Any, before: Any = None) -> Any:
+def _copy(value: Any) -> Any:
+    """A copy down to what is never changed in place."""
     kind = type(value)
     if kind in _PLAIN:
         return value
     if isinstance(value, dict):
-        return _copy_dict(value, before)
-    if kind is list:
-        return [_copy(item) for item in value]
-    if kind is set:
-        return set(value)
-    if is_dataclass(value) and not value.__dataclass_params__.frozen:  # type: ignore[attr-defined]
-        if before is not None and all(_same(getattr(value, f.name), getattr(before, f.name))
-                                      for f in fields(value)):  # fmt: skip
-            return before
-        return replace(value, **{f.name: _copy(getattr(value, f.name)) for f in fields(value)})
-    if kind.__module__.endswith(".stores.memory") and hasattr(value, "__dict__"):  # a group of tables
-        fresh = object.__new__(kind)
-        old = vars(before) if before is not None else {}
-        fresh.__dict__.update({name: _copy(item, old.get(name)) for name, item in vars(value).items()})
+        fresh = value.copy()  # keeps the factory of a defaultdict
+        for key, item in value.items():
+            if type(item) not in _PLAIN:
+                fresh[key] = _copy(item)
         return fresh
-    return value
-
-
-def _copy_dict(value: dict[Any, Any], before: Any) -> dict[Any, Any]:
-    fresh = value.copy()  # keeps the factory of a defaultdict
-    before = before or {}
-    for key, item in value.items():
-        if type(item) not in _PLAIN:
-            fresh[key] = _copy(item, before.get(key))
+    if kind is list or kind is set:
+        return value.copy()  # of values that are frozen
+    names = vars(value) if kind is _Tables else _changeable(kind)
+    if not names:
+        return value
+    fresh = object.__new__(kind)
+    for name in names:
+        setattr(fresh, name, _copy(getattr(value, name)))
     return fresh
 
 
-def _same(now: Any, before: Any) -> bool:
-    """Whether a field is as it was. Frozen values are compared as the very objects that they are."""
-    return now is before or (isinstance(now, dict | list) and bool(now == before))
+@cache
+def _changeable(kind: type[Any]) -> tuple[str, ...]:
+    """The fields of a class whose values change in place."""
+    if is_dataclass(kind) and not kind.__dataclass_params__.frozen:  # type: ignore[attr-defined]
+        return tuple(field.name for field in fields(kind))
+    return ()
 
 
 _PLAIN = frozenset({str, int, float, bool, tuple, bytes, type(None)})

@@ -72,9 +72,9 @@ class Trouble:
         if (node := self._victim()) is None:
             return
         self._sim.tell("pause", f"{node.name} {seconds} s counted={counted}")
-        node.process.paused = True
+        self._sim.loop.pause(node.process)
         await asyncio.sleep(seconds)
-        if not node.process.dead and node.process.paused:
+        if node.process.paused:
             if not counted:
                 node.process.held += seconds
             self._sim.tell("resume", node.name)
@@ -103,7 +103,7 @@ class Trouble:
 
     async def _power_loss(self) -> None:
         """The machine of all processes goes dark: what nobody had asked to be durable is gone."""
-        nodes = self._sim.alive() + [n for n in self._sim.nodes if n.process.paused and not n.process.dead]
+        nodes = self._sim.alive() + [n for n in self._sim.nodes if n.process.paused]
         self._sim.tell("power", "lost")
         for node in nodes:
             node.kill()

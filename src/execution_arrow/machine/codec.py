@@ -12,6 +12,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Any
 
 from execution_arrow.facts import Fault, Output, Stored
@@ -62,11 +63,18 @@ def load_spec(text: str) -> Spec:
     if len(text) > _LONG:
         body = _once(body, {})
     body["routes"] = {name: _route(route) for name, route in body["routes"].items()}
-    body["policy"] = shared(Policy(**body.get("policy", {})))
+    body["policy"] = _policy(tuple(body.get("policy", {}).items()))
     body["chain"] = tuple(body["chain"])
     if isinstance(body["order"], list):
         body["order"] = tuple(body["order"])
     return Spec(**body)
+
+
+@lru_cache(maxsize=256)
+def _policy(fields: tuple[tuple[str, Any], ...]) -> Policy:
+    """Most rows have one of a few policies; it is read, and checked, once."""
+    policy: Policy = shared(Policy(**dict(fields)))
+    return policy
 
 
 def load_run(spec: Spec, text: str) -> Run:

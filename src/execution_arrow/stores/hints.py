@@ -24,19 +24,20 @@ def hints_of(ops: Iterable[Op], results: Iterable[Result]) -> list[Hint]:
     """What others may want to know of a batch that was performed."""
     hints: list[Hint] = []
     for op, result in zip(ops, results, strict=True):
-        match op, result:
-            case base.Create(owner=None), base.Created() if op.next_at is not None:
-                hints.append(Hint("free", op.id))
-            case base.Append(), base.Done(new=True):
-                hints.append(Hint("fact", op.fact.generation))
-            case base.Commit(), base.Committed() if op.status in ENDED:
-                hints.append(Hint("end", op.id))
-            case base.Release(), _:
+        match op:
+            case base.Commit():  # by far the most
+                if op.status in ENDED and isinstance(result, base.Committed):
+                    hints.append(Hint("end", op.id))
+            case base.Create():
+                if op.owner is None and op.next_at is not None and isinstance(result, base.Created):
+                    hints.append(Hint("free", op.id))
+            case base.Append():
+                if isinstance(result, base.Done) and result.new:
+                    hints.append(Hint("fact", op.fact.generation))
+            case base.Release():
                 hints.extend(Hint("free", name) for name, next_at in op.rows if next_at is not None)
-            case (base.Disown() | base.Beat(seconds=0), _):
+            case base.Disown() | base.Beat(seconds=0):
                 hints.append(Hint("free"))
-            case _:
-                pass
     return hints
 
 

@@ -59,6 +59,7 @@ class MemoryStore(Operations[Result]):
         self._jobs: dict[tuple[str, str, str], str] = {}
         self._leases: dict[str, float] = {}
         self._seq = 0
+        self._wanted: dict[str, None] = {}  # the rows that need somebody, or hold what nobody has folded
 
     def apply(self, ops: Sequence[Op]) -> list[Result]:
         results = [self.perform(op) for op in ops]
@@ -76,7 +77,8 @@ class MemoryStore(Operations[Result]):
             epoch=1 if op.owner else 0, owner=op.owner, owner_until=None, next_at=op.next_at,
             created_at=op.created_at,
         )  # fmt: skip
-        self._records[op.id] = _Record(row, op.status, op.fingerprint)
+        record = self._records[op.id] = _Record(row, op.status, op.fingerprint)
+        self._note(record)
         if op.key is not None:
             self._keys[op.account, op.key] = op.id
         return Created()
@@ -107,6 +109,7 @@ class MemoryStore(Operations[Result]):
         record.status = op.status
         owner = None if op.next_at is None else row.owner
         record.row = replace(row, state=op.state, version=op.version + 1, next_at=op.next_at, owner=owner)
+        self._note(record)
         return Committed(op.version + 1)
 
     def _append(self, op: Append) -> Result:
@@ -126,13 +129,21 @@ class MemoryStore(Operations[Result]):
         kept = facts[fact.attempt, fact.dedup] = replace(fact, seq=0 if folded else self._seq)
         if kept.seq:
             record.inbox[kept.seq] = kept
+            self._note(record)
         return True
+
+    def _note(self, record: _Record) -> None:
+        """Keep in mind whether anybody has to look at this row again."""
+        if record.row.next_at is None and not record.inbox:
+            self._wanted.pop(record.row.id, None)
+        else:
+            self._wanted[record.row.id] = None
 
     def _claim(self, op: Claim) -> Result:
         now = self._clock()
         self._leases |= {n: now + op.seconds for n, end in self._leases.items() if end > now + LONGEST_LEASE}
-        wanted = op.ids or list(self._records)
-        free = [name for name in wanted if name in self._records and self._free(self._records[name], op, now)]
+        wanted = op.ids or self._wanted
+        free = [name for name in wanted if name in self._wanted and self._free(self._records[name], op, now)]
         taken = dict.fromkeys(free[: op.limit])
         if taken:
             self._leases[op.owner] = now + op.seconds
@@ -149,11 +160,12 @@ class MemoryStore(Operations[Result]):
             record = self._records.get(generation_id)
             if record is not None and record.row.owner == op.owner:
                 record.row = replace(record.row, owner=None, next_at=next_at)
+                self._note(record)
         return Done()
 
     def _disown(self, op: Disown) -> Result:
-        for generation_id, record in self._records.items():
-            if record.row.owner == op.owner and generation_id not in op.keep:
+        for record in map(self._records.__getitem__, self._wanted):
+            if record.row.owner == op.owner and record.row.id not in op.keep:
                 due = None if record.row.next_at is None else self._clock()
                 record.row = replace(record.row, owner=None, next_at=due)
         return Done()
@@ -164,15 +176,13 @@ class MemoryStore(Operations[Result]):
         return Beaten(now)
 
     def _next_at(self, owner: str, now: float) -> float | None:
-        rows = [record.row for record in self._records.values() if record.row.next_at is not None]
+        rows = [row for name in self._wanted if (row := self._records[name].row).next_at is not None]
         due = [row.next_at for row in rows if row.owner is None]
         ends = [self._leases.get(row.owner, now) for row in rows if row.owner not in (None, owner)]
         return min((at for at in [*due, *ends] if at is not None), default=None)
 
     def _free(self, record: _Record, op: Claim, now: float) -> bool:
         row = record.row
-        if row.next_at is None and not record.inbox:
-            return False
         if row.owner is not None:
             return self._leases.get(row.owner, 0.0) <= now
         return bool(op.ids or record.inbox) or (row.next_at is not None and row.next_at <= now)
@@ -195,14 +205,16 @@ class MemoryStore(Operations[Result]):
         return (held, self._records[held].fingerprint) if held else None
 
     def page(self, account: str | None, status: str | None, before: str | None, limit: int) -> list[Row]:
-        found = []
+        found: list[Row] = []
         for generation_id in sorted(self._records, reverse=True):
             record = self._records[generation_id]
             if account not in (None, record.row.account) or status not in (None, record.status):
                 continue
             if before is None or generation_id < before:
+                if len(found) == limit:
+                    break
                 found.append(self._view(record))
-        return found[:limit]
+        return found
 
     def unfinished(self, after: str | None, limit: int) -> list[Row]:
         found = []
@@ -219,8 +231,8 @@ class MemoryStore(Operations[Result]):
     def inbox(self, owner: str) -> list[Inboxed]:
         return [
             fact
-            for record in self._records.values()
-            if record.row.owner == owner
+            for name in self._wanted
+            if (record := self._records[name]).row.owner == owner
             for fact in record.inbox.values()
         ]
 
