@@ -28,20 +28,21 @@ def fingerprint(model: str, request: Mapping[str, Any]) -> str:
 
 def terms_of(provider: Provider, quote: Quote, kind: str, policy: Policy, calls_back: bool) -> Terms:
     """A provider's declared behaviour for this request and policy."""
-    semantics = provider.semantics
-    webhook = calls_back and semantics.webhook is not None
-    answers = webhook or semantics.lookup is not None
+    semantics, sync = provider.semantics, provider.is_sync(quote.payload)
+    # An answer that holds the results is no job: nothing can be looked for, called back about or canceled.
+    webhook = calls_back and semantics.webhook is not None and not sync
+    lookup = semantics.lookup is not None and not sync
+    cancel = semantics.cancel is not None and not sync
     patience = policy.unknown_patience
     if patience is None:
-        patience = UNKNOWN_PATIENCE if answers else 0.0
-    cancel = semantics.cancel is not None and not provider.is_sync(quote.payload)
+        patience = UNKNOWN_PATIENCE if webhook or lookup else 0.0
     default = semantics.video_deadline if kind == "video" else semantics.image_deadline
     return Terms(
-        sync=provider.is_sync(quote.payload),
+        sync=sync,
         deadline=policy.attempt_deadline if policy.attempt_deadline is not None else default,
         poll_every=semantics.poll_every or 1.0,
         patience=patience,
-        lookup=semantics.lookup is not None,
+        lookup=lookup,
         webhook=webhook,
         cancel=cancel,
         cancel_erases=semantics.cancel_erases,

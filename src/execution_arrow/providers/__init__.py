@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 
 from execution_arrow.providers.base import Provider
 
-_MODULES = ("byteplus", "cloudflare", "fal", "replicate")
+_MODULES = ("alibabacloud", "byteplus", "cloudflare", "fal", "openai", "replicate")
 
 
 class _Shipped(Mapping[str, Provider]):

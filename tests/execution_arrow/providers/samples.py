@@ -73,7 +73,48 @@ HOSTED = payload(
     model="@cf/black-forest-labs/flux-1-schnell",
 )
 
-PAYLOADS = {"replicate": [REPLICATE], "fal": [FAL], "byteplus": [PICTURES, CLIP], "cloudflare": [HOSTED]}
+GPT_IMAGE = payload(
+    "openai",
+    "/images/generations",
+    {"model": "gpt-image-2", "prompt": "a seal", "n": 1, "size": "1536x864"},
+    model="gpt-image-2",
+)
+SORA = payload(
+    "openai",
+    "/videos",
+    {"model": "sora-2", "prompt": "waves", "seconds": "4", "size": "1280x720"},
+    model="sora-2",
+)
+QWEN = payload(
+    "alibabacloud",
+    "/services/aigc/multimodal-generation/generation",
+    {
+        "model": "qwen-image-plus",
+        "input": {"messages": [{"role": "user", "content": [{"text": "a seal"}]}]},
+        "parameters": {"n": 1, "size": "1664*928"},
+    },
+    model="qwen-image-plus",
+)
+WAN = payload(
+    "alibabacloud",
+    "/services/aigc/video-generation/video-synthesis",
+    {
+        "model": "wan2.5-t2v-preview",
+        "input": {"prompt": "waves"},
+        "parameters": {"size": "832*480", "duration": 5},
+    },
+    model="wan2.5-t2v-preview",
+    headers={"X-DashScope-Async": "enable"},
+)
+
+PAYLOADS = {
+    "alibabacloud": [QWEN, WAN],
+    "byteplus": [PICTURES, CLIP],
+    "cloudflare": [HOSTED],
+    "fal": [FAL],
+    "openai": [GPT_IMAGE, SORA],
+    "replicate": [REPLICATE],
+}
 
 
 def job(of: Payload, id: str = "job-1", **urls: str) -> Job:

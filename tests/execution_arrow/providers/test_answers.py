@@ -93,6 +93,25 @@ REFUSALS = [
     (s.HOSTED, "error_413_3006", Fault.CALLER, "3006", False),
     (s.HOSTED, "error_429_3036_daily_quota", Fault.ACCOUNT, "3036", False),
     (s.HOSTED, "error_429_3040_capacity", Fault.HERE, "3040", False),
+    (s.GPT_IMAGE, "error_400_invalid_value", Fault.CALLER, "invalid_value", False),
+    (s.GPT_IMAGE, "error_400_moderation", Fault.CALLER, "moderation_blocked", True),
+    (s.GPT_IMAGE, "error_401", Fault.ACCOUNT, "invalid_api_key", False),
+    (s.GPT_IMAGE, "error_403_org_verification", Fault.ACCOUNT, "invalid_request_error", False),
+    (s.GPT_IMAGE, "error_404_model_retired", Fault.PROVIDER, "model_not_found", False),
+    (s.GPT_IMAGE, "error_429_insufficient_quota", Fault.ACCOUNT, "insufficient_quota", False),
+    (s.GPT_IMAGE, "error_429_rate_limit_retry_after", Fault.HERE, "rate_limit_exceeded", False),
+    (s.WAN, "error_400_Arrearage", Fault.ACCOUNT, "Arrearage", False),
+    (s.WAN, "error_400_DataInspectionFailed", Fault.CALLER, "DataInspectionFailed", True),
+    (s.WAN, "error_400_InvalidParameter", Fault.CALLER, "InvalidParameter", False),
+    (s.WAN, "error_401_InvalidApiKey", Fault.ACCOUNT, "InvalidApiKey", False),
+    (s.WAN, "error_403_AccessDenied_Unpurchased", Fault.ACCOUNT, "AccessDenied.Unpurchased", False),
+    (s.WAN, "error_403_AllocationQuota_FreeTierOnly", Fault.PROVIDER, "AllocationQuota.FreeTierOnly", False),
+    (s.WAN, "error_404_ModelNotFound", Fault.PROVIDER, "ModelNotFound", False),
+    (s.WAN, "error_429_Throttling", Fault.HERE, "Throttling", False),
+    (s.WAN, "error_429_Throttling_RateQuota", Fault.HERE, "Throttling.RateQuota", False),
+    (s.WAN, "error_429_Throttling_AllocationQuota", Fault.PROVIDER, "Throttling.AllocationQuota", False),
+    (s.WAN, "error_503_ModelUnavailable", Fault.PROVIDER, "ModelUnavailable", False),
+    (s.QWEN, "error_500_InternalError", Fault.PROVIDER, "InternalError", False),
 ]
 
 
@@ -113,6 +132,14 @@ DOUBTS: list[tuple[Payload, Reply]] = [
     (s.FAL, s.answered("fal", "error_502_ingress_nginx_retried")),
     (s.CLIP, s.answered("byteplus", "error_500_InternalServiceError")),
     (s.HOSTED, s.answered("cloudflare", "error_500")),
+    (s.GPT_IMAGE, s.answered("openai", "error_500")),
+    (s.GPT_IMAGE, s.answered("openai", "error_503_should_retry_false")),
+    (s.GPT_IMAGE, s.reply({"data": [{"b64_json": "aGk="}]})),
+    (s.SORA, s.reply({"id": "../me", "status": "queued"})),
+    (s.WAN, s.answered("alibabacloud", "error_500_InternalError")),
+    (s.WAN, s.reply({"output": {"task_status": "PENDING"}})),
+    (s.QWEN, s.reply({"code": "Surprise", "message": "said with 200"})),
+    (s.QWEN, s.reply({"output": {"task_id": "t1", "task_status": "PENDING"}})),
     *(
         (p[0], s.reply(b"<html>busy</html>", status))
         for p in s.PAYLOADS.values()
