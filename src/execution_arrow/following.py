@@ -96,7 +96,7 @@ class Follower:
     def hear(self, hints: Sequence[Hint]) -> None:
         """Wake whoever waits for the end of these generations, or for a change of any."""
         for hint in hints:
-            if hint.kind != "fact":
+            if hint.kind not in ("fact", "post"):
                 for name in [hint.generation] if hint.generation else list(self._waiters):
                     for waiter in self._waiters.get(name, ()):
                         waiter.bell.set()

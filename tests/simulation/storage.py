@@ -36,6 +36,7 @@ from execution_arrow.stores.base import (
 )
 from execution_arrow.stores.hints import Bell, hints_of
 from execution_arrow.stores.memory import MemoryStore
+from execution_arrow.stores.memory_outgoing import Outbox
 from execution_arrow.stores.sqlite import SqliteStore
 from execution_arrow.stores.writer import Group
 from ledger_fortress.stores.memory import _Tables
@@ -283,7 +284,7 @@ def _copy(value: Any) -> Any:
         return fresh
     if kind is list or kind is set:
         return value.copy()  # of values that are frozen
-    names = vars(value) if kind is _Tables else _changeable(kind)
+    names = vars(value) if kind in (_Tables, Outbox) else _changeable(kind)
     if not names:
         return value
     fresh = object.__new__(kind)

@@ -15,8 +15,8 @@ SEVERAL_WRITERS = "i_accept_corruption_by_several_writers"
 def open_store(url: str, *, migrate: bool = False) -> JobStore:
     """`memory:`, `sqlite:///path` or `postgresql://…`. Raises `ValueError` for anything else.
 
-    A SQLite file is made when it is missing. Tables in a database are made or brought up only by `migrate`;
-    else missing or old ones are `SchemaOutdated`.
+    A SQLite file is made when it is missing. Tables in a database are made only by `migrate`, old ones in
+    either are brought up only by it; else they are `SchemaOutdated`.
     """
     if url == "memory:":
         from execution_arrow.stores.memory import MemoryStore
@@ -29,7 +29,9 @@ def open_store(url: str, *, migrate: bool = False) -> JobStore:
         options = parse_qs(query, keep_blank_values=True)
         if set(options) - {SEVERAL_WRITERS}:
             raise ValueError(f"{url!r}: the only option of a SQLite job store is {SEVERAL_WRITERS}=1")
-        return SqliteStore(unquote(path), several_writers=options.get(SEVERAL_WRITERS) == ["1"])
+        return SqliteStore(
+            unquote(path), several_writers=options.get(SEVERAL_WRITERS) == ["1"], migrate=migrate
+        )
     if url.startswith(("postgresql://", "postgres://")):
         try:
             import psycopg  # noqa: F401

@@ -14,6 +14,7 @@ from typing import Protocol
 
 from execution_arrow.machine.state import Event
 from execution_arrow.stores.base import Hear, Inboxed, JobStore, Op, Result, Row
+from execution_arrow.stores.outgoing import Delivery, DeliveryState, Endpoint
 from execution_arrow.stores.writer import Writer
 
 
@@ -42,6 +43,12 @@ class Access(Protocol):
     async def events(self, generation_id: str) -> list[Event]: ...
 
     async def inbox(self, owner: str) -> list[Inboxed]: ...
+
+    async def endpoints(self) -> list[Endpoint]: ...
+
+    async def deliveries(
+        self, endpoint: str | None, state: DeliveryState | None, subject: str | None, limit: int
+    ) -> list[Delivery]: ...
 
     def watch(self, hear: Hear) -> Callable[[], None]:
         """Call `hear` on this loop about changes, until what is returned is called."""
@@ -89,6 +96,14 @@ class Threaded:
     async def inbox(self, owner: str) -> list[Inboxed]:
         return await asyncio.to_thread(self._store.inbox, owner)
 
+    async def endpoints(self) -> list[Endpoint]:
+        return await asyncio.to_thread(self._store.endpoints)
+
+    async def deliveries(
+        self, endpoint: str | None, state: DeliveryState | None, subject: str | None, limit: int
+    ) -> list[Delivery]:
+        return await asyncio.to_thread(self._store.deliveries, endpoint, state, subject, limit)
+
     def watch(self, hear: Hear) -> Callable[[], None]:
         loop = asyncio.get_running_loop()
         return self._store.watch(lambda hints: loop.call_soon_threadsafe(hear, hints))
@@ -135,6 +150,14 @@ class Inline:
 
     async def inbox(self, owner: str) -> list[Inboxed]:
         return self._store.inbox(owner)
+
+    async def endpoints(self) -> list[Endpoint]:
+        return self._store.endpoints()
+
+    async def deliveries(
+        self, endpoint: str | None, state: DeliveryState | None, subject: str | None, limit: int
+    ) -> list[Delivery]:
+        return self._store.deliveries(endpoint, state, subject, limit)
 
     def watch(self, hear: Hear) -> Callable[[], None]:
         return self._store.watch(hear)

@@ -15,10 +15,11 @@ one, and are told the time. What that clock is, each store says: the server's, t
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, Literal, NamedTuple, Protocol
 
 from execution_arrow.machine.state import Event
+from execution_arrow.stores import outgoing as out
 
 LONGEST_LEASE: Final = 300.0
 """Seconds. A lease that ends later than this from now was written before the store's clock was set back."""
@@ -124,15 +125,18 @@ class Beat:
     seconds: float
 
 
-Op = Create | Commit | Append | Claim | Release | Disown | Beat
+Op = Create | Commit | Append | Claim | Release | Disown | Beat | out.Outgoing
 
 
 def durable(op: Op) -> bool:
     """Whether an operation has to reach the disk by itself.
 
     A claim has not: nothing is done under its epoch before a commit that has, and the log keeps their order.
+    Neither has what became of a delivery: should that be lost, it is delivered again.
     """
-    return isinstance(op, Create | Append) or (isinstance(op, Commit) and op.sync)
+    return isinstance(op, Create | Append | out.KeepEndpoint | out.Replay | out.Publish) or (
+        isinstance(op, Commit) and op.sync
+    )
 
 
 def plain(text: str) -> str:
@@ -174,6 +178,7 @@ class Existing:
 @dataclass(frozen=True, slots=True)
 class Committed:
     version: int
+    posts: int = field(default=0, compare=False)  # deliveries of its events that wait now
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,9 +203,7 @@ class Done:
 
 @dataclass(frozen=True, slots=True)
 class Beaten:
-    """The lease was extended; it is `now` by the store's clock."""
-
-    now: float
+    now: float  # by the store's clock; the lease was extended
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,17 +219,17 @@ class Claimed:
     next_at: float | None = None
 
 
-Result = Created | Existing | Committed | Fenced | JobTaken | Done | Beaten | Claimed
+Result = Created | Existing | Committed | Fenced | JobTaken | Done | Beaten | Claimed | out.OutgoingResult
 
 
 class Hint(NamedTuple):
     """What a change may mean to somebody who waits. Nobody relies on it; it only saves looking.
 
-    `free`: a row may be claimed; `fact`: one waits for the generation's owner; `end`: it has ended. Without
-    a generation, any may be meant.
+    `free`: a row may be claimed; `fact`: one waits for the generation's owner; `end`: it has ended; `post`:
+    a delivery may be taken. Without a generation, any may be meant.
     """
 
-    kind: Literal["free", "fact", "end", "any"]
+    kind: Literal["free", "fact", "end", "post", "any"]
     generation: str = ""
 
 
@@ -270,6 +273,16 @@ class JobStore(Protocol):
 
     def inbox(self, owner: str) -> list[Inboxed]:
         """Facts that wait for generations this worker owns."""
+        ...
+
+    def endpoints(self) -> list[out.Endpoint]:
+        """Every endpoint, by id."""
+        ...
+
+    def deliveries(
+        self, endpoint: str | None, state: out.DeliveryState | None, subject: str | None, limit: int
+    ) -> list[out.Delivery]:
+        """Newest event first, then by its name."""
         ...
 
     def watch(self, hear: Hear) -> Callable[[], None]:

@@ -1,8 +1,9 @@
 """Hints: what a change may mean to somebody who waits.
 
-Nobody relies on a hint; it only saves looking. Three things are worth waking somebody for: a row that may be
-claimed, a fact for whoever owns its row, and the end of a generation. `hints_of` reads them off a batch that
-was applied, the same for every store; how they travel to other processes is each store's affair.
+Nobody relies on a hint; it only saves looking. Four things are worth waking somebody for: a row that may be
+claimed, a fact for whoever owns its row, the end of a generation, and a delivery that may be taken.
+`hints_of` reads them off a batch that was applied, the same for every store; how they travel to other
+processes is each store's affair.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import Final
 
 from execution_arrow.stores import base
 from execution_arrow.stores.base import Hear, Hint, Op, Result
+from execution_arrow.stores.outgoing import Posted, Publish, Replay
 
 logger = logging.getLogger("execution_arrow")
 
@@ -26,14 +28,20 @@ def hints_of(ops: Iterable[Op], results: Iterable[Result]) -> list[Hint]:
     for op, result in zip(ops, results, strict=True):
         match op:
             case base.Commit():  # by far the most
-                if op.status in ENDED and isinstance(result, base.Committed):
-                    hints.append(Hint("end", op.id))
+                if isinstance(result, base.Committed):
+                    if op.status in ENDED:
+                        hints.append(Hint("end", op.id))
+                    if result.posts:
+                        hints.append(Hint("post"))
             case base.Create():
                 if op.owner is None and op.next_at is not None and isinstance(result, base.Created):
                     hints.append(Hint("free", op.id))
             case base.Append():
                 if isinstance(result, base.Done) and result.new:
                     hints.append(Hint("fact", op.fact.generation))
+            case Replay() | Publish():
+                if isinstance(result, Posted) and result.count:
+                    hints.append(Hint("post"))
             case base.Release():
                 hints.extend(Hint("free", name) for name, next_at in op.rows if next_at is not None)
             case base.Disown() | base.Beat(seconds=0):

@@ -31,7 +31,9 @@ from execution_arrow.stores.base import (
     Row,
 )
 from execution_arrow.stores.hints import Bell, hints_of
+from execution_arrow.stores.memory_outgoing import Outbox, delivery_of
 from execution_arrow.stores.operations import Operations
+from execution_arrow.stores.outgoing import Delivery, DeliveryState, Endpoint, Outgoing
 from execution_arrow.values import replace
 
 
@@ -60,6 +62,7 @@ class MemoryStore(Operations[Result]):
         self._leases: dict[str, float] = {}
         self._seq = 0
         self._wanted: dict[str, None] = {}  # the rows that need somebody, or hold what nobody has folded
+        self._outbox = Outbox(clock)
 
     def apply(self, ops: Sequence[Op]) -> list[Result]:
         results = [self.perform(op) for op in ops]
@@ -110,7 +113,8 @@ class MemoryStore(Operations[Result]):
         owner = None if op.next_at is None else row.owner
         record.row = replace(row, state=op.state, version=op.version + 1, next_at=op.next_at, owner=owner)
         self._note(record)
-        return Committed(op.version + 1)
+        posts = [self._outbox.post(delivery_of(row.account, op.id, event)) for event in op.events]
+        return Committed(op.version + 1, sum(posts))
 
     def _append(self, op: Append) -> Result:
         return Done(new=self._keep(op.fact))
@@ -235,6 +239,17 @@ class MemoryStore(Operations[Result]):
             if (record := self._records[name]).row.owner == owner
             for fact in record.inbox.values()
         ]
+
+    def _outgoing(self, op: Outgoing) -> Result:
+        return self._outbox.perform(op)
+
+    def endpoints(self) -> list[Endpoint]:
+        return self._outbox.endpoints()
+
+    def deliveries(
+        self, endpoint: str | None, state: DeliveryState | None, subject: str | None, limit: int
+    ) -> list[Delivery]:
+        return self._outbox.deliveries(endpoint, state, subject, limit)
 
     def close(self) -> None:
         self._leases.clear()

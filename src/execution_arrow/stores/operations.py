@@ -6,6 +6,14 @@ from abc import ABC, abstractmethod
 from typing import Generic, TypeVar, assert_never
 
 from execution_arrow.stores.base import Append, Beat, Claim, Commit, Create, Disown, Op, Release
+from execution_arrow.stores.outgoing import (
+    KeepEndpoint,
+    Outgoing,
+    Publish,
+    Replay,
+    Report,
+    TakeDeliveries,
+)
 
 A = TypeVar("A")
 
@@ -30,7 +38,7 @@ class Operations(ABC, Generic[A]):
             case Beat():
                 return self._beat(op)
             case _:
-                assert_never(op)
+                return self._outgoing(op)
 
     @abstractmethod
     def _create(self, op: Create) -> A: ...
@@ -52,3 +60,40 @@ class Operations(ABC, Generic[A]):
 
     @abstractmethod
     def _beat(self, op: Beat) -> A: ...
+
+    @abstractmethod
+    def _outgoing(self, op: Outgoing) -> A: ...
+
+
+class OutgoingOperations(ABC, Generic[A]):
+    """The part of them that is about endpoints and deliveries."""
+
+    def perform(self, op: Outgoing) -> A:
+        match op:
+            case TakeDeliveries():
+                return self._take(op)
+            case Report():
+                return self._report(op)
+            case KeepEndpoint():
+                return self._keep(op)
+            case Replay():
+                return self._replay(op)
+            case Publish():
+                return self._publish(op)
+            case _:
+                assert_never(op)
+
+    @abstractmethod
+    def _keep(self, op: KeepEndpoint) -> A: ...
+
+    @abstractmethod
+    def _take(self, op: TakeDeliveries) -> A: ...
+
+    @abstractmethod
+    def _report(self, op: Report) -> A: ...
+
+    @abstractmethod
+    def _replay(self, op: Replay) -> A: ...
+
+    @abstractmethod
+    def _publish(self, op: Publish) -> A: ...

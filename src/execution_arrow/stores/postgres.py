@@ -18,8 +18,10 @@ from execution_arrow.errors import ArrowError, StoreUnavailable
 from execution_arrow.machine.state import Event
 from execution_arrow.stores.base import Hear, Inboxed, Op, Result, Row, durable
 from execution_arrow.stores.hints import hints_of
+from execution_arrow.stores.outgoing import Delivery, DeliveryState, Endpoint
 from execution_arrow.stores.postgres_listen import Listener, payload_of
 from execution_arrow.stores.postgres_ops import Batch, Undone, fact_of, named, row_of
+from execution_arrow.stores.postgres_outgoing import delivery_of, endpoint_of
 from execution_arrow.stores.postgres_pool import (
     BUSY_SECONDS,
     SQL,
@@ -190,6 +192,15 @@ class PostgresStore:
 
     def inbox(self, owner: str) -> list[Inboxed]:
         return list(map(fact_of, self._ask("inbox", owner=owner)))
+
+    def endpoints(self) -> list[Endpoint]:
+        return list(map(endpoint_of, self._ask("endpoints")))
+
+    def deliveries(
+        self, endpoint: str | None, state: DeliveryState | None, subject: str | None, limit: int
+    ) -> list[Delivery]:
+        rows = self._ask("deliveries", endpoint=endpoint, state=state, subject=subject, limit=limit)
+        return list(map(delivery_of, rows))
 
     def watch(self, hear: Hear) -> Callable[[], None]:
         """Changes of every process, as the server passes them on."""

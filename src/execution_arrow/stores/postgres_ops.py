@@ -8,8 +8,8 @@ is one round trip. Whether an operation may be done is decided by its own statem
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any, TypeAlias
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 from execution_arrow.stores.base import (
     LONGEST_LEASE,
@@ -35,9 +35,10 @@ from execution_arrow.stores.base import (
     plain,
 )
 from execution_arrow.stores.operations import Operations
-from execution_arrow.stores.postgres_pool import Connection, Cursor, run
+from execution_arrow.stores.outgoing import Outgoing
+from execution_arrow.stores.postgres_batch import Answer, Asking, first
+from execution_arrow.stores.postgres_outgoing import Outbox
 
-Answer: TypeAlias = Callable[[], Result]
 CHUNK = 1_000  # rows named in one statement
 
 
@@ -45,21 +46,8 @@ class Undone(Exception):
     """The batch met something that is different by now: undo it and do it again."""
 
 
-class Batch(Operations[Answer]):
-    """A transaction under way. `given` replaces the server's clock, which else was asked first (`time`)."""
-
-    def __init__(self, connection: Connection, given: float | None, time: Cursor) -> None:
-        self._connection, self.given, self._time = connection, given, time
-        self._now = given
-
-    def ask(self, name: str, **values: Any) -> Cursor:
-        return run(self._connection, name, values)
-
-    def now(self) -> float:
-        """What the time is in this transaction, once it has been answered."""
-        if self._now is None:
-            self._now = float(_first(self._time)[0])
-        return self._now
+class Batch(Asking, Operations[Answer]):
+    """A transaction under way."""
 
     def _create(self, op: Create) -> Answer:
         made = self.ask(
@@ -103,9 +91,9 @@ class Batch(Operations[Answer]):
             self.ask("forget_facts", id=op.id, epoch=op.epoch, version=op.version)
 
         def answer() -> Result:
-            written, holder, job = _first(changed)
+            written, holder, job, posts = first(changed)
             if written:
-                return Committed(op.version + 1)
+                return Committed(op.version + 1, posts)
             return Fenced() if holder is None else JobTaken(holder, job)
 
         return answer
@@ -129,7 +117,7 @@ class Batch(Operations[Answer]):
 
         def answer() -> Result:
             rows = tuple(map(row_of, found.fetchall()))
-            at = _first(later)[0] if len(rows) < op.limit else self.now()
+            at = first(later)[0] if len(rows) < op.limit else self.now()
             return Claimed(rows, self.now(), at)
 
         return answer
@@ -152,6 +140,9 @@ class Batch(Operations[Answer]):
         self.ask("extend", owner=op.owner, seconds=op.seconds, now=self.given)
         self.ask("prune", now=self.given)
         return lambda: Beaten(self.now())
+
+    def _outgoing(self, op: Outgoing) -> Answer:
+        return Outbox(self).perform(op)
 
 
 def named(ops: Iterable[Op]) -> list[str]:
@@ -179,9 +170,3 @@ def fact_of(found: Sequence[Any]) -> Inboxed:
     return Inboxed(
         generation=generation, attempt=attempt, dedup=dedup, body=json.loads(body), at=float(at), seq=seq
     )
-
-
-def _first(cursor: Cursor) -> tuple[Any, ...]:
-    found = cursor.fetchone()
-    assert found is not None
-    return found

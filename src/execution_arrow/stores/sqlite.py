@@ -19,20 +19,22 @@ from pathlib import Path
 
 from execution_arrow.errors import StoreUnavailable
 from execution_arrow.machine.state import Event
-from execution_arrow.stores import sql
+from execution_arrow.stores import sql, sqlite_outgoing
 from execution_arrow.stores.base import Hear, Inboxed, Op, Result, Row, durable
 from execution_arrow.stores.hints import hints_of
+from execution_arrow.stores.outgoing import Delivery, DeliveryState, Endpoint
 from execution_arrow.stores.sqlite_file import connect, share, unshare
 from execution_arrow.stores.sqlite_ops import NAMED, UNFINISHED, Batch, inboxed, read_rows
 from execution_arrow.stores.versions import check
 
-SCHEMA = 1
+SCHEMA = 2
 
 
 class SqliteStore:
     """Open with a path; the file and its tables are made when they are missing.
 
-    The store's clock is the host's, or `clock` (unix seconds). `several_writers` lets more than one process
+    The store's clock is the host's, or `clock` (unix seconds). Tables of an earlier version are brought up by
+    `migrate`, else they are `SchemaOutdated`. `several_writers` lets more than one process
     write even with an SQLite build that may then corrupt the file; see `sqlite_file`.
     """
 
@@ -42,6 +44,7 @@ class SqliteStore:
         *,
         clock: Callable[[], float] = time.time,
         several_writers: bool = False,
+        migrate: bool = False,
     ) -> None:
         self._path = Path(path)
         self._clock = clock
@@ -50,6 +53,8 @@ class SqliteStore:
         self._readers: list[sqlite3.Connection] = []
         self._closed = False
         self.syncs = 0  # durable commits so far, for tests and benchmarks
+        if migrate and self._path.exists():
+            self._side.prepare(partial(_ensure_schema, path=self._path, migrate=True))
 
     # --- writing ---
 
@@ -150,6 +155,16 @@ class SqliteStore:
             ).fetchall()
             return [inboxed(row) for row in rows]
 
+    def endpoints(self) -> list[Endpoint]:
+        with self._reading() as connection:
+            return sqlite_outgoing.endpoints(connection)
+
+    def deliveries(
+        self, endpoint: str | None, state: DeliveryState | None, subject: str | None, limit: int
+    ) -> list[Delivery]:
+        with self._reading() as connection:
+            return sqlite_outgoing.deliveries(connection, endpoint, state, subject, limit)
+
     def watch(self, hear: Hear) -> Callable[[], None]:
         """Changes of this process at once, those of others within a quarter of a second."""
         return self._side.watcher.watch(hear)
@@ -172,17 +187,28 @@ def _empty() -> sqlite3.Connection:
     return connection
 
 
-def _ensure_schema(connection: sqlite3.Connection, path: Path) -> None:
-    if _version(connection) is None:
+def _ensure_schema(connection: sqlite3.Connection, path: Path, migrate: bool = False) -> None:
+    found = _version(connection)
+    if found is None:
         script = sql.text("sqlite/schema.sql")
-        connection.executescript(
-            f"BEGIN IMMEDIATE;\n{script}\nINSERT INTO arrow_meta VALUES ('schema', '{SCHEMA}');\nCOMMIT;"
+        _run(
+            connection,
+            f"{script}\nINSERT INTO arrow_meta VALUES ('schema', '{SCHEMA}'), ('compatible', '1');",
         )
+    elif migrate:
+        for version, script in sql.migrations("sqlite").items():
+            if version > found:
+                _run(connection, f"{script}\nREPLACE INTO arrow_meta VALUES ('schema', '{version}'), "
+                                 "('compatible', '1');")  # fmt: skip
     _check_schema(connection, path)
 
 
+def _run(connection: sqlite3.Connection, script: str) -> None:
+    connection.executescript(f"BEGIN IMMEDIATE;\n{script}\nCOMMIT;")
+
+
 def _check_schema(connection: sqlite3.Connection, path: Path) -> None:
-    advice = "open it with the version that wrote it, or start a new file"
+    advice = f"stop its workers and run: execution-arrow migrate --data {str(path.parent)!r}"
     check(str(path), advice, SCHEMA, _version(connection), _version(connection, "compatible"))
 
 

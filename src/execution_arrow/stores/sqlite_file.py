@@ -80,6 +80,16 @@ class WriteSide:
             self._file = _identity(self._path)
         return self._connection
 
+    def prepare(self, prepare: Callable[[sqlite3.Connection], None]) -> None:
+        """Open the writing connection anew, prepared in this way for once."""
+        with self.lock:
+            self.drop()
+            usual, self._prepare = self._prepare, prepare
+            try:
+                self.connection()
+            finally:
+                self._prepare = usual
+
     def drop(self) -> None:
         """After an error nothing of the connection's state is trusted; the next use opens a new one."""
         if self._connection is not None:

@@ -31,6 +31,8 @@ from execution_arrow.stores.base import (
     plain,
 )
 from execution_arrow.stores.operations import Operations
+from execution_arrow.stores.outgoing import Outgoing
+from execution_arrow.stores.sqlite_outgoing import Outbox
 
 ROW = """SELECT g.id, g.account, g.key, g.spec, g.state, g.version, g.epoch, g.owner, w.until, g.next_at,
                 g.created_at
@@ -127,7 +129,8 @@ class Batch(Operations[Result]):
             "INSERT INTO events (generation, no, type, at, settled) VALUES (?, ?, ?, ?, ?)",
             [(op.id, event.no, event.type, event.at, event.settled) for event in op.events],
         )
-        return Committed(op.version + 1)
+        posts = Outbox(self.connection, self.now).post_events(op) if op.events else 0
+        return Committed(op.version + 1, posts)
 
     def _insert_fact(self, fact: Inboxed, folded: bool) -> bool:
         inserted = self.connection.execute(
@@ -200,6 +203,9 @@ class Batch(Operations[Result]):
         # A lease that ended an hour ago protects nothing; rows of such workers are claimable without it too.
         self.connection.execute("DELETE FROM workers WHERE until < ?", (self.now - 3600,))
         return Beaten(self.now)
+
+    def _outgoing(self, op: Outgoing) -> Result:
+        return Outbox(self.connection, self.now).perform(op)
 
     def _extend(self, owner: str, seconds: float) -> None:
         self.connection.execute(

@@ -35,6 +35,7 @@ from execution_arrow.stores.base import (
     JobTaken,
 )
 from execution_arrow.testing.contract_claims import ClaimPromises
+from execution_arrow.testing.contract_outgoing import OutgoingPromises
 from execution_arrow.testing.steps import (
     NOW,
     ManualClock,
@@ -48,7 +49,7 @@ from execution_arrow.testing.steps import (
 )
 
 
-class JobStoreContract(ClaimPromises):
+class JobStoreContract(ClaimPromises, OutgoingPromises):
     """Every promise of `stores.base.JobStore`. Each test starts from an empty store."""
 
     def test_a_created_row_is_loaded_as_it_was_written(self, store: JobStore) -> None:

@@ -158,6 +158,7 @@ class ClaimPromises:
         row = owned(store)
         store.apply([created_by("gen_2"), Append(fact=fact())])
         one(store, commit_of(row, status="succeeded"), Committed)
+        assert loaded(store).version == row.version + 1  # else there is nothing to be heard of
         missing = {Hint("free", "gen_2"), Hint("fact", "gen_1"), Hint("end", "gen_1")}
         while missing:
             hints = heard.get(timeout=10)

@@ -19,7 +19,7 @@ import pytest
 
 from execution_arrow.errors import ArrowError, SchemaOutdated, StoreUnavailable
 from execution_arrow.machine.state import Event
-from execution_arrow.stores import open_store, postgres, postgres_ops, postgres_pool, postgres_schema, sql
+from execution_arrow.stores import open_store, postgres, postgres_batch, postgres_pool, postgres_schema, sql
 from execution_arrow.stores.base import (
     ANYTHING,
     Append,
@@ -37,12 +37,14 @@ from execution_arrow.stores.base import (
     Op,
     Release,
 )
+from execution_arrow.stores.outgoing import Publish, TakeDeliveries, Taken
 from execution_arrow.stores.postgres import PostgresStore
 from execution_arrow.stores.postgres_listen import hints_in, payload_of
+from execution_arrow.testing.contract_outgoing import kept, reported
 from execution_arrow.testing.steps import ManualClock, commit_of, created_by, fact, loaded, one, owned
 from tests.services import PostgresServer
 
-TABLES = ("arrow_generation", "arrow_fact", "arrow_event", "arrow_job", "arrow_worker")
+TABLES = ("arrow_generation", "arrow_fact", "arrow_event", "arrow_job", "arrow_worker", "arrow_delivery")
 
 
 @pytest.fixture
@@ -67,10 +69,13 @@ def batch(store: PostgresStore) -> list[Op]:
         Claim(owner="w3", seconds=10, limit=1),
         Disown(owner="w1", keep=["gen_1"]),
         Beat(owner="w1", seconds=100),
+        TakeDeliveries(seconds=10, limit=1, each=1),
+        Publish(account="acct", subject="s", type="x", at=1.0, body="{}"),
     ]  # fmt: skip
 
 
 def prepare(store: PostgresStore) -> None:
+    kept(store)
     for name in ("gen_1", "gen_2"):
         owned(store, identity=name)
     store.apply([created_by("gen_3"), created_by("gen_4"), Append(fact=fact("old"))])
@@ -90,7 +95,7 @@ def picture(server: PostgresServer, url: str) -> dict[str, list[Any]]:
 def stopping(at: int, after: bool, act: Callable[[psycopg.Connection[Any]], None]) -> Iterator[list[str]]:
     """Every statement a round trip of its own; before or after the `at`-th one, `act`."""
     seen: list[str] = []
-    real = postgres_ops.run
+    real = postgres_batch.run
 
     def run(connection: Any, name: str, values: Any = None) -> Any:
         seen.append(name)
@@ -102,7 +107,7 @@ def stopping(at: int, after: bool, act: Callable[[psycopg.Connection[Any]], None
         return cursor
 
     with pytest.MonkeyPatch.context() as patch:
-        for module in (postgres, postgres_ops):
+        for module in (postgres, postgres_batch):
             patch.setattr(module, "run", run)
         patch.setattr(psycopg.Connection, "pipeline", lambda _: nullcontext())
         yield seen
@@ -428,7 +433,7 @@ def test_missing_tables_name_the_command(empty_url: str):
 
 @pytest.mark.parametrize(
     ("schema", "compatible", "message"),
-    [(0, 0, "execution-arrow migrate"), (1, 1, ""), (2, 1, ""), (2, 2, "update the package")],
+    [(0, 0, "execution-arrow migrate"), (2, 1, ""), (3, 2, ""), (3, 3, "update the package")],
 )
 def test_two_adjacent_versions_run_side_by_side(
     server: PostgresServer, url: str, schema: int, compatible: int, message: str
@@ -492,6 +497,13 @@ def grow(raw: psycopg.Connection[Any], rows: int) -> None:
         (rows,),
     )
     raw.execute(
+        "INSERT INTO arrow_delivery"
+        " (endpoint, subject, no, account, type, at, settled, state, next_at, ended_at) SELECT"
+        " 'we_1', 'old_' || n, 1, 'acct', 'a', n * 1e-6, true, 'delivered', 1, 9e9"
+        " FROM generate_series(1, %s) n",
+        (rows,),
+    )
+    raw.execute(
         "INSERT INTO arrow_job SELECT 'fal', 'c', 'old' || n, 'a' FROM generate_series(1, %s) n", (rows,)
     )
 
@@ -510,7 +522,13 @@ def use(store: PostgresStore) -> None:
         store.apply([Disown(owner="w2", keep=[]), Claim(owner="w3", seconds=60, limit=3)])
         last = loaded(store, name)
         assert last.owner == "w3"
-        store.apply([commit_of(last, next_at=None, erased="{}")])
+        events = [Event(no=1, type="a", at=1.0), Event(no=2, type="b", at=1.0)]
+        store.apply([commit_of(last, next_at=None, erased="{}", events=events)])
+        for state in ("waiting", "delivered", "dead"):
+            (taken,) = store.apply([TakeDeliveries(seconds=60, limit=9, each=3)])
+            assert isinstance(taken, Taken)
+            store.apply([reported(found, state, at=1.0) for found in taken.deliveries])
+        store.deliveries(None, None, None, 5)
         store.by_key("acct", f"k{number}")
         store.page(None, None, None, 5)
         store.page("acct", "succeeded", "gen_4", 5)
@@ -534,6 +552,7 @@ def read(server: PostgresServer, url: str, store: PostgresStore) -> tuple[int, i
 def lives_beside_a_history(server: PostgresServer, url: str, analysed: bool) -> tuple[int, int]:
     """Live on empty tables, so that plans are made; let them grow behind the planner's back; live again."""
     store = PostgresStore(url)
+    kept(store)
     with server.connect(url, autocommit=True) as raw:
         for table in TABLES:
             raw.execute(f"ALTER TABLE {table} SET (autovacuum_enabled = off)".encode())

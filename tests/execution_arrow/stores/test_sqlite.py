@@ -89,6 +89,30 @@ def test_the_list_of_fixed_builds(version: tuple[int, ...], safe: bool):
     assert many_writers_are_safe(version) is safe
 
 
+def test_a_file_of_the_version_before_is_brought_up_when_that_is_asked_for(tmp_path: Path):
+    def tables(path: Path) -> list[object]:
+        with sqlite3.connect(path) as raw:
+            return raw.execute("SELECT name, sql FROM sqlite_master ORDER BY 1").fetchall()
+
+    fresh, old = SqliteStore(tmp_path / "fresh.db"), SqliteStore(tmp_path / "old.db")
+    for store in (fresh, old):
+        owned(store)
+        store.close()
+    with sqlite3.connect(tmp_path / "old.db") as raw:
+        raw.executescript(
+            "DROP TABLE endpoints; DROP TABLE deliveries; DELETE FROM arrow_meta;"
+            "INSERT INTO arrow_meta VALUES ('schema', '1')"
+        )
+    old = SqliteStore(tmp_path / "old.db")
+    with pytest.raises(SchemaOutdated, match="execution-arrow migrate --data"):
+        loaded(old)
+    old.close()
+    migrated = SqliteStore(tmp_path / "old.db", migrate=True)
+    assert loaded(migrated).owner == "w1"
+    migrated.close()
+    assert tables(tmp_path / "old.db") == tables(tmp_path / "fresh.db")
+
+
 def test_another_versions_file_is_refused_with_advice(tmp_path: Path):
     store = SqliteStore(tmp_path / "a.db")
     store.apply([created_by()])

@@ -96,11 +96,24 @@ WITH taken AS MATERIALIZED (
         owner = CASE WHEN %(next_at)s::float8 IS NULL THEN NULL ELSE owner END
     WHERE id = %(id)s::text AND owner = %(owner)s::text AND epoch = %(epoch)s::bigint
       AND version = %(version)s::bigint AND NOT EXISTS (SELECT FROM taken)
-    RETURNING id
+    RETURNING id, account
 ), told AS (
     INSERT INTO arrow_event (generation, no, type, at, settled)
     SELECT c.id, e.no, e.type, e.at, e.settled
     FROM changed c, json_to_recordset(%(events)s::json) AS e (no bigint, type text, at float8, settled boolean)
+), posted AS (
+    INSERT INTO arrow_delivery (endpoint, subject, no, account, type, at, settled, state, next_at, ended_at)
+    SELECT w.id, c.id, e.no, c.account, e.type, e.at, e.settled,
+           CASE WHEN w.disabled THEN 'dead' ELSE 'waiting' END, e.at, CASE WHEN w.disabled THEN e.at END
+    FROM changed c
+    CROSS JOIN json_to_recordset(%(events)s::json) AS e (no bigint, type text, at float8, settled boolean)
+    CROSS JOIN LATERAL (
+        (SELECT id, disabled, events FROM arrow_endpoint WHERE account IS NULL OFFSET 0)
+        UNION ALL
+        (SELECT id, disabled, events FROM arrow_endpoint WHERE account = c.account OFFSET 0)) w
+    WHERE w.events = '{}' OR e.type = ANY (w.events)
+    ON CONFLICT DO NOTHING
+    RETURNING state
 ), heard AS (
     INSERT INTO arrow_fact (generation, attempt, dedup, body, at, folded)
     SELECT c.id, h.attempt, h.dedup, h.body, h.at, true
@@ -112,7 +125,8 @@ WITH taken AS MATERIALIZED (
       AND (f.seq = ANY (%(folded)s::bigint[])
            OR f.attempt || chr(31) || f.dedup = ANY (%(names)s::text[]))
 )
-SELECT EXISTS (SELECT FROM changed), (SELECT attempt FROM taken), (SELECT job FROM taken);
+SELECT EXISTS (SELECT FROM changed), (SELECT attempt FROM taken), (SELECT job FROM taken),
+       (SELECT count(*) FROM posted WHERE state = 'waiting');
 
 -- name: forget_facts
 DELETE FROM arrow_fact f
@@ -263,3 +277,150 @@ SELECT f.seq, f.generation, f.attempt, f.dedup, f.body, f.at
 FROM (SELECT * FROM arrow_fact WHERE NOT folded OFFSET 0) f
 CROSS JOIN LATERAL (SELECT owner FROM arrow_generation WHERE id = f.generation OFFSET 0) g
 WHERE g.owner = %(owner)s::text ORDER BY f.seq;
+
+-- name: publish
+WITH posted AS (
+    INSERT INTO arrow_delivery (endpoint, subject, no, account, type, at, settled, body, state, next_at, ended_at)
+    SELECT w.id, %(subject)s::text, 1, %(account)s::text, %(type)s::text, %(at)s::float8, true, %(body)s::text,
+           CASE WHEN w.disabled THEN 'dead' ELSE 'waiting' END, %(at)s::float8,
+           CASE WHEN w.disabled THEN %(at)s::float8 END
+    FROM arrow_endpoint w
+    WHERE CASE WHEN %(only)s::text IS NOT NULL THEN w.id = %(only)s::text
+          ELSE (w.account IS NULL OR w.account = %(account)s::text)
+               AND (w.events = '{}' OR %(type)s::text = ANY (w.events)) END
+    ON CONFLICT DO NOTHING
+    RETURNING state
+)
+SELECT count(*) FROM posted WHERE state = 'waiting';
+
+-- name: keep_new
+INSERT INTO arrow_endpoint (id, account, events, document, disabled, version)
+VALUES (%(id)s::text, %(account)s::text, %(events)s::text[], %(document)s::text, %(disabled)s::boolean, 1)
+ON CONFLICT DO NOTHING RETURNING id;
+
+-- name: keep_changed
+WITH kept AS (
+    UPDATE arrow_endpoint
+    SET account = %(account)s::text, events = %(events)s::text[], document = %(document)s::text,
+        disabled = %(disabled)s::boolean, version = version + 1, failures = 0, failing_since = NULL
+    WHERE id = %(id)s::text AND version = %(version)s::bigint
+    RETURNING id, disabled
+), ended AS (
+    UPDATE arrow_delivery SET state = 'dead', ended_at = %(at)s::float8
+    WHERE endpoint = %(id)s::text AND state = 'waiting' AND EXISTS (SELECT FROM kept WHERE disabled)
+)
+SELECT id FROM kept;
+
+-- name: remove_endpoint
+WITH gone AS (
+    DELETE FROM arrow_endpoint WHERE id = %(id)s::text AND version = %(version)s::bigint RETURNING id
+), ended AS (
+    DELETE FROM arrow_delivery WHERE endpoint = %(id)s::text AND EXISTS (SELECT FROM gone)
+)
+SELECT id FROM gone;
+
+-- name: forget_deliveries
+DELETE FROM arrow_delivery WHERE ctid = ANY (ARRAY(
+    SELECT ctid FROM arrow_delivery
+    WHERE ended_at < coalesce(%(now)s::float8, extract(epoch FROM now())::float8) - %(keep)s::float8
+    ORDER BY ended_at LIMIT 100 FOR UPDATE SKIP LOCKED));
+
+-- From one endpoint with something waiting to the next, whatever waits in between; in turn from `after` on. Rows
+-- are locked where they are found, or left to whoever has them. What waits behind a taken one is due when it is.
+-- `|| ''` keeps the planner from walking all that waits for an endpoint.
+-- name: take_deliveries
+WITH RECURSIVE clock AS (
+    SELECT coalesce(%(now)s::float8, extract(epoch FROM now())::float8) AS now
+), names (name) AS (
+    (SELECT endpoint FROM arrow_delivery WHERE state = 'waiting' ORDER BY endpoint LIMIT 1)
+    UNION ALL
+    SELECT (SELECT d.endpoint FROM arrow_delivery d WHERE d.state = 'waiting' AND d.endpoint > names.name
+            ORDER BY d.endpoint LIMIT 1)
+    FROM names WHERE names.name IS NOT NULL
+), turns AS MATERIALIZED (
+    SELECT name, %(each)s::int - coalesce((%(busy)s::jsonb ->> name)::int, 0) AS room FROM names
+    WHERE name IS NOT NULL
+    ORDER BY name <= %(after)s::text, name
+), chosen AS MATERIALIZED (
+    SELECT h.place, h.endpoint, h.subject, h.no FROM turns CROSS JOIN LATERAL (
+        SELECT d.ctid AS place, d.endpoint, d.subject, d.no FROM arrow_delivery d
+        WHERE d.endpoint = turns.name AND d.state = 'waiting' AND d.next_at <= (SELECT now FROM clock)
+          AND NOT EXISTS (
+              SELECT FROM arrow_delivery p
+              WHERE p.endpoint = d.endpoint AND p.subject = d.subject AND p.no < d.no
+                AND p.state || '' = 'waiting' OFFSET 0)
+        ORDER BY d.next_at LIMIT greatest(turns.room, 0) FOR NO KEY UPDATE OF d SKIP LOCKED) h
+    LIMIT %(limit)s::int
+), behind AS MATERIALIZED (
+    SELECT b.place FROM chosen CROSS JOIN LATERAL (
+        SELECT ctid AS place FROM arrow_delivery
+        WHERE endpoint = chosen.endpoint AND subject = chosen.subject AND no > chosen.no
+          AND state || '' = 'waiting' FOR NO KEY UPDATE SKIP LOCKED) b
+), lined_up AS (
+    UPDATE arrow_delivery SET next_at = (SELECT now FROM clock) + %(seconds)s::float8
+    WHERE ctid = ANY (ARRAY(SELECT place FROM behind))
+)
+UPDATE arrow_delivery
+SET claim = claim + 1, next_at = (SELECT now FROM clock) + %(seconds)s::float8
+WHERE ctid = ANY (ARRAY(SELECT place FROM chosen))
+RETURNING endpoint, subject, no, account, type, at, settled, body, state, tries, replays, claim, next_at, ended_at,
+          answer, error;
+
+-- name: later_delivery
+WITH RECURSIVE names (name) AS (
+    (SELECT endpoint FROM arrow_delivery WHERE state = 'waiting' ORDER BY endpoint LIMIT 1)
+    UNION ALL
+    SELECT (SELECT d.endpoint FROM arrow_delivery d WHERE d.state = 'waiting' AND d.endpoint > names.name
+            ORDER BY d.endpoint LIMIT 1)
+    FROM names WHERE names.name IS NOT NULL
+)
+SELECT min((SELECT d.next_at FROM arrow_delivery d WHERE d.endpoint = names.name AND d.state = 'waiting'
+            ORDER BY d.next_at LIMIT 1)) FROM names;
+
+-- What waits behind it is due when it is.
+-- name: report
+WITH changed AS (
+    UPDATE arrow_delivery
+    SET state = CASE WHEN %(state)s::text = 'waiting' THEN state ELSE %(state)s::text END,
+        ended_at = CASE WHEN %(state)s::text = 'waiting' THEN ended_at ELSE %(at)s::float8 END,
+        next_at = %(next_at)s::float8, tries = tries + 1, answer = %(answer)s::bigint, error = %(error)s::text
+    WHERE endpoint = %(endpoint)s::text AND subject = %(subject)s::text AND no = %(no)s::bigint
+      AND claim = %(claim)s::bigint
+    RETURNING endpoint
+), behind AS (
+    UPDATE arrow_delivery SET next_at = %(next_at)s::float8
+    WHERE endpoint = %(endpoint)s::text AND subject = %(subject)s::text AND no > %(no)s::bigint
+      AND state || '' = 'waiting' AND EXISTS (SELECT FROM changed)
+)
+SELECT endpoint FROM changed;
+
+-- name: count_failure
+UPDATE arrow_endpoint
+SET failures = CASE WHEN %(failed)s::boolean THEN failures + 1 ELSE 0 END,
+    failing_since = CASE WHEN %(failed)s::boolean THEN coalesce(failing_since, %(at)s::float8) END
+WHERE id = %(endpoint)s::text AND (failures > 0 OR %(failed)s::boolean) AND EXISTS (
+    SELECT FROM arrow_delivery d WHERE d.endpoint = %(endpoint)s::text AND d.subject = %(subject)s::text
+    AND d.no = %(no)s::bigint AND d.claim = %(claim)s::bigint);
+
+-- name: endpoints
+SELECT id, account, events, document, disabled, version, failures, failing_since FROM arrow_endpoint ORDER BY id;
+
+-- name: endpoint
+SELECT id, account, events, document, disabled, version, failures, failing_since FROM arrow_endpoint
+WHERE id = %(endpoint)s::text;
+
+-- name: replay
+UPDATE arrow_delivery
+SET state = 'waiting', tries = 0, replays = replays + 1, next_at = %(at)s::float8, ended_at = NULL
+WHERE endpoint = %(endpoint)s::text AND subject = coalesce(%(subject)s::text, subject)
+  AND no = coalesce(%(no)s::bigint, no)
+  AND (state = 'dead' OR (%(no)s::bigint IS NOT NULL AND state = 'delivered'))
+  AND EXISTS (SELECT FROM arrow_endpoint e WHERE e.id = %(endpoint)s::text AND NOT e.disabled);
+
+-- name: deliveries
+SELECT endpoint, subject, no, account, type, at, settled, body, state, tries, replays, claim, next_at, ended_at,
+       answer, error
+FROM arrow_delivery
+WHERE endpoint = coalesce(%(endpoint)s::text, endpoint) AND state = coalesce(%(state)s::text, state)
+  AND subject = coalesce(%(subject)s::text, subject)
+ORDER BY at DESC, endpoint, subject, no LIMIT %(limit)s::int;
