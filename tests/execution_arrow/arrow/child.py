@@ -12,33 +12,28 @@ import json
 import os
 import signal
 import sys
-from typing import Any
 
 from execution_arrow import AsyncArrow, Policy
 from execution_arrow.credentials import EnvironmentCredentials
 from execution_arrow.egress import EgressPolicy
-from execution_arrow.stores import sqlite
-from execution_arrow.stores.base import Append, Commit, Create
+from execution_arrow.stores import sqlite_ops
+from execution_arrow.stores.base import Append, Commit, Create, Op, Result
 from execution_arrow.worker import Limits
 
 
 def end_at(number: int) -> None:
     """End this process inside a transaction: something is written, and nothing is committed."""
-    left = number
+    left, real = number, sqlite_ops.Batch.perform
 
-    def deadly(real: Any) -> Any:
-        def perform(batch: Any, op: Any) -> Any:
-            nonlocal left
-            result = real(batch, op)
-            left -= 1
-            if not left:
-                os.kill(os.getpid(), signal.SIGKILL)
-            return result
+    def deadly(batch: sqlite_ops.Batch, op: Op) -> Result:
+        nonlocal left
+        result = real(batch, op)
+        left -= isinstance(op, Create | Commit | Append)
+        if not left:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return result
 
-        return perform
-
-    for kind in (Create, Commit, Append):
-        sqlite.PERFORM[kind] = deadly(sqlite.PERFORM[kind])
+    sqlite_ops.Batch.perform = deadly  # type: ignore[method-assign]
 
 
 async def work(folder: str, plan: dict) -> None:
