@@ -47,7 +47,7 @@ class AsyncArrow(Running):
         watch: Callable[[Generation], None] | None = None,
         **parts: Any,
     ) -> Self:
-        """Open everything in one folder (`ledger.db`, `arrow.db`, `artifacts/`), or `postgresql://…`.
+        """Open everything in one folder (`ledger.db`, `arrow.db`, `island.db`, …), or `postgresql://…`.
 
         `worker` claims and drives whatever is due, also what a killed process left. `base_urls` replaces a
         provider's address (a sandbox, a regional host). `watch` is called with every changed generation.

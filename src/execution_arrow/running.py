@@ -145,7 +145,7 @@ class Running:
         await self._parts.inputs.aclose()
         await self._store.aclose()
         await self._parts.ledger.aclose()
-        self._parts.island.close()
+        await asyncio.to_thread(self._parts.island.close)  # one last round, a second at most
 
     def close_unstarted(self) -> None:
         """Release the files of an Arrow that was opened and never entered."""

@@ -6,16 +6,13 @@ the result to `AsyncArrow` as `Parts`.
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from cachetools import LRUCache
-
-from adaptive_island import Attempt, Fault, Island, Outcome, Ticket
+from adaptive_island import Island
 from execution_arrow.artifacts import FolderArtifacts
 from execution_arrow.credentials import EnvironmentCredentials
 from execution_arrow.egress import EgressPolicy
@@ -33,10 +30,8 @@ from execution_arrow.ports import (
     Payload,
     Prepared,
     Quote,
-    Ranked,
     Router,
     Transport,
-    Verdict,
 )
 from execution_arrow.providers import shipped
 from execution_arrow.providers.base import Provider
@@ -44,6 +39,7 @@ from execution_arrow.stores import JobStore, open_store
 from execution_arrow.stores.access import Access, Threaded
 from execution_arrow.tariff import Ask, DearestCost, Tariff, settled_prices
 from execution_arrow.wiring.fortress import FortressLedger, open_books
+from execution_arrow.wiring.island import IslandRouter, make_tables, open_island
 from ledger_fortress import AsyncLedger, Ledger
 from ledger_fortress.protocol import LedgerStore
 from rosetta_bridge import Catalog, InvalidRequest, UnknownModel
@@ -80,7 +76,7 @@ def default_parts(
     migrate: bool = False,
     catalog: Catalog | None = None,
     ledger: str | LedgerStore | None = None,
-    island: Island | None = None,
+    island: str | Island | None = None,
     tariff: Tariff | None = None,
     credentials: Credentials | None = None,
     providers: Mapping[str, Provider] | None = None,
@@ -88,21 +84,23 @@ def default_parts(
     egress: EgressPolicy | None = None,
     input_egress: EgressPolicy | None = None,
 ) -> Parts:
-    """Everything in one folder: `ledger.db`, `arrow.db`, `artifacts/`, `spool/`.
+    """Everything in one folder: `ledger.db`, `arrow.db`, `island.db`, `artifacts/`, `spool/`.
 
-    `where` is the folder, or `postgresql://…` for jobs and ledger in one database, or `memory:`; files are
-    kept all the same, so for the latter two `artifacts` must name a folder (for several hosts one that all of
-    them see). `migrate` makes or brings up a database's tables. `ledger` is a URL or a store of
-    `ledger_fortress`. `egress` is for copying results, `input_egress` for fetching a request's files.
+    `where` is the folder, or `postgresql://…` for jobs, ledger and what is learned of the providers in one
+    database, or `memory:`; files are kept all the same, so for the latter two `artifacts` must name a folder
+    (for several hosts one that all of them see). `migrate` makes or brings up a database's tables. `ledger`
+    is a URL or a store of `ledger_fortress`, `island` a URL (`memory:`: what this process learns ends with
+    it) or an `Island`. `egress` is for copying results, `input_egress` for fetching a request's files.
     """
     folder, urls = _places(where, artifacts)
-    catalog, island = catalog or Catalog.shipped(), island or Island.open("memory:")
+    catalog = catalog or Catalog.shipped()
     store = open_store(urls["arrow"], migrate=migrate)
     books = open_books(ledger or urls["ledger"], migrate)
     credit_ledger = AsyncLedger(books)
+    learned = open_island(island if island is not None else urls["island"], migrate)
     return Parts(
         normalizer=BridgeNormalizer(catalog, tariff or DearestCost()),
-        router=IslandRouter(island),
+        router=IslandRouter(learned),
         holds=FortressLedger(credit_ledger),
         store=store,
         artifacts=FolderArtifacts(Path(artifacts) if artifacts else folder / "artifacts", egress=egress),
@@ -111,15 +109,16 @@ def default_parts(
         providers=providers or shipped(), inputs=EgressInputs(input_egress),
         spool=folder / "spool",
         clock=SystemClock(), names=SystemNames(),
-        ledger=credit_ledger, blocking_ledger=Ledger(books), island=island, catalog=catalog,
+        ledger=credit_ledger, blocking_ledger=Ledger(books), island=learned, catalog=catalog,
     )  # fmt: skip
 
 
 def migrate(where: str | Path) -> None:
-    """Make or bring up the tables of jobs and ledger, and nothing else."""
+    """Make or bring up the tables of jobs, ledger and island, and nothing else."""
     _, urls = _places(where, ".")
     open_store(urls["arrow"], migrate=True).close()
     open_books(urls["ledger"], migrate=True).close()
+    make_tables(urls["island"])
 
 
 def _httpx() -> Transport:
@@ -129,15 +128,16 @@ def _httpx() -> Transport:
 
 
 def _places(where: str | Path, artifacts: str | Path | None) -> tuple[Path, dict[str, str]]:
-    """The folder for files, and the URLs of the two stores."""
+    """The folder for files, and the URLs of the three stores."""
     if not str(where):
         raise ValueError("Arrow.open(''): name a folder; the current one is '.'")
-    names = ("ledger", "arrow")
+    names = ("ledger", "arrow", "island")
     scheme = str(where).partition(":")[0]
     if str(where) != "memory:" and scheme not in ("postgresql", "postgres"):
         folder = Path(where)
         folder.mkdir(parents=True, exist_ok=True)
-        return folder, {name: f"sqlite:///{quote(str(folder.absolute() / name))}.db" for name in names}
+        urls = {name: f"sqlite:///{quote(str(folder.absolute() / name))}.db" for name in names}
+        return folder, {**urls, "island": f"sqlite:///{folder.absolute()}/island.db"}  # never unquoted there
     if artifacts is None:
         raise ValueError(f"Arrow.open('{scheme}:…') keeps files all the same: pass artifacts='some/folder'")
     return Path(artifacts), dict.fromkeys(names, str(where))
@@ -184,62 +184,3 @@ def _payload(native: NativePayload) -> Payload:
         model=native.model, encoding=native.encoding, headers=native.headers, body=native.body,
         fetches=tuple(fetch["$fetch"] for fetch in native.fetches), dropped=tuple(map(str, native.dropped)),
     )  # fmt: skip
-
-
-class IslandRouter:
-    """`adaptive_island` as our Router. Tickets are kept by attempt until their verdict, bounded."""
-
-    def __init__(self, island: Island) -> None:
-        self._island = island
-        self._tickets: LRUCache[str, Ticket] = LRUCache(maxsize=50_000)
-        self._lock = threading.Lock()
-
-    def rank(
-        self,
-        model: str,
-        allowed: Sequence[str],
-        *,
-        order: str | Sequence[str],
-        region: str,
-        costs: Mapping[str, int],
-        work: str,
-        sticky: str | None,
-        accounts: tuple[str, ...],
-    ) -> Ranked:
-        found = self._island.rank(
-            model, allowed, order=order, region=region, costs=costs, work=work, sticky=sticky,
-            account=accounts,
-        )  # fmt: skip
-        return Ranked(
-            providers=tuple(found), source=str(found.source.value), reason=found.reason, dropped=found.dropped
-        )
-
-    def admit(self, model: str, provider: str, *, region: str, account: str, work: str, attempt: str) -> bool:
-        ticket = self._island.attempt(
-            model, provider, region=region, account=account, work=work, id=f"{attempt}/{provider}"
-        )
-        if ticket.skip:
-            return False
-        with self._lock:
-            self._tickets[attempt] = ticket
-        return True
-
-    def record(self, verdict: Verdict) -> None:
-        with self._lock:
-            self._tickets.pop(verdict.id, None)
-        self._island.record(
-            Attempt(
-                id=f"{verdict.id}/{verdict.provider}",
-                model=verdict.model,
-                provider=verdict.provider,
-                region=verdict.region,
-                account=verdict.account,
-                work=verdict.work,
-                outcome=Outcome(verdict.outcome),
-                fault=Fault(verdict.fault),
-                seconds=verdict.seconds,
-                cost=verdict.cost,
-                retry_after=verdict.retry_after,
-                at=verdict.at,
-            )
-        )
