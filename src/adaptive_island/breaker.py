@@ -76,7 +76,7 @@ class Breaker(NamedTuple):
     """The whole state. `since` is when it last opened or closed, `until` when it may be probed; `samples`
     are the last outcomes, each with its moment and whether it was bad; `streak` counts failures in a row,
     `opens` how often it opened without a calm time in between; `probe` is the attempt that holds the
-    lease."""
+    lease; `word` is when a human last isolated or restored it, as far as is known here."""
 
     state: State = State.CLOSED
     since: float = 0.0
@@ -87,6 +87,7 @@ class Breaker(NamedTuple):
     samples: tuple[tuple[float, bool], ...] = ()
     probe: str = ""
     lease: float = 0.0
+    word: float = 0.0
 
 
 class Moment(NamedTuple):
@@ -131,12 +132,19 @@ def step(breaker: Breaker, signal: Signal, moment: Moment, rules: BreakerRules) 
 def merged(mine: Breaker, theirs: Breaker) -> Breaker:
     """What holds where another process tells of the same breaker.
 
-    The younger judgement does. Of the same opening the longest wish wins, and a probe that somebody holds is
-    nobody else's. What a human isolated only a human restores, and nobody hears from others that all is well
-    where nothing was wrong.
+    What a human isolated only a human restores: there the younger word of a human holds, whatever happened
+    since, and who tells of a later one has heard it, whatever else the breaker did afterwards. Otherwise the
+    younger judgement holds. Of the same opening the longest wish wins, and a probe that somebody holds is
+    nobody else's. Nobody hears from others that all is well where nothing was wrong.
     """
-    if mine.state is State.ISOLATED and theirs.cause not in (Cause.ISOLATED, Cause.RESTORED):
-        return mine
+    if State.ISOLATED in (mine.state, theirs.state):
+        return theirs._replace(samples=(), streak=0) if theirs.word > mine.word else mine
+    held = _judged(mine, theirs)
+    word = max(mine.word, theirs.word)
+    return held if held.word == word else held._replace(word=word)
+
+
+def _judged(mine: Breaker, theirs: Breaker) -> Breaker:
     if theirs.since > mine.since:
         if theirs.state is mine.state is State.CLOSED:
             return mine
@@ -155,7 +163,7 @@ def _keep(breaker: Breaker, _moment: Moment, _rules: BreakerRules) -> Breaker:
 
 def _good(b: Breaker, moment: Moment, rules: BreakerRules) -> Breaker:
     samples = (*b.samples, (moment.now, False))[-rules.window :]
-    return Breaker(b.state, b.since, b.until, b.cause, 0, b.opens, samples, b.probe, b.lease)
+    return Breaker(b.state, b.since, b.until, b.cause, 0, b.opens, samples, b.probe, b.lease, b.word)
 
 
 def _bad(breaker: Breaker, moment: Moment, rules: BreakerRules) -> Breaker:
@@ -193,7 +201,7 @@ def _open(b: Breaker, moment: Moment, rules: BreakerRules, cause: Cause, wish: f
         base = max(wish, min(rules.open_seconds * 2.0 ** min(opens - 1, 40), rules.open_most))
     # Jitter only ever adds: a wish is never shortened.
     until = max(b.until, moment.now + base * (1.0 + rules.jitter * moment.chance))
-    return Breaker(State.OPEN, moment.now, until, cause, 0, opens)
+    return Breaker(State.OPEN, moment.now, until, cause, 0, opens, word=b.word)
 
 
 def _failed(breaker: Breaker, moment: Moment, rules: BreakerRules) -> Breaker:
@@ -218,7 +226,7 @@ def _refused(breaker: Breaker, moment: Moment, rules: BreakerRules) -> Breaker:
 
 
 def _close(breaker: Breaker, moment: Moment, _rules: BreakerRules) -> Breaker:
-    return Breaker(State.CLOSED, moment.now, opens=breaker.opens)
+    return Breaker(State.CLOSED, moment.now, opens=breaker.opens, word=breaker.word)
 
 
 def _lease(breaker: Breaker, moment: Moment, rules: BreakerRules) -> Breaker:
@@ -231,16 +239,22 @@ def _handed_back(breaker: Breaker, moment: Moment, _rules: BreakerRules) -> Brea
 
 
 def _isolate(breaker: Breaker, moment: Moment, _rules: BreakerRules) -> Breaker:
-    return Breaker(State.ISOLATED, _later(breaker, moment), cause=Cause.ISOLATED)
+    word = _later(breaker, moment)
+    return Breaker(State.ISOLATED, word, cause=Cause.ISOLATED, word=word)
 
 
 def _restore(breaker: Breaker, moment: Moment, _rules: BreakerRules) -> Breaker:
-    return Breaker(State.CLOSED, _later(breaker, moment), cause=Cause.RESTORED)
+    return restored(_later(breaker, moment))
+
+
+def restored(word: float) -> Breaker:
+    """A breaker that a human closed at that moment."""
+    return Breaker(State.CLOSED, word, cause=Cause.RESTORED, word=word)
 
 
 def _later(breaker: Breaker, moment: Moment) -> float:
     """Now, and never before what was known: a human's word is the younger one, whosever clock is behind."""
-    return max(moment.now, math.nextafter(breaker.since, math.inf))
+    return max(moment.now, math.nextafter(max(breaker.since, breaker.word), math.inf))
 
 
 TABLE: Mapping[tuple[State, Signal], Rule] = {

@@ -10,7 +10,6 @@ Not safe for threads by itself; the island's lock is around it.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Sequence
 
 from cachetools import LRUCache
@@ -135,14 +134,6 @@ class Circuits:
             until=min(theirs.until, now + longest), lease=min(theirs.lease, now + rules.probe_lease)
         )
         return self._move(scope, before, merged(before, theirs), now)
-
-    def insist(self, scope: Scope, theirs: Breaker) -> Breaker:
-        """The isolated breaker of a scope, made younger than what was said against it: the younger is
-        believed."""
-        mine = self.shut[scope]
-        if theirs.since >= mine.since:
-            mine = self.shut[scope] = mine._replace(since=math.nextafter(theirs.since, math.inf))
-        return mine
 
     def _move(self, scope: Scope, before: Breaker, after: Breaker, now: float) -> list[Change]:
         if after is before:

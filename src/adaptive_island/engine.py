@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol
 
 from .attempt import Attempt, Fault, Outcome
-from .breaker import Breaker, Cause, Moment, Scope, Signal, State
+from .breaker import Breaker, Moment, Scope, Signal, State, restored
 from .cells import CellTable, SharedCells, Sum
 from .circuits import ANY, Circuits, covers
 from .decide import Decision, Question, decide
@@ -257,14 +257,24 @@ class Engine:
             if found is None:
                 self.counts["unbelievable"] += 1
                 continue
-            scope, theirs = found
-            changes += self.circuits.adopt(scope, theirs, now)
-            if theirs.cause is Cause.RESTORED and ANY in scope:
-                for other in [other for other in self.circuits.shut if covers(scope, other)]:
-                    changes += self.circuits.adopt(other, theirs, now)
-            mine = self.circuits.get(scope)
-            if mine.state is State.ISOLATED is not theirs.state:  # whoever said this did not know it yet
-                self._shared()[1].circuit(scope, self.circuits.insist(scope, theirs))
+            changes += self._believed(*found, now)
+        return changes
+
+    def _believed(self, scope: Scope, theirs: Breaker, now: float) -> list[BreakerChanged]:
+        """What another process says of one breaker; where a human's word shows that one side had not heard
+        it, the other side is told again."""
+        circuits = self.circuits
+        before = circuits.get(scope)
+        changes = circuits.adopt(scope, theirs, now)
+        if theirs.word and ANY in scope and theirs.state is not State.ISOLATED:  # last, a human restored it
+            for other in [other for other in circuits.shut if covers(scope, other)]:
+                changes += circuits.adopt(other, restored(theirs.word), now)
+        mine = circuits.get(scope)
+        isolated = mine.state is State.ISOLATED is not theirs.state
+        if isolated or (
+            mine.state is not State.CLOSED and before.word < theirs.word and theirs.since < mine.since
+        ):
+            self._shared()[1].circuit(scope, mine)
         return changes
 
     def _shared(self) -> tuple[SharedCells, Outbox]:

@@ -55,14 +55,14 @@ class Exchange:
         self._engine, self._memo, self._lock, self._herald, self._now = engine, memo, lock, herald, now
         self._courier = Courier(self.go_round, engine.policy.share_every)
         self.start = self._courier.start
-        self._one = new_lock()
+        self.one = new_lock()  # held by who goes round
         self._life = self._cursor = ""
         self._rankings_due = 0.0
         self.heard_at: float | None = None  # when the store last answered, in unix seconds
 
     def go_round(self) -> None:
         """Tell what is new, hear what changed, and now and then read the rankings."""
-        with self._one:
+        with self.one:
             try:
                 self._tell_and_hear(self._engine.policy)
                 self.heard_at = self._now()
@@ -118,7 +118,7 @@ class Exchange:
 
     def after_fork(self) -> None:
         """In a forked child: the queue and the thread are the parent's, what is known is a copy."""
-        self._one = new_lock()
+        self.one = new_lock()
         self._engine.forget_outbox()
         self.store.after_fork()
         self._courier.after_fork()

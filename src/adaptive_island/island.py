@@ -20,7 +20,7 @@ from .health import Health, report
 from .memo import Memo
 from .order import Blocked, Order, Source, account_of, checked, str_of
 from .policy import Policy
-from .runtime import Names, Steady, clocks, guard_fork, lock, random_source
+from .runtime import Lock, Names, Steady, clocks, guard_fork, lock, random_source
 from .stores import open_store
 from .stores.base import RankingCache, Store, ranking_key
 from .stores.memory import MemoryRankings
@@ -49,15 +49,15 @@ class Island:
         self._clock = Steady(given, self._memo.clear)  # nothing that was kept may outlive a clock set back
         self._now = self._clock.now
         self._herald = Herald(hook, self._now)
-        self._kept = self._memo.table  # at hand for the one line that must be fast
+        self._kept = self._memo.table  # at hand where it must be fast
         self._engine = Engine(policy, random_source(seed), shared=store is not None)
         self.rankings: RankingCache = store or MemoryRankings(self._now, policy.models_most)
         self._exchange: Exchange | None = None
-        self._wake: Callable[[], object] = bool  # in memory there is nobody to wake
         if store is not None:
             mine = self._memo, lambda: self._lock, self._herald, self._now
             self._exchange = Exchange(store, self._engine, *mine)
-            self._wake = self._exchange.start
+        # In memory there is nobody to wake.
+        self._wake: Callable[[], object] = bool if self._exchange is None else self._exchange.start
         guard_fork(self)
 
     @classmethod
@@ -189,8 +189,9 @@ class Island:
         except Exception as error:  # noqa: BLE001  # intelligence fails open
             self._herald.fell_open("attempt", error)
             settle = uncounted
-        reason = f"breaker {block.state}: {block.cause.value}" if block else ""
-        wait = block.retry_after if block else None
+        reason, wait = (
+            (f"breaker {block.state}: {block.cause.value}", block.retry_after) if block else ("", None)
+        )
         return Ticket(settle, name, model, provider, region, account, work, started, reason, wait)
 
     def record(self, attempt: Attempt) -> None:
@@ -221,10 +222,9 @@ class Island:
     def refresh(self) -> None:
         """Exchange with the store and read the published rankings now, in this thread. Never raises."""
         try:
-            if self._exchange is None:
-                read_rankings(self._engine, self._memo, self.rankings, self._lock, self._herald)
-            else:
-                self._exchange.refresh()
+            if self._exchange is not None:
+                return self._exchange.refresh()
+            read_rankings(self._engine, self._memo, self.rankings, self._lock, self._herald)
         except Exception as error:  # noqa: BLE001  # a cache that is down changes nothing
             self._herald.fell_open("refresh", error)
 
@@ -259,8 +259,12 @@ class Island:
     def __exit__(self, *_error: object) -> None:
         self.close()
 
+    def fork_locks(self) -> list[Lock]:
+        """What to hold while the process is forked."""
+        return [self._lock] if self._exchange is None else [self._exchange.one, self._lock]
+
     def after_fork(self) -> None:
-        """In a forked child: what is known is a copy, the lock and the names are its own."""
+        """In a forked child: what is known is a copy, the locks and the names are its own."""
         self._lock = lock()
         self._names.renew()
         if self._exchange is not None:

@@ -8,7 +8,7 @@ import random
 import threading
 import time
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import count
 from typing import Any, Protocol
 
@@ -68,31 +68,54 @@ class Names:
         return f"{self._prefix}{self._next():x}"
 
 
+Lock = threading.Lock
+
+
 class Forked(Protocol):
-    """Something that must not share its lock and its names with the process it was copied from."""
+    """Something that must not share its locks and its names with the process it was copied from, and must not
+    be copied in the middle of a change."""
+
+    def fork_locks(self) -> Sequence[Lock]:
+        """What is held by whoever changes something, in the order in which to take it."""
+        ...
 
     def after_fork(self) -> None:
         """Called in the child before anything else uses it."""
         ...
 
 
+PATIENCE = 1.0  # seconds; a lock that is not free by then is not waited for: a fork must come to its end
 _alive: weakref.WeakSet[Any] = weakref.WeakSet()
 
 
+_held: list[Lock] = []  # while a fork is made
+
+
+def _hold_all() -> None:
+    for one in list(_alive):
+        _held.extend(lock for lock in one.fork_locks() if lock.acquire(timeout=PATIENCE))
+
+
+def _release_all() -> None:
+    while _held:
+        _held.pop().release()
+
+
 def _renew_all() -> None:
+    _held.clear()
     for one in list(_alive):
         one.after_fork()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_renew_all)
+    os.register_at_fork(before=_hold_all, after_in_parent=_release_all, after_in_child=_renew_all)
 
 
 def guard_fork(one: Forked) -> None:
-    """Have `after_fork` called in forked children as long as the object lives."""
+    """Have the object's locks taken for forks, and `after_fork` called in the child, as long as it lives."""
     _alive.add(one)
 
 
-def lock() -> threading.Lock:
+def lock() -> Lock:
     """A lock that one thread holds for microseconds."""
     return threading.Lock()

@@ -119,7 +119,7 @@ def _sane(sums: object) -> bool:
 def circuit_of(scope: Scope, breaker: Breaker) -> Circuit:
     """A breaker in the form that a store keeps."""
     b = breaker
-    return Circuit(*scope, b.state.value, b.since, b.until, b.cause.value, b.opens, b.lease)
+    return Circuit(*scope, b.state.value, b.since, b.until, b.cause.value, b.opens, b.lease, b.word)
 
 
 def believable(circuit: Circuit, now: float) -> tuple[Scope, Breaker] | None:
@@ -129,11 +129,11 @@ def believable(circuit: Circuit, now: float) -> tuple[Scope, Breaker] | None:
         if not all(isinstance(name, str) and len(name) <= NAME_LENGTH for name in scope) or not scope[0]:
             return None
         state, cause = State(circuit.state), Cause(circuit.cause)
-        times = (float(circuit.since), float(circuit.until), float(circuit.lease))
-        if not all(map(math.isfinite, times)) or times[0] > now + 60.0:
+        times = [float(time) for time in (circuit.since, circuit.until, circuit.lease, circuit.word)]
+        if not all(map(math.isfinite, times)) or max(times[0], times[3]) > now + 60.0:
             return None
         opens = max(0, int(circuit.opens))
     except (TypeError, ValueError, OverflowError):
         return None
-    since, until, lease = times
-    return scope, Breaker(state, since, until, cause, 0, opens, (), ELSEWHERE if lease else "", lease)
+    since, until, lease, word = times
+    return scope, Breaker(state, since, until, cause, 0, opens, (), ELSEWHERE if lease else "", lease, word)

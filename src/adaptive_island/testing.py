@@ -103,6 +103,16 @@ class StoreContract:
         latest = store.pull("", "")
         assert store.pull(latest.life, latest.cursor).circuits == []
 
+    def test_who_has_not_heard_a_humans_word_changes_nothing(self, store: Store, other: Store) -> None:
+        word = AT + 5.123456
+        restored = Circuit("fal", "key", "lab/model", "closed", word, 0.0, "restored", 0, 0.0, word)
+        store.push([], [restored])
+        other.push([], [Circuit("fal", "key", "lab/model", "open", AT + 9.0, AT + 39.0, "failures", 1)])
+        assert other.pull("", "").circuits == [restored]
+        knowing = restored._replace(state="open", since=AT + 9.0, until=AT + 39.0, cause="failures")
+        other.push([], [knowing])
+        assert store.pull("", "").circuits == [knowing]
+
     def test_an_attempt_is_logged_as_it_was_told(self, store: Store) -> None:
         odd = report_of(
             "\u540d '\"%s", outcome=Outcome.FAILED, fault=Fault.ACCOUNT, cost=None, retry_after=7.5,

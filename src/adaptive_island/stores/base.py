@@ -14,7 +14,8 @@ from adaptive_island.attempt import Attempt
 from adaptive_island.cells import Sum
 
 PREFIX = "predictive:ranking:"
-LOG_SECONDS = 30 * 86_400.0  # for how long a store keeps its attempt log
+LOG_SECONDS = 30 * 86_400.0  # for how long a store keeps its attempt log, and what a human restored
+CIRCUIT_SECONDS = 86_400.0  # for how long it keeps a breaker that has closed
 
 
 class Report(NamedTuple):
@@ -28,7 +29,11 @@ class Report(NamedTuple):
 
 
 class Circuit(NamedTuple):
-    """The state of a breaker that is worth telling others; see `breaker.Breaker`."""
+    """The state of a breaker that is worth telling others; see `breaker.Breaker`.
+
+    What is told with an older `word` than the store keeps of the same breaker changes nothing there: whoever
+    tells it has not heard yet what a human did.
+    """
 
     provider: str
     account: str
@@ -39,6 +44,7 @@ class Circuit(NamedTuple):
     cause: str
     opens: int
     lease: float = 0.0
+    word: float = 0.0
 
 
 class News(NamedTuple):
@@ -62,7 +68,7 @@ class Counters(Protocol):
     """
 
     def push(self, reports: Sequence[Report], circuits: Sequence[Circuit]) -> None:
-        """Count and log what is new, keep the state of each breaker; all of it or nothing."""
+        """Count and log what is new, keep the state of each breaker (see `Circuit`); all of it or nothing."""
         ...
 
     def pull(self, life: str, cursor: str) -> News:

@@ -1,35 +1,31 @@
 """What islands share in one PostgreSQL schema.
 
-One connection, opened when it is needed and thrown away after any error. A server that works is given two
-seconds for a statement, and a host that is gone is given up after some seconds. One that is there and frozen
-is waited for, by nobody but the island's own thread; `health().store_age` tells.
+A server that works is given two seconds for a statement. One that is frozen, or whose host is gone, is given
+up after `ANSWER` seconds without an answer: its connection is closed, and the next round opens another.
 """
 
 from __future__ import annotations
 
-import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from importlib.resources import files
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from adaptive_island.attempt import Attempt
 from adaptive_island.cells import Bucket
 from adaptive_island.errors import StoreTrouble
 from adaptive_island.policy import Policy
 
-from .base import LOG_SECONDS, Circuit, News, Report, totals
-from .rows import CIRCUIT, COLUMNS, SUMS, attempt_row, lifetimes, row_attempt
+from .base import CIRCUIT_SECONDS, LOG_SECONDS, Circuit, News, Report, totals
+from .rows import CIRCUIT, COLUMNS, SUMS, attempt_row, lifetimes
+from .sql_store import PRUNE_EVERY, PRUNE_MOST, SqlStore
 
 SCHEMA = 1
-_PRUNE_EVERY = 600.0
-_PRUNE_MOST = 50_000  # old attempts at a time: a push waits for no longer than its statement may take
-_PAGE = 1_000
+ANSWER = 4.0  # seconds that an answer may take
 # An answer that never comes is noticed by keepalives alone, whose default is to begin after two hours.
 _LIMITS = {
     "connect_timeout": "2",
@@ -40,19 +36,40 @@ _LIMITS = {
     "keepalives_count": "2",
 }
 
-Connection = psycopg.Connection[tuple[Any, ...]]
+_T = TypeVar("_T")
 
 
-class PostgresStore:
+class Connection(psycopg.Connection[tuple[Any, ...]]):
+    """One that waits for an answer for `ANSWER` seconds at most. libpq itself would wait for as long as the
+    server's kernel says that the host is there."""
+
+    def wait(self, gen: Generator[Any, Any, _T], *more: Any, **named: Any) -> _T:
+        """Take the steps of `gen` as the socket becomes ready for them."""
+        return super().wait(self._bounded(gen, time.monotonic() + ANSWER), *more, **named)
+
+    def _bounded(self, gen: Generator[Any, Any, _T], until: float) -> Generator[Any, Any, _T]:
+        try:
+            wish = next(gen)
+            while True:
+                ready = yield wish
+                if not ready and time.monotonic() > until:
+                    self.close()  # or psycopg would wait once more, to roll back
+                    raise psycopg.OperationalError(f"no answer for {ANSWER:g} s; it is asked again next time")
+                wish = gen.send(ready)
+        except StopIteration as end:
+            result: _T = end.value
+            return result
+
+
+class PostgresStore(SqlStore[Connection]):
     """`postgresql://user@host/database`; tables are made by `migrate=True`."""
 
+    _trouble = psycopg.Error
+
     def __init__(self, url: str, policy: Policy, *, migrate: bool = False) -> None:
-        self.where = _without_password(url)
+        super().__init__(_without_password(url))
         self._url = url
         self._lifetimes = lifetimes(policy)
-        self._lock = threading.Lock()
-        self._connection: Connection | None = None
-        self._left: list[Connection] = []  # a parent's connections, in a child: kept, never closed
         self._pruned = 0.0
         self._migrate = migrate
 
@@ -70,7 +87,7 @@ class PostgresStore:
             if circuits:
                 last = {circuit[:3]: circuit for circuit in circuits}
                 db.execute(_TELL, _columns(sorted(last.values()), _CIRCUIT_TYPES))
-            if time.monotonic() - self._pruned >= _PRUNE_EVERY or not self._pruned:
+            if time.monotonic() - self._pruned >= PRUNE_EVERY or not self._pruned:
                 self._pruned = time.monotonic()
                 self._prune(db)
 
@@ -89,18 +106,6 @@ class PostgresStore:
             [Circuit(*row) for row in circuits],
         )
 
-    def log(self, after: float = 0.0) -> Iterator[Attempt]:
-        """See `Counters`."""
-        place: tuple[float, str] = (after, "\U0010ffff")
-        while True:
-            with self._transaction() as db:
-                rows = db.execute(_LOG_OUT, (*place, _PAGE)).fetchall()
-            if not rows:
-                return
-            for row in rows:
-                yield row_attempt(row)
-            place = (rows[-1][-1], rows[-1][0])
-
     def read(self) -> Mapping[str, str | bytes]:
         """See `RankingCache`."""
         with self._transaction() as db:
@@ -111,38 +116,16 @@ class PostgresStore:
         with self._transaction() as db:
             db.execute(_RANKING, (key, document, seconds))
 
-    def after_fork(self) -> None:
-        """See `Counters`."""
-        self._lock = threading.Lock()
-        if self._connection is not None:
-            self._left.append(self._connection)
-            self._connection = None
+    def _begun(self, db: Connection, writing: bool) -> AbstractContextManager[object]:
+        return db.transaction()
 
-    def close(self) -> None:
-        """Close the connection; a later call opens a new one."""
-        with self._lock:
-            connection, self._connection = self._connection, None
-        if connection is not None:
-            connection.close()
-
-    @contextmanager
-    def _transaction(self) -> Iterator[Connection]:
-        with self._lock:
-            try:
-                db = self._connection = self._connection or self._open()
-                with db.transaction():
-                    yield db
-            except psycopg.Error as error:
-                connection, self._connection = self._connection, None
-                if connection is not None:
-                    connection.close()
-                text = str(error).strip().partition("\n")[0]
-                raise StoreTrouble(f"{self.where}: {text}") from error
+    def _page(self, db: Connection, values: tuple[float, str, int]) -> Sequence[Sequence[Any]]:
+        return db.execute(_LOG_OUT, values).fetchall()
 
     def _open(self) -> Connection:
         given = conninfo_to_dict(self._url)
         limits = {name: value for name, value in _LIMITS.items() if name not in given}
-        db: Connection = psycopg.connect(make_conninfo(self._url, **limits), autocommit=True)
+        db = Connection.connect(make_conninfo(self._url, **limits), autocommit=True)
         try:
             db.execute("SET statement_timeout = '2s'")
             if self._version(db) is None and self._migrate:
@@ -180,8 +163,8 @@ class PostgresStore:
                 "DELETE FROM island_cells WHERE memory = %s AND told < now() - make_interval(secs => %s)",
                 (memory, seconds),
             )
-        db.execute(_PRUNE_LOG, (LOG_SECONDS, _PRUNE_MOST))
-        db.execute("DELETE FROM island_circuits WHERE state = 'closed' AND told < now() - interval '1 day'")
+        db.execute(_PRUNE_LOG, (LOG_SECONDS, PRUNE_MOST))
+        db.execute(_PRUNE_CIRCUITS, (CIRCUIT_SECONDS, LOG_SECONDS))
         db.execute("DELETE FROM island_rankings WHERE expires < now()")
 
 
@@ -217,6 +200,7 @@ _CIRCUIT_TYPES = ("text",) * 4 + (
     "text",
     "bigint",
     "double precision",
+    "double precision",
 )
 _KEY = "memory, epoch, region, model, provider, work"
 _CHANGED = "change = pg_current_xact_id(), told = now()"
@@ -234,7 +218,7 @@ _TELL = (
     f"INSERT INTO island_circuits ({CIRCUIT}) SELECT * FROM {_unnest(_CIRCUIT_TYPES)} "
     "ON CONFLICT (provider, account, model) DO UPDATE SET "
     + ", ".join(f"{name} = excluded.{name}" for name in CIRCUIT.split(", ")[3:])
-    + f", {_CHANGED}"
+    + f", {_CHANGED} WHERE excluded.word >= island_circuits.word"
 ).encode()
 _CURSOR = (
     b"SELECT life, pg_snapshot_xmin(pg_current_snapshot())::text, "
@@ -248,6 +232,10 @@ _LOG_OUT = (
 _PRUNE_LOG = (
     b"DELETE FROM island_attempts WHERE id IN (SELECT id FROM island_attempts "
     b"WHERE told < now() - make_interval(secs => %s) ORDER BY told LIMIT %s)"
+)
+_PRUNE_CIRCUITS = (
+    b"DELETE FROM island_circuits WHERE state = 'closed' "
+    b"AND told < now() - make_interval(secs => CASE WHEN word = 0 THEN %s ELSE %s END)"
 )
 _RANKING = (
     b"INSERT INTO island_rankings VALUES (%s, %s, now() + make_interval(secs => %s)) "

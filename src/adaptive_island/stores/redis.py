@@ -25,7 +25,7 @@ from adaptive_island.errors import StoreTrouble
 from adaptive_island.policy import Policy
 from adaptive_island.window import WIDTH
 
-from .base import LOG_SECONDS, PREFIX, Circuit, News, Report
+from .base import CIRCUIT_SECONDS, LOG_SECONDS, PREFIX, Circuit, News, Report
 from .rows import attempt_row, lifetimes, row_attempt
 
 TAG = "{adaptive_island}:"
@@ -36,7 +36,6 @@ _SEEN_SECONDS = 2 * 86_400  # a report that comes later is counted again
 _TIMEOUT = 1.0
 _CHUNK = 200  # reports told in one script
 _PRUNE_EVERY = 600.0
-_CIRCUIT_SECONDS = 86_400.0  # for how long a closed breaker is remembered
 _SCAN_EVERY = 60.0  # seconds between looks for rankings that are new; known ones are read each time
 _RANKINGS_MOST = 10_000
 
@@ -69,11 +68,11 @@ class RedisStore:
     def _prune(self) -> None:
         """Forget what nobody reads any more: the places of sums that have expired, breakers long closed."""
         places = self._ask(lambda client: client.zrange(_CHANGES, 0, -1))
-        before = int(time.time() - _CIRCUIT_SECONDS)
-        scopes = self._ask(lambda client: client.zrangebyscore(_TOLD, "-inf", before))
+        limits = [int(time.time() - seconds) for seconds in (CIRCUIT_SECONDS, LOG_SECONDS)]
+        scopes = self._ask(lambda client: client.zrangebyscore(_TOLD, "-inf", limits[0]))
         for start in range(0, max(len(places), len(scopes)), _CHUNK):
             keys = [_CHANGES, _CIRCUITS, _TOLD, *places[start : start + _CHUNK]]
-            words = [before, *scopes[start : start + _CHUNK]]
+            words = [*limits, *scopes[start : start + _CHUNK]]
             self._ask(lambda client, keys=keys, words=words: client.eval(_FORGET, len(keys), *keys, *words))
 
     def _message(self, reports: Sequence[Report], circuits: Sequence[Circuit]) -> tuple[list[str], str]:
@@ -197,16 +196,18 @@ class RedisStore:
             raise StoreTrouble(f"{self.where}: {error}") from error
 
 
-# KEYS: changes, circuits, told, then places; ARGV: a time, then breakers not told of since. In one step, or
-# something would be forgotten that somebody has just written.
+# KEYS: changes, circuits, told, then places; ARGV: before when a closed breaker is forgotten, and one that a
+# human has ever touched, then breakers. In one step, or something would be forgotten that was just written.
 _FORGET = """
 for number = 4, #KEYS do
   if redis.call('EXISTS', KEYS[number]) == 0 then redis.call('ZREM', KEYS[1], KEYS[number]) end
 end
-for number = 2, #ARGV do
+for number = 3, #ARGV do
   local scope = ARGV[number]
   local at, state = redis.call('ZSCORE', KEYS[3], scope), redis.call('HGET', KEYS[2], scope)
-  if at and tonumber(at) <= tonumber(ARGV[1]) and (not state or cjson.decode(state)[1] == 'closed') then
+  local kept = state and cjson.decode(state) or {'closed'}
+  local before = tonumber(ARGV[(kept[7] or 0) == 0 and 1 or 2])
+  if at and tonumber(at) <= before and kept[1] == 'closed' then
     redis.call('HDEL', KEYS[2], scope)
     redis.call('ZREM', KEYS[3], scope)
   end

@@ -11,7 +11,7 @@ from adaptive_island.window import EPOCH
 
 COLUMNS = "id, model, provider, region, account, work, outcome, fault, seconds, cost, retry_after, at"
 SUMS = "tried, won, timed, log, square, wasted, cost, priced"
-CIRCUIT = "provider, account, model, state, since, until, cause, opens, lease"
+CIRCUIT = "provider, account, model, state, since, until, cause, opens, lease, word"
 
 
 def attempt_row(a: Attempt) -> tuple[object, ...]:

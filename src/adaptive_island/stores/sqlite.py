@@ -1,47 +1,45 @@
 """What islands on one machine share, in one SQLite file.
 
-All that is kept is sums, breakers, rankings and the attempt log; losing the last second of it costs nothing,
-so commits are not synced (WAL, `synchronous=NORMAL`).
+The file has a rollback journal and no WAL: SQLite before 3.51.3 can corrupt a file with a WAL that several
+processes write (https://sqlite.org/wal.html#walresetbug), and to be written by several processes is what this
+one is for. With such a journal a connection that does nothing holds no lock either, so that none is carried
+over a fork. A round writes once, and nobody but its own thread waits for it.
 """
 
 from __future__ import annotations
 
 import sqlite3
-import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
-from adaptive_island.attempt import Attempt
 from adaptive_island.cells import Bucket
 from adaptive_island.errors import StoreTrouble
 from adaptive_island.policy import Policy
 
-from .base import LOG_SECONDS, Circuit, News, Report, totals
-from .rows import CIRCUIT, COLUMNS, SUMS, attempt_row, lifetimes, row_attempt
+from .base import CIRCUIT_SECONDS, LOG_SECONDS, Circuit, News, Report, totals
+from .rows import CIRCUIT, COLUMNS, SUMS, attempt_row, lifetimes
+from .sql_store import PRUNE_EVERY, PRUNE_MOST, SqlStore
 
 SCHEMA = 1
 _BUSY_SECONDS = 1.0
-_PRUNE_EVERY = 600.0
-_PRUNE_MOST = 50_000  # old attempts at a time: others wait for the file meanwhile
-_PAGE = 1_000
 
 
-class SqliteStore:
+class SqliteStore(SqlStore[sqlite3.Connection]):
     """`sqlite:///relative.db` or `sqlite:////absolute.db`; the file is made when it is first needed."""
 
+    _trouble = sqlite3.DatabaseError
+
     def __init__(self, url: str, policy: Policy) -> None:
+        super().__init__(url)
         path = url.partition("///")[2]
         if not path:
             raise ValueError(f"{url!r} names no file: sqlite:///path/to/island.db")
-        self.where = url
         self._path = Path(path)
         self._lifetimes = lifetimes(policy)
-        self._lock = threading.Lock()
-        self._connection: sqlite3.Connection | None = None
-        self._left: list[sqlite3.Connection] = []  # a parent's connections, in a child: kept, never closed
         self._pruned = 0.0
 
     def push(self, reports: Sequence[Report], circuits: Sequence[Circuit]) -> None:
@@ -59,13 +57,13 @@ class SqliteStore:
             (change,) = db.execute("UPDATE island SET change = change + 1 RETURNING change").fetchone()
             db.executemany(_ADD, [(*key, *sums, change, now) for key, sums in totals(fresh).items()])
             db.executemany(_TELL, [(*circuit, change, now) for circuit in circuits])
-            if now - self._pruned >= _PRUNE_EVERY:
+            if now - self._pruned >= PRUNE_EVERY:
                 self._pruned = now
                 self._prune(db, now)
 
     def pull(self, life: str, cursor: str) -> News:
         """See `Counters`."""
-        with self._transaction("DEFERRED") as db:
+        with self._transaction(writing=False) as db:
             own, latest = db.execute("SELECT life, change FROM island").fetchone()
             known = own == life and cursor.isdecimal() and int(cursor) <= latest
             since = int(cursor) if known else 0
@@ -78,21 +76,9 @@ class SqliteStore:
             [Circuit(*row) for row in circuits],
         )
 
-    def log(self, after: float = 0.0) -> Iterator[Attempt]:
-        """See `Counters`."""
-        place: tuple[float, str] = (after, "\U0010ffff")
-        while True:
-            with self._transaction("DEFERRED") as db:
-                rows = db.execute(_LOG, (*place, _PAGE)).fetchall()
-            if not rows:
-                return
-            for row in rows:
-                yield row_attempt(row)
-            place = (rows[-1][-1], rows[-1][0])
-
     def read(self) -> Mapping[str, str | bytes]:
         """See `RankingCache`."""
-        with self._transaction("DEFERRED") as db:
+        with self._transaction(writing=False) as db:
             return dict(
                 db.execute("SELECT key, document FROM rankings WHERE expires > ?", (time.time(),)).fetchall()
             )
@@ -104,41 +90,28 @@ class SqliteStore:
                 "INSERT OR REPLACE INTO rankings VALUES (?,?,?)", (key, document, time.time() + seconds)
             )
 
-    def after_fork(self) -> None:
-        """See `Counters`."""
-        self._lock = threading.Lock()
-        if self._connection is not None:
-            self._left.append(self._connection)
-            self._connection = None
-
-    def close(self) -> None:
-        """Close the connection; a later call opens a new one."""
-        with self._lock:
-            connection, self._connection = self._connection, None
-        if connection is not None:
-            connection.close()
-
     @contextmanager
-    def _transaction(self, kind: str = "IMMEDIATE") -> Iterator[sqlite3.Connection]:
-        with self._lock:
-            try:
-                db = self._connection = self._connection or self._open()
-                db.execute(f"BEGIN {kind}")
-                try:
-                    yield db
-                except BaseException:
-                    db.rollback()
-                    raise
-                db.commit()
-            except sqlite3.DatabaseError as error:
-                self._drop()
-                raise StoreTrouble(f"{self.where}: {error}") from error
+    def _begun(self, db: sqlite3.Connection, writing: bool) -> Iterator[None]:
+        db.execute("BEGIN IMMEDIATE" if writing else "BEGIN DEFERRED")
+        try:
+            yield
+        except BaseException:
+            db.rollback()
+            raise
+        db.commit()
+
+    def _page(self, db: sqlite3.Connection, values: tuple[float, str, int]) -> Sequence[Sequence[Any]]:
+        return db.execute(_LOG, values).fetchall()
 
     def _open(self) -> sqlite3.Connection:
         self._path.parent.mkdir(parents=True, exist_ok=True)
         db = sqlite3.connect(self._path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
         try:
-            db.execute("PRAGMA journal_mode = WAL")
+            (journal,) = db.execute("PRAGMA journal_mode = TRUNCATE").fetchone()
+            if journal != "truncate":
+                raise StoreTrouble(
+                    f"{self.where} has a journal of kind {journal!r}: close it everywhere once"
+                )
             db.execute("PRAGMA synchronous = NORMAL")
             (version,) = db.execute("PRAGMA user_version").fetchone()
             if version == 0:
@@ -155,17 +128,12 @@ class SqliteStore:
             raise
         return db
 
-    def _drop(self) -> None:
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            connection.close()
-
     def _prune(self, db: sqlite3.Connection, now: float) -> None:
         """Forget what nobody reads any more: sums out of sight, old attempts, breakers long closed."""
         for memory, seconds in self._lifetimes.items():
             db.execute("DELETE FROM cells WHERE memory = ? AND told < ?", (memory, now - seconds))
-        db.execute(_PRUNE_LOG, (now - LOG_SECONDS, _PRUNE_MOST))
-        db.execute("DELETE FROM circuits WHERE state = 'closed' AND told < ?", (now - 86_400.0,))
+        db.execute(_PRUNE_LOG, (now - LOG_SECONDS, PRUNE_MOST))
+        db.execute(_PRUNE_CIRCUITS, (now - CIRCUIT_SECONDS, now - LOG_SECONDS))
         db.execute("DELETE FROM rankings WHERE expires < ?", (now,))
 
 
@@ -176,6 +144,14 @@ _ADD = (
     + ", ".join(f"{name} = {name} + excluded.{name}" for name in SUMS.split(", "))
     + ", change = excluded.change, told = excluded.told"
 )
-_TELL = f"INSERT OR REPLACE INTO circuits ({CIRCUIT}, change, told) VALUES (?,?,?,?,?,?,?,?,?,?,?)"
+_TELL = (
+    f"INSERT INTO circuits ({CIRCUIT}, change, told) VALUES (?,?,?,?,?,?,?,?,?,?,?,?) "
+    "ON CONFLICT DO UPDATE SET "
+    + ", ".join(f"{name} = excluded.{name}" for name in (*CIRCUIT.split(", ")[3:], "change", "told"))
+    + " WHERE excluded.word >= word"
+)
 _PRUNE_LOG = "DELETE FROM attempts WHERE id IN (SELECT id FROM attempts WHERE told < ? ORDER BY told LIMIT ?)"
+_PRUNE_CIRCUITS = (
+    "DELETE FROM circuits WHERE state = 'closed' AND told < CASE WHEN word = 0 THEN ? ELSE ? END"
+)
 _LOG = f"SELECT {COLUMNS} FROM attempts WHERE (at, id) > (?, ?) ORDER BY at, id LIMIT ?"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -105,6 +107,31 @@ def test_postgres_that_crashes_and_cuts_connections() -> None:
         told = {attempt.id for attempt in open_store(place).log()}
         assert {f"r{n}" for n in range(50)} <= told
         assert len(told) == 3 * 105 + 50
+        island.close()
+
+
+def test_postgres_that_is_frozen(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The kernel of its host goes on answering, so that only a time limit ends the waiting."""
+    monkeypatch.setattr(postgres, "ANSWER", 0.2)
+    server = postgres_server()
+    with server.schema() as place, server.connect(autocommit=True) as other:
+        island = Island.open(place, policy=Policy(share_every=3_600.0), hook=Events(), migrate=True)
+        use(island, 1)
+        island.refresh()
+        find = b"SELECT pid FROM pg_stat_activity WHERE application_name = 'adaptive_island'"
+        ((frozen,),) = other.execute(find).fetchall()
+        os.kill(frozen, signal.SIGSTOP)
+        try:
+            use(island, 1)
+            island.refresh()
+            assert "no answer for 0.2 s" in island.health().last_error
+            assert island.health().counts["store"] == 1
+            island.refresh()  # on another connection
+        finally:
+            os.kill(frozen, signal.SIGCONT)
+        assert island.health().counts["store"] == 1
+        island.refresh()
+        assert len(list(open_store(place).log())) == 7  # three attempts a round, and the one report twice
         island.close()
 
 

@@ -171,6 +171,51 @@ def test_a_humans_word_is_the_younger_one(pair: tuple[Island2, Island2]) -> None
     assert [island.attempt(MODEL, "fal", id=f"u{n}").skip for n, island in enumerate(pair)] == [False, False]
 
 
+def test_who_missed_a_restore_isolates_nobody_anew(pair: tuple[Island2, Island2]) -> None:
+    """The word on the restoring was overwritten by what the breaker did next, before `two` heard it."""
+    one, two = pair
+    one.isolate("fal", account="", model=MODEL)
+    one.refresh()
+    two.refresh()
+    one.clock.advance(1.0)
+    one.restore("fal", account="", model=MODEL)
+    one.refresh()
+    one.clock.advance(1.0)
+    for n in range(4):
+        tell(one, f"x{n}", "fal", Outcome.FAILED, fault=Fault.PROVIDER, seconds=0.0)
+    for island in (one, two, one, two, one):
+        island.refresh()
+    one.clock.advance(100.0)  # long after the opening
+    assert not one.attempt(MODEL, "fal", id="t1").skip
+    one.refresh()
+    two.refresh()
+    assert "isolated" not in two.attempt(MODEL, "fal", id="t2").reason
+
+
+def test_who_begins_anew_takes_back_no_humans_word(url: str, pair: tuple[Island2, Island2]) -> None:
+    """A process that opens a breaker before it heard of anything overwrites no restoring, no isolation."""
+    one, two = pair
+    for name in ("fal", "byteplus"):
+        one.isolate(name, account="", model=MODEL)
+    one.refresh()
+    two.refresh()
+    one.clock.advance(1.0)
+    one.restore("fal", account="", model=MODEL)
+    one.refresh()
+    late = island_at(url, one.clock)
+    one.clock.advance(1.0)
+    for n in range(8):
+        provider = ("fal", "byteplus")[n % 2]
+        tell(late, f"x{n}", provider, Outcome.FAILED, fault=Fault.PROVIDER, seconds=0.0)
+    for island in (late, late, two, one, late, two, one):
+        island.refresh()
+    one.clock.advance(5.0)
+    for island in (one, two, late):
+        states = {line.provider: line.breaker for line in island.explain(MODEL, THREE)}
+        assert states == {"fal": "open", "byteplus": "isolated", "replicate": "closed"}
+    late.close()
+
+
 @pytest.mark.parametrize("name", ["a\0", "a\ud800"], ids=["nul", "surrogate"])
 def test_one_name_that_cannot_be_kept_is_in_nobodys_way(pair: tuple[Island2, Island2], name: str) -> None:
     one, two = pair
@@ -210,6 +255,8 @@ def test_a_store_that_forgot_everything_hears_of_isolations_again(
     redis_server: RedisServer, busy: bool
 ) -> None:
     """Or a process that starts later would call whom a human took out."""
+    with redis_server.client() as client:
+        client.flushall()
     one = island_at(redis_server.url, FakeClock())
     one.isolate("fal")
     one.refresh()

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from adaptive_island import Attempt, Island, Outcome, Policy
+from adaptive_island import Attempt, Island, Outcome, Policy, runtime
 from adaptive_island.courier import Courier
 from adaptive_island.stores import News, open_store
 from adaptive_island.testing import Events, FakeClock
@@ -167,6 +167,27 @@ def test_a_forked_child_has_its_own_thread_and_connection(
     assert {attempt.id for attempt in store.log()} >= {f"{kind}-parent-2"}
     island.close()
     store.close()
+
+
+def test_nothing_is_copied_in_the_middle_of_a_change(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A fork waits for whoever holds a lock, but not for ever."""
+    monkeypatch.setattr(runtime, "PATIENCE", 0.01)
+    store = Stuck()
+    island = Island(BRISK, None, Events(), 1, store)
+    island.rank(MODEL, THREE)
+    assert store.entered.wait(60)
+    runtime._hold_all()  # comes back although the store does not answer
+    assert island._lock.locked()
+    runtime._release_all()
+    assert not island._lock.locked()
+    store.let_go.set()
+    island.close()
+    assert island._exchange is not None
+    runtime._hold_all()
+    assert island._lock.locked()
+    assert island._exchange.one.locked()
+    runtime._release_all()
+    assert not island._exchange.one.locked()
 
 
 def test_an_island_that_nobody_holds_ends_its_thread() -> None:

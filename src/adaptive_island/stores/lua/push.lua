@@ -20,8 +20,11 @@ for place in pairs(touched) do
   redis.call('ZADD', KEYS[2], change, KEYS[place])
 end
 for _, circuit in ipairs(told.circuits) do
-  redis.call('HSET', KEYS[3], circuit[1], circuit[2])
-  redis.call('ZADD', KEYS[5], told.now, circuit[1])
-  redis.call('HSET', KEYS[1], 'told', change)
+  local kept = redis.call('HGET', KEYS[3], circuit[1])
+  if not kept or (cjson.decode(circuit[2])[7] or 0) >= (cjson.decode(kept)[7] or 0) then
+    redis.call('HSET', KEYS[3], circuit[1], circuit[2])
+    redis.call('ZADD', KEYS[5], told.now, circuit[1])
+    redis.call('HSET', KEYS[1], 'told', change)
+  end
 end
 return change

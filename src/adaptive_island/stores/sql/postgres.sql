@@ -39,6 +39,7 @@ CREATE TABLE island_circuits (
     cause    text NOT NULL,
     opens    bigint NOT NULL,
     lease    double precision NOT NULL,
+    word     double precision NOT NULL,  -- when a human isolated or restored it last; 0: never
     change   xid8 NOT NULL DEFAULT pg_current_xact_id(),
     told     timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (provider, account, model)

@@ -38,6 +38,7 @@ CREATE TABLE circuits (
     cause    TEXT NOT NULL,
     opens    INTEGER NOT NULL,
     lease    REAL NOT NULL,
+    word     REAL NOT NULL,            -- when a human isolated or restored it last; 0: never
     change   INTEGER NOT NULL,
     told     REAL NOT NULL,
     PRIMARY KEY (provider, account, model)
