@@ -189,10 +189,7 @@ class Island:
         except Exception as error:  # noqa: BLE001  # intelligence fails open
             self._herald.fell_open("attempt", error)
             settle = uncounted
-        reason, wait = (
-            (f"breaker {block.state}: {block.cause.value}", block.retry_after) if block else ("", None)
-        )
-        return Ticket(settle, name, model, provider, region, account, work, started, reason, wait)
+        return Ticket(settle, name, model, provider, region, account, work, started, block)
 
     def record(self, attempt: Attempt) -> None:
         """Take a report about an attempt from anywhere. Never raises.

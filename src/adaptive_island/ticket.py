@@ -6,6 +6,7 @@ from collections.abc import Callable
 from types import TracebackType
 
 from .attempt import Fault, Outcome, is_time
+from .order import Blocked
 
 Settle = Callable[["Ticket", Outcome, Fault, int | None, float | None], None]
 
@@ -26,15 +27,14 @@ class Ticket:
     """
 
     __slots__ = (
+        "_block",
         "_outcome",
         "_settle",
         "account",
         "id",
         "model",
         "provider",
-        "reason",
         "region",
-        "retry_after",
         "skip",
         "started",
         "work",
@@ -50,16 +50,24 @@ class Ticket:
         account: str,
         work: str,
         started: float,
-        reason: str,
-        retry_after: float | None,
+        block: Blocked | None,
     ) -> None:
         self._settle = settle
         self._outcome: Outcome | None = None
         self.id = id
         self.model, self.provider, self.region = model, provider, region
         self.account, self.work, self.started = account, work, started
-        self.skip = bool(reason)
-        self.reason, self.retry_after = reason, retry_after
+        self._block, self.skip = block, block is not None
+
+    @property
+    def reason(self) -> str:
+        """Why to skip; empty where there is nothing to skip."""
+        return f"breaker {self._block.state}: {self._block.cause.value}" if self._block else ""
+
+    @property
+    def retry_after(self) -> float | None:
+        """Seconds until a skipped caller may ask again; None where only a human can tell."""
+        return self._block.retry_after if self._block else None
 
     def succeed(self, cost: int | None = None) -> None:
         """The provider delivered; `cost` is what it bills, in micro-credits."""
