@@ -93,15 +93,16 @@ def default_parts(
     it) or an `Island`. `egress` is for copying results, `input_egress` for fetching a request's files.
     """
     folder, urls = _places(where, artifacts)
-    catalog = catalog or Catalog.shipped()
     store = open_store(urls["arrow"], migrate=migrate)
     books = open_books(ledger or urls["ledger"], migrate)
-    credit_ledger = AsyncLedger(books)
-    learned = open_island(island if island is not None else urls["island"], migrate)
+    credits, learned = (
+        AsyncLedger(books),
+        open_island(island if island is not None else urls["island"], migrate),
+    )
     return Parts(
-        normalizer=BridgeNormalizer(catalog, tariff or DearestCost()),
+        normalizer=BridgeNormalizer(catalog := catalog or Catalog.shipped(), tariff or DearestCost()),
         router=IslandRouter(learned),
-        holds=FortressLedger(credit_ledger),
+        holds=FortressLedger(credits),
         store=store,
         artifacts=FolderArtifacts(Path(artifacts) if artifacts else folder / "artifacts", egress=egress),
         transport=transport or _httpx(),
@@ -109,7 +110,7 @@ def default_parts(
         providers=providers or shipped(), inputs=EgressInputs(input_egress),
         spool=folder / "spool",
         clock=SystemClock(), names=SystemNames(),
-        ledger=credit_ledger, blocking_ledger=Ledger(books), island=learned, catalog=catalog,
+        ledger=credits, blocking_ledger=Ledger(books), island=learned, catalog=catalog,
     )  # fmt: skip
 
 
