@@ -51,8 +51,8 @@ class AsyncArrow(Running):
 
         `worker` claims and drives whatever is due, also what a killed process left. `base_urls` replaces a
         provider's address (a sandbox, a regional host). `watch` is called with every changed generation.
-        `parts` replace single ones: `catalog`, `ledger`, `island`, `tariff`, `credentials`, `providers`,
-        `transport`, `egress`; `artifacts`, `migrate` and `memory:` are told of in `wiring.default_parts`.
+        `parts` replace single ones: `catalog`, `jobs`, `ledger`, `island`, `tariff`, `credentials`,
+        `providers`, `transport`, `egress`; what else there is, `wiring.default_parts` tells.
         """
         from execution_arrow.wiring import default_parts
 

@@ -7,6 +7,7 @@ the result to `AsyncArrow` as `Parts`.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -75,6 +76,7 @@ def default_parts(
     artifacts: str | Path | None = None,
     migrate: bool = False,
     catalog: Catalog | None = None,
+    jobs: str | JobStore | None = None,
     ledger: str | LedgerStore | None = None,
     island: str | Island | None = None,
     tariff: Tariff | None = None,
@@ -86,21 +88,18 @@ def default_parts(
 ) -> Parts:
     """Everything in one folder: `ledger.db`, `arrow.db`, `island.db`, `artifacts/`, `spool/`.
 
-    `where` is the folder, or `postgresql://…` for jobs, ledger and what is learned of the providers in one
-    database, or `memory:`; files are kept all the same, so for the latter two `artifacts` must name a folder
-    (for several hosts one that all of them see). `migrate` makes or brings up a database's tables. `ledger`
-    is a URL or a store of `ledger_fortress`, `island` a URL (`memory:`: what this process learns ends with
-    it) or an `Island`. `egress` is for copying results, `input_egress` for fetching a request's files.
+    `where` is the folder, `postgresql://…` for all three stores in one database, or `memory:`. Files are kept
+    all the same: for the latter two `artifacts` must name a folder, for several hosts one that all of them
+    see. `migrate` makes or brings up tables. `jobs`, `ledger` and `island` go elsewhere by a URL, or are open
+    already. `egress` is for copying results, `input_egress` for fetching a request's files.
     """
-    folder, urls = _places(where, artifacts)
-    store = open_store(urls["arrow"], migrate=migrate)
-    books = open_books(ledger or urls["ledger"], migrate)
-    credits, learned = (
-        AsyncLedger(books),
-        open_island(island if island is not None else urls["island"], migrate),
-    )
+    folder, places = _places(where, artifacts)
+    given = {"arrow": jobs, "ledger": ledger, "island": island}
+    places |= {name: place for name, place in given.items() if place is not None}
+    store, books, learned = _open_stores(places, migrate)
+    credits, models = AsyncLedger(books), catalog or Catalog.shipped()
     return Parts(
-        normalizer=BridgeNormalizer(catalog := catalog or Catalog.shipped(), tariff or DearestCost()),
+        normalizer=BridgeNormalizer(models, tariff or DearestCost()),
         router=IslandRouter(learned),
         holds=FortressLedger(credits),
         store=store,
@@ -108,10 +107,22 @@ def default_parts(
         transport=transport or _httpx(),
         credentials=credentials or EnvironmentCredentials(),
         providers=providers or shipped(), inputs=EgressInputs(input_egress),
-        spool=folder / "spool",
-        clock=SystemClock(), names=SystemNames(),
-        ledger=credits, blocking_ledger=Ledger(books), island=learned, catalog=catalog,
+        spool=folder / "spool", clock=SystemClock(), names=SystemNames(),
+        ledger=credits, blocking_ledger=Ledger(books), island=learned, catalog=models,
     )  # fmt: skip
+
+
+def _open_stores(places: Mapping[str, Any], migrate: bool) -> tuple[JobStore, LedgerStore, Island]:
+    """All three or none. A place is a URL; what is open already is taken as it is."""
+    with ExitStack() as undo:
+        jobs = places["arrow"]
+        store = open_store(jobs, migrate=migrate) if isinstance(jobs, str) else jobs
+        undo.callback(store.close)
+        books = open_books(places["ledger"], migrate)
+        undo.callback(books.close)
+        learned = open_island(places["island"], migrate)
+        undo.pop_all()
+        return store, books, learned
 
 
 def migrate(where: str | Path) -> None:
@@ -128,7 +139,7 @@ def _httpx() -> Transport:
     return HttpxTransport()
 
 
-def _places(where: str | Path, artifacts: str | Path | None) -> tuple[Path, dict[str, str]]:
+def _places(where: str | Path, artifacts: str | Path | None) -> tuple[Path, dict[str, Any]]:
     """The folder for files, and the URLs of the three stores."""
     if not str(where):
         raise ValueError("Arrow.open(''): name a folder; the current one is '.'")
