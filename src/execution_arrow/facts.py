@@ -1,10 +1,8 @@
 """What a generation can be told.
 
-A fact is something that happened outside the machine: a provider's answer to a submit, a poll, a lookup
-or a cancel, the ledger's answer, a file that was stored, a user's wish. Facts are values; anyone may
-append one at any time, and they are never rejected because of who brings them. Only the owner of a
-generation folds them into state (`machine.step`). Every fact can be written as JSON and read again
-(`fact_codec`): one that arrives while nobody owns the generation waits in the store.
+A fact happened outside the machine: an answer of a provider or of the ledger, a file that was stored, a
+user's wish. Facts are values, and anyone may append one at any time. Only the owner of a generation folds
+them into state (`machine.step`); one that comes while it has none waits in the store (`fact_codec`).
 """
 
 from __future__ import annotations
@@ -106,11 +104,14 @@ class Failed:
     code: str
     message: str = ""
     moderation: bool = False
+    cost: int | None = None  # micro-credits, where the provider reports it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Canceled:
     """The provider says the job was canceled, by us or by somebody else."""
+
+    cost: int | None = None  # micro-credits, where the provider reports it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,13 +1,15 @@
 """Signatures of webhooks: made for those we send, checked on those we receive.
 
-Three schemes. Standard Webhooks 1.0.0 (github.com/standard-webhooks/standard-webhooks, also Replicate's and
+Four schemes. Standard Webhooks 1.0.0 (github.com/standard-webhooks/standard-webhooks, also Replicate's and
 OpenAI's): HMAC-SHA256 over `id.timestamp.body` under a base64 key after `whsec_`, in a list that may hold
 several signatures while a secret is changed. BabySea's (docs.babysea.ai/setup/webhooks): HMAC-SHA256 over
 `timestamp.body`, hex, under the secret's text as it is. fal's (fal.ai/docs, webhooks): Ed25519 over request
-id, user, timestamp and the body's SHA-256, under any key of a JWKS.
+id, user, timestamp and the body's SHA-256, under any key of a JWKS. BFL's (black-forest-labs/skills):
+HMAC-SHA256 over the body alone, hex, under a secret that the submit named.
 
-All of them sign the time; what is more than five minutes away from ours, either way, is stale. Comparisons
-take the same time wherever two signatures differ. Nothing here raises for what a stranger may send.
+The first three sign the time; what is more than five minutes away from ours, either way, is stale.
+Comparisons take the same time wherever two signatures differ. Nothing here raises for what a stranger may
+send.
 """
 
 from __future__ import annotations
@@ -105,6 +107,21 @@ def check_fal(
     signature = bytes.fromhex(given) if _HEX.fullmatch(given.lower()) else b""
     found = _ed25519(usable, message, signature)
     return Signature.UNVERIFIABLE if found is None else _judge(found, stamp, now, tolerance)
+
+
+def check_bfl(headers: Mapping[str, str], body: bytes, secrets: Iterable[str]) -> Signature:
+    """Check a callback of BFL: `X-BFL-Signature: sha256=` and the body's HMAC-SHA256 in hex.
+
+    No time is signed, so nothing is ever stale: what is repeated says what was said before.
+    """
+    given = headers.get("x-bfl-signature", "")
+    if not given:
+        return Signature.MISSING
+    made = [hmac.new(secret.encode(), body, hashlib.sha256).hexdigest() for secret in secrets]
+    if not made:
+        return Signature.UNVERIFIABLE
+    found = any(_same(ours, given.removeprefix("sha256=").lower()) for ours in made)
+    return Signature.VALID if found else Signature.FORGED
 
 
 def _judge(found: bool, stamp: str, now: float, tolerance: float) -> Signature:

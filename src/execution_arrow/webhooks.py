@@ -28,7 +28,7 @@ from execution_arrow.machine.codec import load_run, load_spec
 from execution_arrow.machine.state import Attempt, Run, State
 from execution_arrow.perform import Performer
 from execution_arrow.ports import Clock
-from execution_arrow.providers.base import Callback, Callbacks, Refusal
+from execution_arrow.providers.base import Call, Callback, Callbacks, Refusal
 from execution_arrow.session import Heard, to_inbox
 from execution_arrow.stores.access import Access
 from execution_arrow.stores.base import Append, Done
@@ -212,8 +212,12 @@ class Keys:
 
     async def _fetch(self, callbacks: Callbacks, run: Run, attempt: Attempt) -> tuple[str, ...]:
         try:
-            call = callbacks.build_keys(self._performer.context(run, attempt))
-            return () if call is None else callbacks.read_keys(await self._performer.send(call))
+            keys = callbacks.build_keys(self._performer.context(run, attempt))
+            return (
+                callbacks.read_keys(await self._performer.send(keys))
+                if isinstance(keys, Call)
+                else keys or ()
+            )
         except Exception as error:  # noqa: BLE001 - a credential or an answer is missing; polls go on
             logger.warning("webhook_keys provider=%s error=%s", attempt.provider, type(error).__name__)
             return ()

@@ -179,7 +179,7 @@ def fail(run: Run, attempt: Attempt, fact: f.Failed, now: float) -> Run:
         code=fact.code,
         message=fact.message,
         moderation=fact.moderation,
-        **cost_of_end(run, attempt, billed),
+        **cost_of_end(run, attempt, billed, fact.cost),
     )
 
 
@@ -202,13 +202,14 @@ def expire(run: Run, attempt: Attempt, _: f.Expired, now: float) -> Run:
     )
 
 
-def canceled(run: Run, attempt: Attempt, _: f.Canceled, now: float) -> Run:
+def canceled(run: Run, attempt: Attempt, fact: f.Canceled, now: float) -> Run:
     """Canceled by us, or by somebody at the provider's console: then nobody else is asked.
 
     Unless another attempt may still bring the result: it is waited for, as if this one had failed.
     """
     by_us = attempt.stop is not None
-    run = put(run, attempt, state=State.CANCELED, ended_at=now, **cost_of_end(run, attempt, "canceled"))
+    cost = cost_of_end(run, attempt, "canceled", fact.cost)
+    run = put(run, attempt, state=State.CANCELED, ended_at=now, **cost)
     if by_us or run.phase is not Phase.RUNNING or any(hopeful(run, other) for other in run.attempts):
         return run
     return decide_failed(run, now, "BSE3001", f"the job was canceled at {attempt.provider}, not by us")

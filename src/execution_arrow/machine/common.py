@@ -33,8 +33,10 @@ def billed(run: Run, attempt: Attempt, end: str) -> bool:
     return end in run.route(attempt).terms.billed
 
 
-def cost_of_end(run: Run, attempt: Attempt, end: str) -> dict[str, Any]:
-    """Cost of an attempt that ended without a result."""
+def cost_of_end(run: Run, attempt: Attempt, end: str, reported: int | None = None) -> dict[str, Any]:
+    """Cost of an attempt that ended without a result: what the provider reports, else what it declares."""
+    if reported is not None:
+        return {"cost": reported, "cost_source": "reported"}
     cost = run.route(attempt).cost if billed(run, attempt, end) else 0
     return {"cost": cost, "cost_source": "quoted"}
 

@@ -11,7 +11,9 @@ from collections.abc import Iterator, Mapping
 
 from execution_arrow.providers.base import Provider
 
-_MODULES = ("alibabacloud", "byteplus", "cloudflare", "fal", "openai", "replicate")
+_MODULES = (
+    "alibabacloud", "bfl", "byteplus", "cloudflare", "fal", "openai", "replicate", "runway",
+)  # fmt: skip
 
 
 class _Shipped(Mapping[str, Provider]):

@@ -7,15 +7,17 @@ follows. Unsigned callbacks name a job and nothing else.
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from execution_arrow.facts import Canceled, Expired, Failed, Running, StatusFact, Succeeded
-from execution_arrow.ports import Payload
+from execution_arrow.ports import Payload, Secret
 from execution_arrow.providers import _wire as wire
 from execution_arrow.providers.base import Call, Callback, Context, Refusal, Reply, StatusReader
-from execution_arrow.signing import Signature, check_fal, check_standard
+from execution_arrow.signing import Signature, check_bfl, check_fal, check_standard
 
 _TELLING = (Running, Succeeded, Failed, Canceled, Expired)
 _REFUSED = {Signature.FORGED: Refusal.FORGED, Signature.STALE: Refusal.STALE}
@@ -67,6 +69,33 @@ class ReplicateCallbacks:
         job = wire.identifier(_object(body).get("id"))
         told = self._read_status(payload, job, Reply(status=200, body=body)) if job is not None else None
         return _believed(signature, job, told)
+
+
+class BflCallbacks:
+    """HMAC-SHA256 of the body under a secret that each submit names, so that no key has to be asked for."""
+
+    def __init__(self, read_status: StatusReader) -> None:
+        self._read_status = read_status
+
+    def build_keys(self, context: Context) -> tuple[str, ...]:
+        return (bfl_secret(context.secret),)
+
+    def read_keys(self, reply: Reply) -> tuple[str, ...]:
+        return ()
+
+    def read(
+        self, payload: Payload, headers: Mapping[str, str], body: bytes, keys: Sequence[str], now: float
+    ) -> Callback | Refusal:
+        signature = check_bfl(headers, body, keys)
+        job = wire.identifier(_object(body).get("id"))
+        told = self._read_status(payload, job, Reply(status=200, body=body)) if job is not None else None
+        return _believed(signature, job, told)
+
+
+def bfl_secret(key: Secret) -> str:
+    """What BFL signs its callbacks with: made of the account's key, which it does not tell, so that every
+    process knows it and none has to keep it. After a change of the key, jobs under way are polled."""
+    return hmac.new(key.reveal().encode(), b"execution_arrow: callbacks of bfl", hashlib.sha256).hexdigest()
 
 
 class FalCallbacks:

@@ -12,10 +12,11 @@ import base64
 import json
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import urlsplit
 
 from execution_arrow.errors import PayloadUnsupported
 from execution_arrow.facts import Ambiguous, Fault, PollFailed, Refused
@@ -215,6 +216,28 @@ def seconds(value: Any) -> float | None:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     return float(value) if 0 <= value < 1e9 and math.isfinite(value) else None
+
+
+def micros(value: Any, unit: int) -> int | None:
+    """Return an amount of the provider's own unit in micro-credits, rounded up; None for what is none."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return math.ceil(round(value * unit, 3)) if 0 <= value < 1e9 and math.isfinite(value) else None
+
+
+def may_see_key(url: str, base_url: str, family: Callable[[str], bool]) -> bool:
+    """Whether a URL that a provider returned may be asked with the key: it is at the address that the key was
+    given for, or both are hosts of the provider's own family, over https on the usual port."""
+    try:
+        given, base = urlsplit(url), urlsplit(base_url)
+        if given.username is not None or given.hostname is None or base.hostname is None:
+            return False
+        if (given.scheme, given.hostname, given.port) == (base.scheme, base.hostname, base.port):
+            return True
+        ours = family(given.hostname) and family(base.hostname)
+        return ours and given.scheme == base.scheme == "https" and given.port is None
+    except ValueError:
+        return False
 
 
 def _date(value: str) -> float | None:

@@ -125,8 +125,8 @@ StatusReader = Callable[[Payload, str, Reply], StatusFact]
 class Callbacks(Protocol):
     """How a provider calls back. Reading never raises, whatever a stranger sends."""
 
-    def build_keys(self, context: Context) -> Call | None:
-        """Ask for what signatures are checked with; None where callbacks are not signed."""
+    def build_keys(self, context: Context) -> Call | tuple[str, ...] | None:
+        """What signatures are checked with, or how to ask for it; None where callbacks are not signed."""
         ...
 
     def read_keys(self, reply: Reply) -> tuple[str, ...]: ...

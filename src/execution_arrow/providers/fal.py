@@ -13,7 +13,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 from execution_arrow.facts import (
     Accepted,
@@ -236,24 +236,11 @@ def _headers(context: Context) -> dict[str, str]:
 def _url(job: Job, context: Context, name: str, suffix: str) -> str:
     """The URL fal gave for this, or its documented form where it gave none that may see the key."""
     given = job.urls.get(name)
-    if given is not None and _may_see_key(given, context.base_url):
+    if given is not None and wire.may_see_key(given, context.base_url, HOSTS.__contains__):
         return given
     parts = job.payload.path.strip("/").split("/")
     app = "/".join(parts[: 3 if parts[0] in _NAMESPACES else 2])
     return f"{context.base_url}/{app}/requests/{job.id}{suffix}"
-
-
-def _may_see_key(url: str, base_url: str) -> bool:
-    try:
-        given, base = urlsplit(url), urlsplit(base_url)
-        if (given.scheme, given.hostname, given.port) == (base.scheme, base.hostname, base.port):
-            return given.username is None
-        both = {given.hostname, base.hostname} <= HOSTS
-        return (
-            both and given.scheme == base.scheme == "https" and given.port is None and given.username is None
-        )
-    except ValueError:
-        return False
 
 
 def _error(reply: Reply, body: dict[str, Any]) -> tuple[str, str]:

@@ -1,9 +1,9 @@
 """Callbacks of the local providers, signed as the real ones sign.
 
 Replicate: the prediction, HMAC-SHA256 over `id.timestamp.body` (Standard Webhooks headers). fal: one message
-at the end, Ed25519 over request id, user, timestamp and body hash, key published as JWKS. BytePlus: the task
-at each change of its status, unsigned. A delivery that is not answered with 2xx is repeated twice.
-Sources: the providers' webhook pages.
+at the end, Ed25519 over request id, user, timestamp and body hash, key published as JWKS. BFL: one message at
+the end, HMAC-SHA256 over the body. BytePlus: the task at each change of its status, unsigned. A delivery that
+is not answered with 2xx is repeated twice. Sources: the webhook pages; for BFL, black-forest-labs/skills.
 """
 
 from __future__ import annotations
@@ -57,6 +57,12 @@ def standard_headers(secret: str, name: str, body: bytes, now: float) -> dict[st
     digest = hmac.new(key, f"{name}.{stamp}.".encode() + body, hashlib.sha256).digest()
     signature = f"v1,{base64.b64encode(digest).decode()}"
     return {"webhook-id": name, "webhook-timestamp": stamp, "webhook-signature": signature}
+
+
+def bfl_headers(secret: str, body: bytes) -> dict[str, str]:
+    """BFL's: HMAC-SHA256 of the body under the secret of the submit, in hex."""
+    digest = hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
+    return {"x-bfl-signature": f"sha256={digest}"}
 
 
 def fal_headers(job: str, body: bytes, now: float) -> dict[str, str]:

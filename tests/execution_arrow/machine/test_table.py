@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from execution_arrow import facts as f
@@ -271,6 +273,22 @@ def test_26a_missing_after_an_erasing_cancel_is_perhaps_waste():
     story.tell(f.Missing(), attempt)
     found = story.run.attempt(attempt)
     assert (found.state, found.cost_source) == ("canceled", "unknown")
+
+
+@pytest.mark.parametrize("billed", [frozenset(), frozenset({"failed", "moderation", "canceled"})])
+def test_what_an_end_cost_is_what_the_provider_reports_where_it_does(billed: frozenset[str]):
+    """Runway says it in every end; without a word the declared semantics count."""
+    for told in (f.Failed(fault=Fault.PROVIDER, code="x", cost=7), f.Canceled(cost=7)):
+        story = Story(make_run(terms={"job": replace(QUEUE, billed=billed)})).held()
+        attempt = story.live()
+        story.tell(told, attempt)
+        found = story.run.attempt(attempt)
+        assert (found.cost, found.cost_source) == (7, "reported")
+        story = Story(make_run(terms={"job": replace(QUEUE, billed=billed)})).held()
+        attempt = story.live()
+        story.tell(replace(told, cost=None), attempt)
+        found = story.run.attempt(attempt)
+        assert (found.cost, found.cost_source) == (story.run.route(found).cost if billed else 0, "quoted")
 
 
 def test_27_overdue_is_canceled_first_and_the_next_goes_after_the_answer():

@@ -106,14 +106,36 @@ WAN = payload(
     model="wan2.5-t2v-preview",
     headers={"X-DashScope-Async": "enable"},
 )
+FLUX = payload(
+    "bfl",
+    "/v1/flux-pro-1.1",
+    {"prompt": "a seal", "width": 1024, "height": 768, "output_format": "jpeg"},
+    model="flux-pro-1.1",
+)
+GEN4 = payload(
+    "runway",
+    "/v1/text_to_image",
+    {"model": "gen4_image", "promptText": "a seal", "ratio": "1920:1080"},
+    model="gen4_image",
+    headers={"X-Runway-Version": "2024-11-06"},
+)
+GEN45 = payload(
+    "runway",
+    "/v1/text_to_video",
+    {"model": "gen4.5", "promptText": "waves", "ratio": "1280:720", "duration": 2},
+    model="gen4.5",
+    headers={"X-Runway-Version": "2024-11-06"},
+)
 
 PAYLOADS = {
     "alibabacloud": [QWEN, WAN],
+    "bfl": [FLUX],
     "byteplus": [PICTURES, CLIP],
     "cloudflare": [HOSTED],
     "fal": [FAL],
     "openai": [GPT_IMAGE, SORA],
     "replicate": [REPLICATE],
+    "runway": [GEN4, GEN45],
 }
 
 

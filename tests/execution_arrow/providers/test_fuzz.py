@@ -67,6 +67,16 @@ NAMES = [
     "choices",
     "prompt",
     "seconds",
+    "polling_url",
+    "sample",
+    "details",
+    "failure",
+    "failureCode",
+    "cost",
+    "credits",
+    "issues",
+    "path",
+    "loc",
 ]
 WORDS = [
     "starting",
@@ -95,6 +105,11 @@ WORDS = [
     "completed",
     "moderation_blocked",
     "DataInspectionFailed",
+    "Ready",
+    "Request Moderated",
+    "Task not found",
+    "CANCELLED",
+    "SAFETY.INPUT.TEXT",
     "2026-11-20T11:00:00Z",
 ]
 leaves = st.one_of(

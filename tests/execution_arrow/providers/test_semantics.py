@@ -74,6 +74,8 @@ def _sample(pattern: str) -> str:
         r"\bE(1000|1001|6716)\b": "E1001",
         r"\bE4875\b": "E4875",
         r"safety system|moderation|content policy": "rejected by the safety system",
+        r"content.policy|moderat": "content_policy_violation",
+        r"not have enough credits": "You do not have enough credits to run this task.",
         r"synchronous|asynchronous": "current user api does not support synchronous calls",
     }
     return texts.get(pattern, "nsfw" if pattern else "")
