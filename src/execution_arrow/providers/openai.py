@@ -87,6 +87,8 @@ CODE_RULES: tuple[Rule, ...] = (
     Rule(fault=Fault.ACCOUNT, code="invalid_api_key", source="errors"),
     Rule(fault=Fault.ACCOUNT, code="unsupported_country_region_territory", source="errors"),
     Rule(fault=Fault.PROVIDER, code="model_not_found", source="errors"),
+    # The answer would have been the result; what is billed is the usage that an answer reports (OpenAPI).
+    Rule(fault=Fault.PROVIDER, code="image_generation_failed", source="logs"),
     Rule(fault=Fault.HERE, code="rate_limit_exceeded", source="errors"),
     Rule(fault=Fault.HERE, code="slow_down", source="errors: traffic rose too fast"),
     Rule(fault=Fault.HERE, code="server_is_overloaded", source="errors: a 503 before any work"),

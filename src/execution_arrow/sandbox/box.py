@@ -11,35 +11,26 @@ from typing import Self
 
 from execution_arrow.sandbox import page
 from execution_arrow.sandbox.asgi import App, InProcess
-from execution_arrow.sandbox.byteplus import BytePlus
 from execution_arrow.sandbox.clock import Clock, RealClock
-from execution_arrow.sandbox.cloudflare import Cloudflare
 from execution_arrow.sandbox.desk import Desk
+from execution_arrow.sandbox.desks import DESKS, ROOTS, environment
 from execution_arrow.sandbox.engine import Engine
-from execution_arrow.sandbox.fal import Fal, FalRun
 from execution_arrow.sandbox.faults import Fault
 from execution_arrow.sandbox.files import Files
 from execution_arrow.sandbox.inputs import Model
 from execution_arrow.sandbox.prices import PriceList, Rate
-from execution_arrow.sandbox.replicate import Replicate
 from execution_arrow.sandbox.server import Servers
 from execution_arrow.sandbox.webhooks import Courier, Delivery
 from execution_arrow.sandbox.wire import Answer, Reply, Request, Wait, reply
 from execution_arrow.sandbox.work import Bill, Job, Received, Timing
 
-_DESKS: dict[str, type[Desk]] = {
-    "replicate": Replicate, "fal": Fal, "fal-run": FalRun, "byteplus": BytePlus, "cloudflare": Cloudflare
-}  # fmt: skip
-PROVIDERS = tuple(sorted({desk.name for desk in _DESKS.values()}))
-#: what a client's base URL holds below the host
-_ROOTS = {"byteplus": "/api/v3", "cloudflare": "/client/v4"}
+PROVIDERS = tuple(sorted({desk.name for desk in DESKS.values()}))
 _MAIN = ""
-_ACCOUNT = "0" * 32
 
 
 def addresses(url: str) -> dict[str, str]:
     """The providers' base URLs below the main address of a sandbox that runs, perhaps in another process."""
-    return {name: f"{url}/{name}{_ROOTS.get(name, '')}" for name in PROVIDERS}
+    return {name: f"{url}/{name}{ROOTS.get(name, '')}" for name in PROVIDERS}
 
 
 class Sandbox:
@@ -85,9 +76,9 @@ class Sandbox:
             name: desk(
                 self._engine, file_url=self._files.url, render=self._files.render, models=known.get(desk.name)
             )
-            for name, desk in _DESKS.items()
+            for name, desk in DESKS.items()
         }
-        self._apps = {name: self._app(name) for name in (_MAIN, *_DESKS)}
+        self._apps = {name: self._app(name) for name in (_MAIN, *DESKS)}
         for provider, several in (faults or {}).items():
             for fault in several:
                 self.fault(provider, fault)
@@ -137,28 +128,17 @@ class Sandbox:
     def base_url(self, provider: str) -> str:
         """What takes the place of the provider's own base URL in a client, path included.
 
-        `https://api.replicate.com`, `https://queue.fal.run` (`fal-run` for `https://fal.run`),
-        `https://ark.ap-southeast.bytepluses.com/api/v3`, `https://api.cloudflare.com/client/v4`.
+        For instance `https://queue.fal.run` (and `fal-run` for `https://fal.run`),
+        `https://ark.ap-southeast.bytepluses.com/api/v3`, `https://api.openai.com/v1`.
         """
-        if provider not in _DESKS:
-            raise ValueError(f"the sandbox has no {provider!r}; it has {', '.join(_DESKS)}")
+        if provider not in DESKS:
+            raise ValueError(f"the sandbox has no {provider!r}; it has {', '.join(DESKS)}")
         alone = self._separate or self._servers is None
-        return (self._origin(provider) if alone else f"{self.url}/{provider}") + _ROOTS.get(provider, "")
+        return (self._origin(provider) if alone else f"{self.url}/{provider}") + ROOTS.get(provider, "")
 
     def environment(self) -> dict[str, str]:
         """The variables that official clients read; keys are made up, any value is accepted."""
-        return {
-            "REPLICATE_BASE_URL": self.base_url("replicate"),
-            "REPLICATE_API_TOKEN": "r8_sandbox",
-            "FAL_QUEUE_RUN_HOST": self.base_url("fal").partition("://")[2],
-            "FAL_RUN_HOST": self.base_url("fal-run").partition("://")[2],
-            "FAL_KEY": "sandbox:key",
-            "ARK_BASE_URL": self.base_url("byteplus"),
-            "ARK_API_KEY": "sandbox",
-            "CLOUDFLARE_BASE_URL": self.base_url("cloudflare"),
-            "CLOUDFLARE_API_TOKEN": "sandbox",
-            "CLOUDFLARE_ACCOUNT_ID": _ACCOUNT,
-        }
+        return environment(self.base_url)
 
     def transport(self) -> InProcess:
         """A `ports.Transport` to the same providers without sockets, at the addresses of `base_url`."""
@@ -235,7 +215,7 @@ class Sandbox:
     def _respond(self, name: str, request: Request) -> tuple[int | None, Answer]:
         if name == _MAIN or request.path == "/" or request.path.startswith("/files/"):
             head, _, rest = request.path.lstrip("/").partition("/")
-            if head not in _DESKS:
+            if head not in DESKS:
                 return None, self._own(request)
             name, request = head, replace(request, path=f"/{rest}", base=f"{request.base}/{head}")
         desk = self._desks[name]
@@ -288,7 +268,7 @@ class Sandbox:
             case [""]:
                 with self._lock:
                     return page.page(
-                        self._engine, {name: self.base_url(name) for name in _DESKS}, self._clock.now()
+                        self._engine, {name: self.base_url(name) for name in DESKS}, self._clock.now()
                     )
             case ["book.json"]:
                 with self._lock:

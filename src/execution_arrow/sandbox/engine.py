@@ -196,4 +196,10 @@ def _dated(digest: bytes, now: float) -> str:
     return f"cgt-{datetime.fromtimestamp(now, UTC):%Y%m%d%H%M%S}-{_letters(digest, now)[:8]}"
 
 
-_NAMES: Mapping[str, Callable[[bytes, float], str]] = {"replicate": _letters, "byteplus": _dated}
+def _clip(digest: bytes, now: float) -> str:
+    return f"video_{digest[:16].hex()}"
+
+
+_NAMES: Mapping[str, Callable[[bytes, float], str]] = {
+    "byteplus": _dated, "openai": _clip, "replicate": _letters
+}  # fmt: skip

@@ -18,7 +18,7 @@ KINDS = {
     "delay": "the answer takes `seconds` longer",
     "rate_limited": "429 with Retry-After: `seconds`",
     "server_error": "500, nothing accepted",
-    "no_credit": "402, 403 or 429, as the provider says that the account has no money",
+    "no_credit": "400, 402, 403 or 429, as the provider says that the account has no money",
     "lost_reply": "accepted and billed, then the connection closes without an answer",
     "job_fails": "accepted, then failed",
     "moderation": "refused or failed because of the content",

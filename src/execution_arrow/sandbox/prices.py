@@ -88,6 +88,18 @@ RATES: Mapping[str, Mapping[str, Rate]] = {
         "seedance-1-0-pro-250528": _SEEDANCE,
         "seedance-1-0-pro-fast-251015": Rate(per_million_tokens=1_000_000),
     },
+    "openai": {
+        "gpt-image-1-mini": Rate(per_output=11_000),
+        "gpt-image-2": Rate(per_output=47_000),
+        "sora-2": Rate(per_second=100_000),
+        "sora-2-pro": Rate(per_second={720: 300_000, 1024: 500_000}),
+    },
+    "alibabacloud": {
+        "qwen-image-plus": Rate(per_output=30_000),
+        "wan2.5-t2i-preview": Rate(per_output=30_000),
+        "wan2.5-t2v-preview": Rate(per_second={480: 50_000, 720: 100_000, 1080: 150_000}),
+        "wan2.5-i2v-preview": Rate(per_second={480: 50_000, 720: 100_000, 1080: 150_000}),
+    },
     # 4 tiles of 512 px x $0.0000528 + 4 steps x $0.0001056
     "cloudflare": {"@cf/black-forest-labs/flux-1-schnell": Rate(per_output=634)},
 }
@@ -103,12 +115,14 @@ class Share(StrEnum):
 
 #: an end that is not listed is free. Replicate: canceled by run time, aborted free (its lifecycle page).
 #: fal: 5xx never, a 422 after the GPU ran may be charged, a running request may be charged although canceled
-#: (its FAQ and queue pages): the dear reading. ByteDance bills successes only. Cloudflare: as successes.
+#: (its FAQ and queue pages): the dear reading. ByteDance and Alibaba bill successes only. The others: as if.
 RULES: Mapping[str, Mapping[State, Share]] = {
     "replicate": {State.SUCCEEDED: Share.ALL, State.CANCELED: Share.RUN_TIME},
     "fal": {State.SUCCEEDED: Share.ALL, State.MODERATED: Share.IF_STARTED, State.CANCELED: Share.IF_STARTED},
     "byteplus": {State.SUCCEEDED: Share.ALL},
     "cloudflare": {State.SUCCEEDED: Share.ALL},
+    "openai": {State.SUCCEEDED: Share.ALL},
+    "alibabacloud": {State.SUCCEEDED: Share.ALL},
 }
 
 

@@ -10,8 +10,23 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from email.message import Message
+from email.parser import BytesParser
 from typing import Any
 from urllib.parse import parse_qsl
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Field:
+    """One part of a form. `file` is its file name, None for plain values."""
+
+    name: str
+    data: bytes
+    file: str | None = None
+
+    @property
+    def text(self) -> str:
+        return self.data.decode("utf-8", "replace")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +60,15 @@ class Request:
             return json.loads(self.body, parse_constant=_refuse)
         except (ValueError, RecursionError):
             return None
+
+    def form(self) -> tuple[Field, ...] | None:
+        """The parts of a `multipart/form-data` body, or None when it is none."""
+        kind = self.headers.get("content-type", "")
+        if not kind.lower().startswith("multipart/form-data"):
+            return None
+        message = BytesParser().parsebytes(f"content-type: {kind}\r\n\r\n".encode("latin-1") + self.body)
+        parts = message.get_payload() if message.is_multipart() else None
+        return tuple(map(_field, parts)) if isinstance(parts, list) else None
 
     def bearer(self, scheme: str) -> bool:
         """Whether the Authorization header carries some credential of this scheme; any value will do."""
@@ -99,6 +123,12 @@ def lost(answer: Answer) -> Answer:
         then = answer.then
         return Wait(seconds=answer.seconds, then=lambda now: lost(then(now)))
     return HangUp() if isinstance(answer, Reply) else answer
+
+
+def _field(part: Message) -> Field:
+    name = part.get_param("name", header="content-disposition")
+    data = part.get_payload(decode=True)
+    return Field(name=str(name), data=data if isinstance(data, bytes) else b"", file=part.get_filename())
 
 
 def _refuse(word: str) -> float:

@@ -11,9 +11,8 @@ import pytest
 from execution_arrow import AsyncArrow
 from execution_arrow.credentials import EnvironmentCredentials
 from execution_arrow.egress import EgressPolicy
-from execution_arrow.sandbox import Sandbox, Timing
+from execution_arrow.sandbox import PROVIDERS, Sandbox, Timing
 
-PROVIDERS = ("byteplus", "cloudflare", "fal", "replicate")
 Opener = Callable[..., AsyncArrow]
 
 

@@ -25,6 +25,7 @@ from execution_arrow import (
 from execution_arrow.errors import CancelTooLate, IdempotencyConflict, UnknownGeneration, WaitTimeout
 from execution_arrow.machine.state import Outcome, State, Status, Stop
 from execution_arrow.sandbox import Fault, Sandbox
+from rosetta_bridge import Catalog
 from tests.execution_arrow.arrow.conftest import Opener
 
 SEEDREAM = "bytedance/seedream-4.5"
@@ -82,13 +83,16 @@ async def check_books(arrow: AsyncArrow, box: Sandbox, generation: Generation) -
         (SCHNELL, "replicate", {}),
         (SCHNELL, "cloudflare", {}),
         ("bytedance/seedance-1-pro", "byteplus", {"generation_duration": 5, "generation_resolution": "480p"}),
+        ("openai/gpt-image-2", "openai", {}),
+        ("qwen/image-2", "alibabacloud", {"generation_output_format": "png"}),
     ],
 )
 @run
 async def test_every_kind_of_provider_delivers(
     box: Sandbox, open_arrow: Opener, model: str, provider: str, more: dict[str, Any]
 ):
-    async with open_arrow() as arrow:
+    catalog = Catalog.shipped(include="secondary")  # Model Studio's priced routes are known at second hand
+    async with open_arrow(catalog=catalog) as arrow:
         await fund(arrow)
         request = {**PROMPT, **more, "generation_provider_order": provider}
         done = await arrow.generate_and_wait(model, request, account="acct")

@@ -36,7 +36,7 @@ from execution_arrow.facts import (
     Stored,
     Succeeded,
 )
-from execution_arrow.ports import Payload
+from execution_arrow.ports import InputFile, Payload
 from execution_arrow.providers import shipped
 from execution_arrow.providers.base import Call, Follow, Job, Reply
 from execution_arrow.sandbox import Fault as Trouble
@@ -70,6 +70,31 @@ CLIP = s.payload(
     model="seedance-1-0-pro-250528",
 )
 
+EDIT = s.payload(
+    "openai",
+    "/images/edits",
+    {
+        "model": "gpt-image-2",
+        "prompt": "a hat",
+        "size": "1024x512",
+        "output_format": "webp",
+        "image[]": [InputFile(data=b"\x89PNG\r\n\x1a\n", media_type="image/png")],
+    },
+    model="gpt-image-2",
+    encoding="multipart",
+)
+WAN_PICTURE = s.payload(
+    "alibabacloud",
+    "/services/aigc/text2image/image-synthesis",
+    {
+        "model": "wan2.5-t2i-preview",
+        "input": {"prompt": "waves"},
+        "parameters": {"n": 1, "size": "1280*720"},
+    },
+    model="wan2.5-t2i-preview",
+    headers={"X-DashScope-Async": "enable"},
+)
+
 Trace = list[Any]
 
 
@@ -81,6 +106,7 @@ class Walk:
         base = sandbox.base_url(payload.provider)
         self.context = s.context(base, settings={"account_id": "acc"}, deadline=30.0)
         self.spool, self.folder, self.trace = folder / "spool" / "att_1", folder, Trace()
+        self.keeping = True
 
     async def __call__(self, *, patience: float = 20.0) -> Trace:
         """`patience` in seconds: for the answer to a submit, and for a job before it is canceled."""
@@ -91,7 +117,7 @@ class Walk:
             fact = await self.submit()
             if isinstance(fact, Accepted | LookupFound):
                 fact = await self.follow(Job(id=fact.job, urls=fact.urls, payload=self.payload))
-            if isinstance(fact, Succeeded | Completed):
+            if isinstance(fact, Succeeded | Completed) and self.keeping:
                 for output in fact.outputs:
                     self.trace.append(await self.keep(output))
         finally:
@@ -120,6 +146,7 @@ class Walk:
         return fact
 
     async def follow(self, job: Job) -> Any:
+        self.job, fact = job, None
         end = time.monotonic() + self.patience
         while time.monotonic() < end:
             fact = await self.poll(job)
@@ -128,7 +155,8 @@ class Walk:
                 return fact
             await asyncio.sleep(0.03)
         cancel = self.provider.build_cancel(job, self.context)
-        assert cancel is not None
+        if cancel is None:
+            return fact
         self.trace.append(self.provider.read_cancel(job, await self.transport.send(cancel)))
         await asyncio.sleep(0.1)
         self.trace.append(fact := await self.poll(job))
@@ -144,6 +172,9 @@ class Walk:
         return await self.transport.send(call)
 
     async def keep(self, output: Any) -> Stored:
+        if output.keyed:
+            keys = self.provider.build_poll(self.job, self.context).headers
+            return await self.store.copy(output.url, index=output.index, kind=self.kind, headers=keys)
         if output.url is not None:
             return await self.store.copy(output.url, index=output.index, kind=self.kind)
         reply = read_spool(self.spool)
@@ -158,15 +189,27 @@ def sandbox() -> Iterator[Sandbox]:
         yield running
 
 
-def walk(sandbox: Sandbox, folder: Path, payload: Payload, trouble: str | None, kind: str = "image") -> Trace:
+def walk(
+    sandbox: Sandbox,
+    folder: Path,
+    payload: Payload,
+    trouble: str | None,
+    kind: str = "image",
+    keeping: bool = True,
+) -> Trace:
     if trouble is not None:
         sandbox.fault(payload.provider, trouble if trouble == "down" else Trouble(trouble, times=1))
-    if payload.provider == "replicate":  # two equal jobs within seconds could not be told apart by a lookup
-        prompt = {"prompt": f"waves {len(sandbox.calls())}"}
+    # Two equal jobs within seconds could not be told apart by a lookup.
+    prompt = {"prompt": f"waves {len(sandbox.calls())}"}
+    if payload.provider == "replicate":
         payload = dataclasses.replace(payload, body={"input": {**payload.body["input"], **prompt}})
+    elif payload is s.SORA:
+        payload = dataclasses.replace(payload, body={**payload.body, **prompt})
     patience = 0.4 if trouble == "never_finishes" else 20.0
     try:
-        return asyncio.run(Walk(sandbox, folder, payload, kind)(patience=patience))
+        one = Walk(sandbox, folder, payload, kind)
+        one.keeping = keeping  # drawing a clip takes seconds, and what is not looked at need not be drawn
+        return asyncio.run(one(patience=patience))
     finally:
         sandbox.heal()
 
@@ -178,7 +221,15 @@ RESULTS = [
     (PICTURE, "image", "image/jpeg", 2560 / 1440, None),
     (CLIP, "video", "video/mp4", 864 / 480, 2.0),
     (s.HOSTED, "image", "image/jpeg", 1.0, None),
+    (s.GPT_IMAGE, "image", "image/png", 1536 / 864, None),
+    (EDIT, "image", "image/webp", 2.0, None),
+    (s.SORA, "video", "video/mp4", 1280 / 720, 4.0),
+    (s.QWEN, "image", "image/png", 1664 / 928, None),
+    (WAN_PICTURE, "image", "image/png", 1280 / 720, None),
+    (s.WAN, "video", "video/mp4", 832 / 480, 5.0),
 ]
+SYNC = (PICTURE, s.HOSTED, s.GPT_IMAGE, s.QWEN)
+JOBS = (s.REPLICATE, s.FAL, CLIP, s.SORA, s.WAN)
 
 
 @pytest.mark.parametrize(
@@ -203,25 +254,25 @@ def test_a_result_is_ours_in_the_end(
 
 
 OUTCOMES: list[tuple[Payload, str, list[Any]]] = [
-    *((p, "down", [NotSent]) for p in (s.REPLICATE, s.FAL, PICTURE, s.HOSTED)),
-    *((p, "rate_limited", [(Refused, Fault.HERE)]) for p in (s.REPLICATE, s.FAL, PICTURE, CLIP, s.HOSTED)),
-    *((p, "no_credit", [(Refused, Fault.ACCOUNT)]) for p in (s.REPLICATE, s.FAL, PICTURE, CLIP, s.HOSTED)),
-    (s.REPLICATE, "server_error", [Ambiguous, LookupNone]),
-    (s.FAL, "server_error", [Ambiguous]),
-    (PICTURE, "server_error", [(Refused, Fault.PROVIDER)]),
-    (CLIP, "server_error", [Ambiguous]),
-    (s.HOSTED, "server_error", [Ambiguous]),
+    *((p, "down", [NotSent]) for p in (*SYNC, s.REPLICATE, s.FAL, s.SORA, s.WAN)),
+    *((p, "rate_limited", [(Refused, Fault.HERE)]) for p in (*SYNC, *JOBS)),
+    *((p, "no_credit", [(Refused, Fault.ACCOUNT)]) for p in (*SYNC, *JOBS)),
+    *((p, "server_error", [Ambiguous, LookupNone]) for p in (s.REPLICATE, s.SORA)),
+    *((p, "server_error", [Ambiguous]) for p in (s.FAL, CLIP, s.HOSTED, s.GPT_IMAGE, s.WAN)),
+    *((p, "server_error", [(Refused, Fault.PROVIDER)]) for p in (PICTURE, s.QWEN)),
     (s.REPLICATE, "lost_reply", [Ambiguous, LookupFound, Succeeded, Stored]),
-    *((p, "lost_reply", [Ambiguous]) for p in (s.FAL, PICTURE, CLIP, s.HOSTED)),
-    *((p, "job_fails", [Accepted, (Failed, Fault.PROVIDER)]) for p in (s.REPLICATE, s.FAL, CLIP)),
-    *((p, "job_fails", [(Refused, Fault.PROVIDER)]) for p in (PICTURE, s.HOSTED)),
-    *((p, "moderation", [Accepted, (Failed, Fault.CALLER)]) for p in (s.REPLICATE, s.FAL, CLIP)),
-    *((p, "moderation", [(Refused, Fault.CALLER)]) for p in (PICTURE, s.HOSTED)),
+    (s.SORA, "lost_reply", [Ambiguous, LookupFound, Succeeded]),
+    *((p, "lost_reply", [Ambiguous]) for p in (*SYNC, s.FAL, CLIP, s.WAN)),
+    *((p, "job_fails", [Accepted, (Failed, Fault.PROVIDER)]) for p in JOBS),
+    *((p, "job_fails", [(Refused, Fault.PROVIDER)]) for p in SYNC),
+    *((p, "moderation", [Accepted, (Failed, Fault.CALLER)]) for p in JOBS),
+    *((p, "moderation", [(Refused, Fault.CALLER)]) for p in SYNC),
     *((p, "never_finishes", [Accepted, CancelAcknowledged, Canceled]) for p in (s.REPLICATE, s.FAL)),
-    (CLIP, "never_finishes", [Accepted, CancelRefused, Running]),
-    (PICTURE, "never_finishes", [Ambiguous]),
-    *((p, "no_output", [Accepted, Succeeded]) for p in (s.REPLICATE, s.FAL, CLIP)),
-    *((p, "no_output", [Ambiguous]) for p in (PICTURE, s.HOSTED)),
+    *((p, "never_finishes", [Accepted, CancelRefused, Running]) for p in (CLIP, s.WAN)),
+    (s.SORA, "never_finishes", [Accepted]),
+    *((p, "never_finishes", [Ambiguous]) for p in (PICTURE, s.GPT_IMAGE, s.QWEN)),
+    *((p, "no_output", [Accepted, Succeeded]) for p in (s.REPLICATE, s.FAL, CLIP, s.WAN)),
+    *((p, "no_output", [Ambiguous]) for p in SYNC),
 ]
 
 
@@ -234,7 +285,7 @@ def test_every_trouble_reads_as_what_it_is(
     sandbox: Sandbox, tmp_path: Path, payload: Payload, trouble: str, expected: list[Any]
 ) -> None:
     before = len(sandbox.jobs(payload.provider))
-    trace = walk(sandbox, tmp_path, payload, trouble)
+    trace = walk(sandbox, tmp_path, payload, trouble, keeping=Stored in expected)
     names = [type(fact) for fact in trace[: len(expected)]]
     assert names == [want[0] if isinstance(want, tuple) else want for want in expected], trace
     for fact, want in zip(trace, expected, strict=False):

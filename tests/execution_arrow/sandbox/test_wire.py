@@ -17,7 +17,19 @@ from execution_arrow.providers.base import Call
 from execution_arrow.sandbox import Fault, Sandbox, Timing, VirtualClock
 from execution_arrow.sandbox.webhooks import fal_headers, fal_keys
 from execution_arrow.spool import read_spool
-from tests.execution_arrow.sandbox.wires import CLOUDFLARE, FAL, IMAGES, REPLICATE, VIDEOS, WIRES, Wire
+from tests.execution_arrow.sandbox.wires import (
+    CLOUDFLARE,
+    FAL,
+    GPT_IMAGE,
+    IMAGES,
+    QWEN,
+    REPLICATE,
+    SORA,
+    VIDEOS,
+    WAN,
+    WIRES,
+    Wire,
+)
 
 EXACT = Timing(queue=10, image=100, video=1000, jitter=0)
 
@@ -48,7 +60,8 @@ class World:
         return reply.status, json.loads(reply.body)
 
     async def submit(self, wire: Wire, **headers: str) -> Any:
-        status, body = await self.ask(wire, "POST", wire.path, dict(wire.body), **headers)
+        told = {name.replace("-", "_"): value for name, value in wire.headers.items()}
+        status, body = await self.ask(wire, "POST", wire.path, dict(wire.body), **told, **headers)
         assert status in (200, 201), body
         return body
 
@@ -105,6 +118,25 @@ def test_a_credential_is_required(name, authorization):
         (CLOUDFLARE, CLOUDFLARE.path, {"steps": 4}, 400, "3003"),
         (CLOUDFLARE, CLOUDFLARE.path, {"prompt": "x", "width": 512}, 400, "width"),
         (CLOUDFLARE, "/accounts/0/ai/nowhere", {}, 404, "No route"),
+        (GPT_IMAGE, GPT_IMAGE.path, {"model": "dall-e-3", "prompt": "x"}, 404, "model_not_found"),
+        (GPT_IMAGE, GPT_IMAGE.path, {**GPT_IMAGE.body, "size": "1000x1000"}, 400, "multiples of 16"),
+        (GPT_IMAGE, GPT_IMAGE.path, {**GPT_IMAGE.body, "size": "3840x640"}, 400, "at most 3:1"),
+        (GPT_IMAGE, GPT_IMAGE.path, {**GPT_IMAGE.body, "response_format": "url"}, 400, "unknown_parameter"),
+        (GPT_IMAGE, GPT_IMAGE.path, {"model": GPT_IMAGE.model}, 400, "missing_required_parameter"),
+        (GPT_IMAGE, GPT_IMAGE.path, {**GPT_IMAGE.body, "stream": True}, 400, "does not stream"),
+        (GPT_IMAGE, "/images/edits", GPT_IMAGE.body, 400, "needs its pictures"),
+        (GPT_IMAGE, "/images/edits", {**GPT_IMAGE.body, "images": [{"url": "x"}]}, 400, "images.0"),
+        (GPT_IMAGE, GPT_IMAGE.path, [], 400, "parse"),
+        (GPT_IMAGE, "/images/variations", {}, 404, "Invalid URL"),
+        (SORA, SORA.path, {**SORA.body, "seconds": "5"}, 400, "seconds"),
+        (SORA, SORA.path, {**SORA.body, "seconds": 4}, 400, "seconds"),
+        (SORA, SORA.path, {**SORA.body, "model": "gpt-image-2"}, 404, "model_not_found"),
+        (QWEN, QWEN.path, {**QWEN.body, "model": "wan2.5-t2v-preview"}, 404, "ModelNotFound"),
+        (QWEN, QWEN.path, {"model": QWEN.model}, 400, "InvalidParameter"),
+        (QWEN, QWEN.path, {**QWEN.body, "parameters": {"size": "1664x928"}}, 400, "parameters.size"),
+        (QWEN, WAN.path, WAN.body, 403, "does not support synchronous calls"),
+        (QWEN, "/services/aigc/text2image/image-synthesis", {"prompt": "x"}, 400, '"model"'),
+        (QWEN, "/nowhere", {}, 404, "NotFound"),
     ],
 )
 def test_what_the_real_one_refuses_is_refused(wire, path, body, status, words):
@@ -501,7 +533,7 @@ def test_a_callback_that_nobody_answers_is_tried_three_times():
 
 
 def test_a_fault_of_an_unknown_provider_is_refused():
-    with pytest.raises(ValueError, match="it has byteplus, cloudflare, fal, replicate"):
+    with pytest.raises(ValueError, match="it has alibabacloud, byteplus, cloudflare, fal, openai, replicate"):
         Sandbox(faults={"nobody": ["down"]})
     with pytest.raises(ValueError, match="it has"):
         Sandbox().base_url("nobody")

@@ -69,11 +69,51 @@ CLOUDFLARE = Wire(
     {"prompt": "a lighthouse", "steps": 4},
     model="@cf/black-forest-labs/flux-1-schnell",
 )
+GPT_IMAGE = Wire(
+    "openai",
+    "/images/generations",
+    {"model": "gpt-image-2", "prompt": "a lighthouse", "size": "1536x864"},
+    model="gpt-image-2",
+)
+SORA = Wire(
+    "openai",
+    "/videos",
+    {"model": "sora-2", "prompt": "waves", "seconds": "4", "size": "720x1280"},
+    model="sora-2",
+)
+QWEN = Wire(
+    "alibabacloud",
+    "/services/aigc/multimodal-generation/generation",
+    {
+        "model": "qwen-image-plus",
+        "input": {"messages": [{"role": "user", "content": [{"text": "a lighthouse"}]}]},
+        "parameters": {"size": "1664*928"},
+    },
+    model="qwen-image-plus",
+)
+WAN = Wire(
+    "alibabacloud",
+    "/services/aigc/video-generation/video-synthesis",
+    {
+        "model": "wan2.5-t2v-preview",
+        "input": {"prompt": "waves"},
+        "parameters": {"size": "832*480", "duration": 5},
+    },
+    headers={"X-DashScope-Async": "enable"},
+    model="wan2.5-t2v-preview",
+)
 WIRES = {
     "replicate": REPLICATE,
     "fal": FAL,
     "byteplus-images": IMAGES,
     "byteplus-videos": VIDEOS,
     "cloudflare": CLOUDFLARE,
+    "openai-images": GPT_IMAGE,
+    "openai-videos": SORA,
+    "alibabacloud-images": QWEN,
+    "alibabacloud-videos": WAN,
 }
-JOBS = {name: WIRES[name] for name in ("replicate", "fal", "byteplus-videos")}
+JOBS = {
+    name: WIRES[name]
+    for name in ("replicate", "fal", "byteplus-videos", "openai-videos", "alibabacloud-videos")
+}
