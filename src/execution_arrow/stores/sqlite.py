@@ -19,15 +19,13 @@ from pathlib import Path
 
 from execution_arrow.errors import StoreUnavailable
 from execution_arrow.machine.state import Event
-from execution_arrow.stores import sql, sqlite_outgoing
+from execution_arrow.stores import sqlite_outgoing
 from execution_arrow.stores.base import Hear, Inboxed, Op, Result, Row, durable
 from execution_arrow.stores.hints import hints_of
 from execution_arrow.stores.outgoing import Delivery, DeliveryState, Endpoint
 from execution_arrow.stores.sqlite_file import connect, share, unshare
 from execution_arrow.stores.sqlite_ops import NAMED, UNFINISHED, Batch, inboxed, read_rows
-from execution_arrow.stores.versions import check
-
-SCHEMA = 2
+from execution_arrow.stores.sqlite_schema import ensure, refuse_outdated, verify, version_of
 
 
 class SqliteStore:
@@ -48,13 +46,21 @@ class SqliteStore:
     ) -> None:
         self._path = Path(path)
         self._clock = clock
-        self._side = share(self._path, partial(_ensure_schema, path=self._path), several_writers)
+        self._side = share(self._path, partial(ensure, path=self._path), several_writers)
         self._local = threading.local()
         self._readers: list[sqlite3.Connection] = []
         self._closed = False
         self.syncs = 0  # durable commits so far, for tests and benchmarks
-        if migrate and self._path.exists():
-            self._side.prepare(partial(_ensure_schema, path=self._path, migrate=True))
+        try:
+            if migrate and self._path.exists():
+                self._side.prepare(partial(ensure, path=self._path, migrate=True))
+            refuse_outdated(self._path)
+        except sqlite3.Error as error:
+            self.close()
+            raise StoreUnavailable(f"{self._path}: {error}", maybe_applied=False) from error
+        except BaseException:
+            self.close()
+            raise
 
     # --- writing ---
 
@@ -102,11 +108,11 @@ class SqliteStore:
         if not self._path.exists():
             return _empty()
         connection = connect(self._path)
-        if _version(connection) is None:
+        if version_of(connection) is None:
             connection.close()
             return _empty()
         connection.execute("PRAGMA query_only=ON")
-        _check_schema(connection, self._path)
+        verify(connection, self._path)
         self._local.reader = connection
         self._readers.append(connection)
         return connection
@@ -183,38 +189,5 @@ class SqliteStore:
 def _empty() -> sqlite3.Connection:
     """What a file shows that nobody has written yet. Reading must not make it: that is the writer's."""
     connection = sqlite3.connect(":memory:", isolation_level=None)
-    _ensure_schema(connection, Path(":memory:"))
+    ensure(connection, Path(":memory:"))
     return connection
-
-
-def _ensure_schema(connection: sqlite3.Connection, path: Path, migrate: bool = False) -> None:
-    found = _version(connection)
-    if found is None:
-        script = sql.text("sqlite/schema.sql")
-        _run(
-            connection,
-            f"{script}\nINSERT INTO arrow_meta VALUES ('schema', '{SCHEMA}'), ('compatible', '1');",
-        )
-    elif migrate:
-        for version, script in sql.migrations("sqlite").items():
-            if version > found:
-                _run(connection, f"{script}\nREPLACE INTO arrow_meta VALUES ('schema', '{version}'), "
-                                 "('compatible', '1');")  # fmt: skip
-    _check_schema(connection, path)
-
-
-def _run(connection: sqlite3.Connection, script: str) -> None:
-    connection.executescript(f"BEGIN IMMEDIATE;\n{script}\nCOMMIT;")
-
-
-def _check_schema(connection: sqlite3.Connection, path: Path) -> None:
-    advice = f"stop its workers and run: execution-arrow migrate --data {str(path.parent)!r}"
-    check(str(path), advice, SCHEMA, _version(connection), _version(connection, "compatible"))
-
-
-def _version(connection: sqlite3.Connection, name: str = "schema") -> int | None:
-    known = connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'arrow_meta'").fetchone()
-    if known is None:
-        return None
-    found = connection.execute("SELECT value FROM arrow_meta WHERE name = ?", (name,)).fetchone()
-    return int(found[0]) if found else None

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import multiprocessing
+import shlex
 import sqlite3
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from execution_arrow.cli import main
 from execution_arrow.errors import SchemaOutdated, StoreUnavailable
+from execution_arrow.stores import sql, sqlite_schema
 from execution_arrow.stores.base import Beat, Committed
 from execution_arrow.stores.sqlite import SqliteStore
-from execution_arrow.stores.sqlite_file import many_writers_are_safe
+from execution_arrow.stores.sqlite_file import connect, many_writers_are_safe
 from execution_arrow.testing.steps import commit_of, created_by, loaded, owned
 
 
@@ -89,28 +95,86 @@ def test_the_list_of_fixed_builds(version: tuple[int, ...], safe: bool):
     assert many_writers_are_safe(version) is safe
 
 
-def test_a_file_of_the_version_before_is_brought_up_when_that_is_asked_for(tmp_path: Path):
-    def tables(path: Path) -> list[object]:
-        with sqlite3.connect(path) as raw:
-            return raw.execute("SELECT name, sql FROM sqlite_master ORDER BY 1").fetchall()
+def tables(path: Path) -> list[object]:
+    with closing(sqlite3.connect(path)) as raw:
+        meta = raw.execute("SELECT name, value FROM arrow_meta ORDER BY 1").fetchall()
+        return [raw.execute("SELECT name, sql FROM sqlite_master ORDER BY 1").fetchall(), meta]
 
-    fresh, old = SqliteStore(tmp_path / "fresh.db"), SqliteStore(tmp_path / "old.db")
-    for store in (fresh, old):
+
+def write_version(path: Path, version: int) -> None:
+    """A file as that version left it."""
+    with closing(sqlite3.connect(path)) as raw:
+        raw.executescript("".join(script for n, script in sql.migrations("sqlite").items() if n <= version))
+        raw.execute("UPDATE arrow_meta SET value = ? WHERE name = 'schema'", (version,))
+        raw.commit()
+
+
+def test_migrations_lead_to_the_schema(tmp_path: Path):
+    assert list(sql.migrations("sqlite")) == list(range(1, sqlite_schema.SCHEMA + 1))
+    for name in ("fresh", "old"):
+        if name == "old":
+            write_version(tmp_path / "old.db", 1)
+        store = SqliteStore(tmp_path / f"{name}.db", migrate=True)
         owned(store)
         store.close()
-    with sqlite3.connect(tmp_path / "old.db") as raw:
-        raw.executescript(
-            "DROP TABLE endpoints; DROP TABLE deliveries; DELETE FROM arrow_meta;"
-            "INSERT INTO arrow_meta VALUES ('schema', '1')"
-        )
-    old = SqliteStore(tmp_path / "old.db")
-    with pytest.raises(SchemaOutdated, match="execution-arrow migrate --data"):
-        loaded(old)
-    old.close()
-    migrated = SqliteStore(tmp_path / "old.db", migrate=True)
-    assert loaded(migrated).owner == "w1"
-    migrated.close()
     assert tables(tmp_path / "old.db") == tables(tmp_path / "fresh.db")
+
+
+def test_a_file_of_the_version_before_is_brought_up_when_that_is_asked_for(tmp_path: Path):
+    """By the command that the refusal names; what is in the file stays."""
+    write_version(tmp_path / "arrow.db", 1)
+    with closing(sqlite3.connect(tmp_path / "arrow.db")) as raw:  # as the first release wrote it
+        raw.execute("DELETE FROM arrow_meta WHERE name = 'compatible'")
+        raw.execute(
+            "INSERT INTO generations VALUES ('gen_1', 'acct', 'm', 'pending', 'k', 'f', '{}', '{}', 1, 0, "
+            "NULL, 5.0, 5.0, 5.0)"
+        )
+        raw.commit()
+    with pytest.raises(SchemaOutdated) as refused:
+        SqliteStore(tmp_path / "arrow.db")
+    command = str(refused.value).partition("run: ")[2]
+    program, *arguments = shlex.split(command)
+    assert program == "execution-arrow"
+    assert main(arguments) == 0
+    migrated = SqliteStore(tmp_path / "arrow.db")
+    assert loaded(migrated).key == "k"
+    migrated.close()
+
+
+def test_a_migration_that_is_stopped_leaves_the_version_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    write_version(tmp_path / "a.db", 1)
+    before = tables(tmp_path / "a.db")
+    whole = sql.migrations("sqlite")
+    broken = {**whole, 2: whole[2] + "\nINSERT INTO no_such_table VALUES (1);"}
+    monkeypatch.setattr(sql, "migrations", lambda dialect: broken)
+    with pytest.raises(StoreUnavailable, match="no_such_table"):
+        SqliteStore(tmp_path / "a.db", migrate=True)
+    assert tables(tmp_path / "a.db") == before
+    monkeypatch.undo()
+    SqliteStore(tmp_path / "a.db", migrate=True).close()
+    assert tables(tmp_path / "a.db") != before
+
+
+@pytest.mark.parametrize("old", [False, True])
+def test_many_processes_that_make_or_migrate_a_file_at_once_make_one_set_of_tables(tmp_path: Path, old: bool):
+    """A thread with connections of its own is as good as a process here."""
+    path = tmp_path / "a.db"
+    connect(path).close()  # WAL from now on
+    if old:
+        write_version(path, 1)
+    ready = threading.Barrier(4)
+
+    def bring_up(_: int) -> None:
+        connection = connect(path)
+        ready.wait()
+        sqlite_schema.ensure(connection, path, migrate=True)
+        connection.close()
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(bring_up, range(4)))
+    assert tables(path)[1] == [("compatible", "1"), ("schema", str(sqlite_schema.SCHEMA))]
 
 
 def test_another_versions_file_is_refused_with_advice(tmp_path: Path):

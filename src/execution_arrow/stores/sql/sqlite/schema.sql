@@ -94,3 +94,6 @@ CREATE TABLE deliveries (
 CREATE INDEX deliveries_of ON deliveries (endpoint, next_at) WHERE state = 'waiting';
 CREATE INDEX deliveries_ended ON deliveries (ended_at) WHERE ended_at IS NOT NULL;
 CREATE INDEX deliveries_at ON deliveries (at);
+
+-- `compatible`: the oldest version of the package's schema whose code may still use these tables.
+INSERT INTO arrow_meta (name, value) VALUES ('schema', '2'), ('compatible', '1');

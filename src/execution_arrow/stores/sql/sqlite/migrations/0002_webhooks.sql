@@ -37,3 +37,6 @@ CREATE TABLE deliveries (
 CREATE INDEX deliveries_of ON deliveries (endpoint, next_at) WHERE state = 'waiting';
 CREATE INDEX deliveries_ended ON deliveries (ended_at) WHERE ended_at IS NOT NULL;
 CREATE INDEX deliveries_at ON deliveries (at);
+
+-- Schema 1 of the first release did not say who may use it.
+INSERT INTO arrow_meta (name, value) VALUES ('compatible', '1') ON CONFLICT DO NOTHING;
