@@ -58,10 +58,11 @@ def _add_waiting(command: argparse.ArgumentParser) -> None:
 
 
 def _generate(arguments: argparse.Namespace) -> int:
-    request = _request(arguments.request)
+    words = _words(arguments.request)
 
     async def run() -> Generation | None:
         async with opened(arguments) as arrow:
+            request = _request(arrow, arguments.model, words)
             if arguments.dry_run:
                 await _estimate(arrow, arguments, request)
                 return None
@@ -90,21 +91,33 @@ async def _estimate(arrow: AsyncArrow, arguments: argparse.Namespace, request: d
         print(f"    {name}  price {one['price']}  cost {one['cost'] or 'not known'}")
 
 
-def _request(words: Iterable[str]) -> dict[str, Any]:
-    """The request of `FIELD=VALUE`, `@file.json` and `-` together; the later one wins.
+def _words(words: Iterable[str]) -> list[tuple[str, Any]]:
+    """Names with their values: text as it was typed, or what `@file.json` or `-` (JSON) holds.
 
-    A value that is not JSON is text. Exit code 2 for what is none of these.
+    Exit code 2 for what is none of these.
     """
-    request: dict[str, Any] = {}
+    told: list[tuple[str, Any]] = []
     for word in words:
         name, equals, value = word.partition("=")
         if word == "-" or word.startswith("@"):
-            request |= _document(word)
+            told += [(key, (value,)) for key, value in _document(word).items()]
         elif equals:
-            request[name] = _value(value)
+            told.append((name, value))
         else:
             _misunderstood(f"{word!r} is not FIELD=VALUE, @FILE or -")
-    return request
+    return told
+
+
+def _request(arrow: AsyncArrow, model: str, words: Iterable[tuple[str, Any]]) -> dict[str, Any]:
+    """The later word wins. What was typed is text where the model wants text, else JSON, else text."""
+    try:
+        fields = arrow.catalog[model].contract.fields
+    except LookupError:  # nobody has such a model; whoever is asked next says so
+        return {}
+    return {
+        name: value[0] if isinstance(value, tuple) else _value(value, getattr(fields.get(name), "type", ""))
+        for name, value in words
+    }
 
 
 def _document(word: str) -> dict[str, Any]:
@@ -123,7 +136,9 @@ def _misunderstood(what: str) -> NoReturn:
     raise SystemExit(2)
 
 
-def _value(text: str) -> Any:
+def _value(text: str, kind: str) -> Any:
+    if kind == "string":
+        return text
     try:
         return json.loads(text)
     except json.JSONDecodeError:

@@ -5,11 +5,9 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterable
 from typing import Any
-from urllib.parse import urlsplit
 
 from execution_arrow.arrow import AsyncArrow
-from execution_arrow.credentials import SETTINGS, VARIABLES, EnvironmentCredentials, missing_keys
-from execution_arrow.egress import EgressPolicy
+from execution_arrow.credentials import EnvironmentCredentials, missing_keys
 from execution_arrow.errors import MissingCredentials
 from execution_arrow.providers import shipped
 
@@ -29,22 +27,12 @@ def add_places(command: argparse.ArgumentParser) -> None:
 def opened(arguments: argparse.Namespace, **more: Any) -> AsyncArrow:
     """The Arrow of a command. Raises `ValueError` for an address that is none."""
     if url := getattr(arguments, "sandbox", None):
-        more |= sandboxed(url)
+        from execution_arrow.sandbox import options
+
+        more |= options(url)
     if given := getattr(arguments, "base_url", None):
         more["base_urls"] = {**more.get("base_urls", {}), **dict(map(_address, given))}
     return AsyncArrow.open(arguments.data, artifacts=arguments.artifacts, **more)
-
-
-def sandboxed(url: str) -> dict[str, Any]:
-    """What points an Arrow at a running sandbox, by its main address. Made-up keys: no real one is sent."""
-    from execution_arrow.sandbox import addresses
-
-    names = [*VARIABLES.values(), *(name for settings in SETTINGS.values() for name in settings.values())]
-    return {
-        "base_urls": addresses(url.rstrip("/")),
-        "credentials": EnvironmentCredentials(dict.fromkeys(names, "sandbox")),
-        "egress": EgressPolicy(allowed_hosts=frozenset({urlsplit(url).netloc})),
-    }
 
 
 def require_a_key(providers: Iterable[str]) -> None:

@@ -14,9 +14,10 @@ Result files are real pictures and clips of the size asked for. Needs the extra 
 (uvicorn), pictures (Pillow) and clips (PyAV); each is imported when it is used.
 """
 
-from execution_arrow.sandbox.box import PROVIDERS, Sandbox, addresses
+from execution_arrow.sandbox.box import PROVIDERS, Sandbox
 from execution_arrow.sandbox.clock import VirtualClock
 from execution_arrow.sandbox.faults import KINDS, Fault, parse_fault
+from execution_arrow.sandbox.pointing import options
 from execution_arrow.sandbox.prices import Rate
 from execution_arrow.sandbox.work import Bill, Job, Received, State, Timing
 
@@ -32,6 +33,6 @@ __all__ = [
     "State",
     "Timing",
     "VirtualClock",
-    "addresses",
+    "options",
     "parse_fault",
 ]

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from execution_arrow.sandbox import page
 from execution_arrow.sandbox.asgi import App, InProcess
@@ -18,6 +18,7 @@ from execution_arrow.sandbox.engine import Engine
 from execution_arrow.sandbox.faults import Fault
 from execution_arrow.sandbox.files import Files
 from execution_arrow.sandbox.inputs import Model
+from execution_arrow.sandbox.pointing import pointing
 from execution_arrow.sandbox.prices import PriceList, Rate
 from execution_arrow.sandbox.server import Servers
 from execution_arrow.sandbox.webhooks import Courier, Delivery
@@ -26,11 +27,6 @@ from execution_arrow.sandbox.work import Bill, Job, Received, Timing
 
 PROVIDERS = tuple(sorted({desk.name for desk in DESKS.values()}))
 _MAIN = ""
-
-
-def addresses(url: str) -> dict[str, str]:
-    """The providers' base URLs below the main address of a sandbox that runs, perhaps in another process."""
-    return {name: f"{url}/{name}{ROOTS.get(name, '')}" for name in PROVIDERS}
 
 
 class Sandbox:
@@ -139,6 +135,10 @@ class Sandbox:
     def environment(self) -> dict[str, str]:
         """The variables that official clients read; keys are made up, any value is accepted."""
         return environment(self.base_url)
+
+    def options(self) -> dict[str, Any]:
+        """Arguments of `Arrow.open` that make it ask this sandbox: `Arrow.open(folder, **box.options())`."""
+        return pointing({name: self.base_url(name) for name in PROVIDERS}, self.url)
 
     def transport(self) -> InProcess:
         """A `ports.Transport` to the same providers without sockets, at the addresses of `base_url`."""

@@ -22,7 +22,7 @@ from tests.execution_arrow.arrow.conftest import box, listening
 from tests.execution_arrow.machine.build import Story, make_run
 
 __all__ = ["box", "listening"]
-SCHNELL, PROMPT = "bfl/flux-schnell", 'generation_prompt="a lighthouse"'
+SCHNELL, PROMPT = "bfl/flux-schnell", "generation_prompt=a lighthouse"
 Run = Callable[..., tuple[int, str, str]]
 
 
@@ -75,8 +75,11 @@ def test_a_request_from_a_file(generate: Run, run: Run, box: Sandbox) -> None:
     """Words after the file have the last word."""
     Path("asked.json").write_text('{"generation_prompt": "from a file", "generation_ratio": "1:1"}')
     where = ("--account", "acct", "--sandbox", box.url, "--json")
-    _, out, _ = run("generate", SCHNELL, "@asked.json", "generation_prompt=late", *where)
-    assert json.loads(out)["request"]["generation_prompt"] == "late"
+    words = ("generation_prompt=2024", "generation_output_number=2")  # a text that looks like a number
+    _, out, _ = run("generate", SCHNELL, "@asked.json", *words, *where)
+    request = json.loads(out)["request"]
+    assert (request["generation_prompt"], request["generation_output_number"]) == ("2024", 2)
+    assert "did you mean" in run("generate", "bfl/flux-snell", PROMPT, *where)[2]
     Path("asked.json").write_text("[]")
     code, _, err = run("generate", SCHNELL, "@asked.json", *where)
     assert (code, err) == (2, "execution-arrow: @asked.json: must hold one JSON object\n")
