@@ -10,15 +10,16 @@ from typing import Any
 
 from properdocs.structure.files import File, Files
 
-_SCRIPT = re.compile(r"\]\(\.\./((?:\.\./)*examples/\w+\.(?:py|sh)\))")
+_SCRIPT = re.compile(r"\]\(\.\./((?:\.\./)*examples/[\w./-]+\.(?:py|sh|yaml)\))")
 _NAMED = re.compile(r"^```(\w+) ([\w.-]+/\S+)$", re.MULTILINE)
 
 
 def on_files(files: Files, config: Any, **_: Any) -> Files:
     """Add the scripts that pages point at."""
-    for path in sorted(Path(config.config_file_path).parent.glob("examples/*.*")):
-        if path.suffix in (".py", ".sh") and path.stat().st_size:
-            files.append(File.generated(config, f"examples/{path.name}", abs_src_path=str(path)))
+    root = Path(config.config_file_path).parent
+    for path in sorted(root.glob("examples/**/*.*")):
+        if path.suffix in (".py", ".sh", ".yaml") and path.stat().st_size:
+            files.append(File.generated(config, path.relative_to(root).as_posix(), abs_src_path=str(path)))
     return files
 
 

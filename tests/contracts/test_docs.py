@@ -2,8 +2,7 @@
 
 All Python blocks of a document run one after the other in one fresh interpreter, so a later block may use an
 earlier one's names, in a folder that holds the files which the page shows. A block that cannot run here is
-preceded by `<!-- not run: the reason -->`. The scripts of examples/ run the same way, unless a line says
-`# not run: the reason`.
+preceded by `<!-- not run: the reason -->`. The scripts of examples/ are run by tests/examples.
 """
 
 import importlib.util
@@ -26,7 +25,6 @@ DOCUMENTS = [
     *sorted((ROOT / "docs").rglob("*.md")),
     *sorted((ROOT / "src").rglob("*.md")),
 ]
-SCRIPTS = sorted((ROOT / "examples").glob("*.py"))
 FENCE = re.compile(
     r"^(?P<mark>```+)(?P<language>\w*)[^\n]*\n(?P<body>.*?)^(?P=mark)\s*$", re.MULTILINE | re.DOTALL
 )
@@ -75,19 +73,11 @@ for line, body in blocks:
 """
 
 
-def programs(document: Path) -> list[tuple[int, str]]:
-    """Return what is to run: the blocks of a page, or a whole script that does not say why not."""
-    if document.suffix == ".md":
-        return list(blocks(document, "python", "py"))
-    text = document.read_text("utf-8")
-    return [] if re.search(r"^# not run: \S", text, re.M) else [(1, text)]
-
-
-@pytest.mark.parametrize("document", [*DOCUMENTS, *SCRIPTS], ids=label)
+@pytest.mark.parametrize("document", DOCUMENTS, ids=label)
 def test_python_runs(document: Path, tmp_path: Path) -> None:
     """A traceback names the document and the line in it."""
     write_files(document, tmp_path)
-    done = execute(RUN, [str(document), json.dumps(programs(document))], tmp_path)
+    done = execute(RUN, [str(document), json.dumps(list(blocks(document, "python", "py")))], tmp_path)
     assert done.returncode == 0, done.stderr
 
 

@@ -68,7 +68,3 @@ def _parser() -> argparse.ArgumentParser:
     reports.add_commands(add)
     services.add_commands(add)
     return parser
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -11,25 +11,20 @@ cancel and no lookup: what is lost on the way stays lost, and the machine says "
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from execution_arrow.facts import (
-    CancelFact,
-    CancelRefused,
     Completed,
     Fault,
-    LookupFact,
-    LookupNone,
     Output,
-    StatusFact,
     SubmitFact,
 )
 from execution_arrow.media import sniff
 from execution_arrow.ports import Payload
 from execution_arrow.providers import _wire as wire
 from execution_arrow.providers._wire import HTTP_RULES, Rule
-from execution_arrow.providers.base import Call, Context, Job, Reply, Semantics
+from execution_arrow.providers.base import Call, Context, Reply, Semantics
+from execution_arrow.providers.synchronous import Synchronous
 
 SEMANTICS = Semantics(
     name="cloudflare",
@@ -86,14 +81,10 @@ SUBMIT_RULES: tuple[Rule, ...] = (*CODE_RULES, *HTTP_RULES)
 _KEYS = ("image", "images", "video", "videos")
 
 
-class Cloudflare:
+class Cloudflare(Synchronous):
     """See `providers.base.Provider`."""
 
     semantics = SEMANTICS
-    callbacks = None
-
-    def is_sync(self, payload: Payload) -> bool:
-        return True
 
     def build_submit(self, payload: Payload, context: Context) -> Call:
         headers = {**payload.headers, **wire.headers(context, f"Bearer {context.secret.reveal()}")}
@@ -119,36 +110,11 @@ class Cloudflare:
 
     def inline_output(self, reply: Reply, index: int) -> bytes:
         if sniff(reply.body[:64]) is not None:
-            if index != 0:
-                raise ValueError("a picture without an envelope is one picture")
-            return reply.body
+            return super().inline_output(reply, index)
         items = _items(wire.json_object(reply))
         if not 0 <= index < len(items):
             raise ValueError(f"the answer has {len(items)} result(s), there is no number {index}")
         return wire.inline(items[index])
-
-    def build_poll(self, job: Job, context: Context) -> Call:
-        raise ValueError("Cloudflare answers a submit with the result; there is nothing to poll")
-
-    def read_poll(self, job: Job, reply: Reply, context: Context) -> StatusFact:
-        return wire.poll_failed(reply, "Cloudflare has no jobs")
-
-    def read_result(self, job: Job, reply: Reply) -> StatusFact:
-        return wire.poll_failed(reply, "Cloudflare has no jobs")
-
-    def build_cancel(self, job: Job, context: Context) -> None:
-        return None
-
-    def read_cancel(self, job: Job, reply: Reply) -> CancelFact:
-        return CancelRefused(message="Cloudflare has no jobs")
-
-    def build_lookup(self, payload: Payload, context: Context) -> None:
-        return None
-
-    def read_lookup(
-        self, payload: Payload, reply: Reply, *, sent_at: float, bound: Callable[[str], bool]
-    ) -> LookupFact:
-        return LookupNone(conclusive=False)
 
 
 PROVIDER = Cloudflare()
