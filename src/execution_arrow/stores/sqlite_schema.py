@@ -1,7 +1,7 @@
 """Making and migrating the tables in a SQLite file.
 
-As `postgres_schema`: `schema.sql` is the whole of today's tables, `migrations/NNNN_*.sql` lead there from each
-earlier version. A file without tables is made at the first write; an older one is brought up when that is
+As `postgres_schema`: `schema.sql` is the whole of today's tables, `migrations/NNNN_*.sql` lead there from all
+earlier versions. A file without tables is made at the first write; an older one is brought up when that is
 asked for. Whoever else does the same at that moment is waited for, and finds it done.
 """
 
