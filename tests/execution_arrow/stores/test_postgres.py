@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
+from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
@@ -121,6 +122,34 @@ def statements(url: str) -> list[str]:
         store.apply(ops)
     store.close()
     return seen
+
+
+def round_trips(store: PostgresStore, action: Callable[[], object], tmp_path: Path) -> int:
+    """How often libpq itself waited for the server: at each `Sync`, and at nothing else that it sent."""
+    store.load("warm")
+    (connection,) = store._pool._idle
+    with (tmp_path / "trace").open("w+b") as trace:
+        connection.pgconn.trace(trace.fileno())
+        action()
+        connection.pgconn.untrace()
+        trace.seek(0)
+        sent = [line.split(b"\t")[3] for line in trace if line.split(b"\t")[1:2] == [b"F"]]
+    assert not [what for what in sent if what.startswith(b"Query")]
+    return sum(what.startswith(b"Sync") for what in sent)
+
+
+@pytest.mark.parametrize("size", [1, 64])
+def test_a_batch_is_two_round_trips_however_many_operations_it_has(
+    url: str, size: int, tmp_path: Path, figure: Callable[[str], None]
+):
+    store = PostgresStore(url)
+    news = [created_by(f"gen_new_{number}", key=f"k{number}") for number in range(size)]
+    facts = [Append(fact=fact(generation=op.id)) for op in news]
+    assert round_trips(store, lambda: store.apply([*news, *facts]), tmp_path) == 2
+    names = [op.id for op in news]
+    assert round_trips(store, lambda: store.load_many(names), tmp_path) == 1
+    figure(f"PostgreSQL jobs: {2 * size} operations in 2 round trips, {size} rows in 1")
+    store.close()
 
 
 def in_a_child(work: Callable[[], object]) -> int:
