@@ -68,7 +68,9 @@ class Request:
             return None
         message = BytesParser().parsebytes(f"content-type: {kind}\r\n\r\n".encode("latin-1") + self.body)
         parts = message.get_payload() if message.is_multipart() else None
-        return tuple(map(_field, parts)) if isinstance(parts, list) else None
+        if not isinstance(parts, list):
+            return None
+        return tuple(_field(part) for part in parts if isinstance(part, Message))
 
     def bearer(self, scheme: str) -> bool:
         """Whether the Authorization header carries some credential of this scheme; any value will do."""
