@@ -11,6 +11,7 @@ import atexit
 import concurrent.futures
 import os
 import threading
+import weakref
 from collections.abc import Callable, Coroutine, Mapping
 from datetime import datetime
 from pathlib import Path
@@ -50,6 +51,7 @@ class Arrow:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
         self._stop: asyncio.Event | None = None
+        _open.add(self)
 
     @classmethod
     def open(cls, where: str | Path, **options: Any) -> Self:
@@ -226,6 +228,18 @@ class Arrow:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+_open: weakref.WeakSet[Arrow] = weakref.WeakSet()
+
+
+def _after_fork_in_child() -> None:
+    for arrow in list(_open):
+        arrow._lock = threading.RLock()  # a thread that is not here may have held it
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork_in_child)
 
 
 def _refuse_on_loop() -> None:
