@@ -118,4 +118,4 @@ def is_time(value: object) -> bool:
 
 def is_money(value: object) -> bool:
     """An integer amount from 0 to 2^53 - 1."""
-    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MOST
+    return (type(value) is int or (isinstance(value, int) and type(value) is not bool)) and 0 <= value <= MOST

@@ -17,7 +17,7 @@ Nothing here reads a clock or rolls a die: `Moment` carries both.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -161,9 +161,14 @@ def _keep(breaker: Breaker, _moment: Moment, _rules: BreakerRules) -> Breaker:
     return breaker
 
 
-def _good(b: Breaker, moment: Moment, rules: BreakerRules) -> Breaker:
-    samples = (*b.samples, (moment.now, False))[-rules.window :]
-    return Breaker(b.state, b.since, b.until, b.cause, 0, b.opens, samples, b.probe, b.lease, b.word)
+def praised(breaker: Breaker, times: Sequence[float], rules: BreakerRules) -> Breaker:
+    """A closed breaker after successes at these times: none of them can open it."""
+    samples = (*breaker.samples, *[(now, False) for now in times])[-rules.window :]
+    return breaker._replace(samples=samples, streak=0)
+
+
+def _good(breaker: Breaker, moment: Moment, rules: BreakerRules) -> Breaker:
+    return praised(breaker, (moment.now,), rules)
 
 
 def _bad(breaker: Breaker, moment: Moment, rules: BreakerRules) -> Breaker:

@@ -11,8 +11,7 @@ Not safe for threads by itself; the island's lock is around it.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-
-from cachetools import LRUCache
+from typing import Any
 
 from .breaker import (
     FRESH,
@@ -25,10 +24,12 @@ from .breaker import (
     State,
     merged,
     permit,
+    praised,
     step,
     wait,
 )
 from .events import BreakerChanged as Change
+from .flights import oldest
 from .order import Blocked
 from .policy import BreakerRules
 
@@ -57,7 +58,7 @@ class Circuits:
         self.rules = rules
         self._most = most
         self._chance = chance
-        self._closed: LRUCache[Scope, list[Breaker]] = LRUCache(maxsize=most)
+        self._closed: dict[Scope, list[Any]] = {}  # a breaker, then the successes it was not told of yet
         self.shut: dict[Scope, Breaker] = {}
         """All breakers that are not closed; empty means that nothing is shut at all."""
         self._wide = 0  # how many of them stand for all accounts or all models
@@ -67,8 +68,19 @@ class Circuits:
         breaker = self.shut.get(scope)
         if breaker is None:
             box = self._closed.get(scope)
-            return FRESH if box is None else box[0]
+            return FRESH if box is None else self._told(box)
         return breaker
+
+    def _told(self, box: list[Any]) -> Breaker:
+        """The closed breaker after all its successes."""
+        if len(box) > 1:
+            box[:] = [praised(box[0], box[1:], self.rules)]
+        breaker: Breaker = box[0]
+        return breaker
+
+    def concern(self, own: Scope) -> bool:
+        """Whether a call may stand under a breaker that is not closed."""
+        return bool(self._wide) or own in self.shut
 
     def over(self, provider: str, account: str, model: str) -> Iterator[Scope]:
         """The scopes of a call whose breakers are not closed, its own first."""
@@ -144,6 +156,19 @@ class Circuits:
         cause = after.cause if after.cause is not Cause.NONE else before.cause
         return [Change(now, *scope, before.state.value, after.state.value, cause.value, after.until)]
 
+    def praise(self, own: Scope, started: float, now: float) -> bool:
+        """Fold a success into the breakers it concerns, where this is simple, as it nearly always is."""
+        if self._wide or own in self.shut:
+            return False
+        box = self._closed.get(own)
+        if box is None:
+            box = self._boxed(own, FRESH)
+        if started >= box[0].since:
+            box.append(now)
+            if len(box) > self.rules.window:
+                self._told(box)
+        return True
+
     def settle(self, own: Scope, signal: Signal, started: float, moment: Moment) -> list[Change]:
         """Fold a verdict into every breaker it concerns.
 
@@ -152,13 +177,6 @@ class Circuits:
         if signal is Signal.REFUSED:
             changes = self.tell(own, Signal.NEUTRAL, moment)
             return changes + self.tell((own[0], own[1], ANY), signal, moment)
-        if signal is Signal.SUCCESS and not self._wide and own not in self.shut:  # nearly always
-            box = self._closed.get(own)
-            if box is None:
-                box = self._closed[own] = [FRESH]
-            if started >= box[0].since:
-                box[0] = step(box[0], signal, moment, self.rules)
-            return []
         wider = signal if signal in (Signal.SUCCESS, Signal.SLOW) else Signal.NEUTRAL
         above = [scope for scope in self.over(*own) if scope != own]
         changes = self.tell(own, self._timed(own, signal, started), moment)
@@ -179,7 +197,7 @@ class Circuits:
         if breaker.state is State.CLOSED:
             if self.shut.pop(scope, None) is not None:
                 self._wide -= wide
-            self._closed[scope] = [breaker]
+            self._boxed(scope, breaker)
             return
         self._closed.pop(scope, None)
         if scope not in self.shut:
@@ -187,6 +205,15 @@ class Circuits:
                 self._make_room()
             self._wide += wide
         self.shut[scope] = breaker
+
+    def _boxed(self, scope: Scope, breaker: Breaker) -> list[Any]:
+        """A box for a closed breaker."""
+        closed = self._closed
+        if len(closed) >= self._most and scope not in closed:
+            for old in oldest(closed, self._most):
+                del closed[old]
+        box = closed[scope] = [breaker]
+        return box
 
     def _make_room(self) -> None:
         """Forget the open breaker that ends first; isolated ones are a human's word and stay."""

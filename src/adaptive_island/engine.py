@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 from .attempt import Attempt, Fault, Outcome
 from .breaker import Breaker, Moment, Scope, Signal, State, restored
@@ -16,34 +16,20 @@ from .cells import CellTable, SharedCells, Sum
 from .circuits import ANY, Circuits, covers
 from .decide import Decision, Question, decide
 from .events import BreakerChanged
-from .flights import Flight, Flights
+from .flights import Flights
 from .index import Known, expected
-from .knowledge import Knowledge, Verdict, lost, won
+from .knowledge import Knowledge
+from .lanes import Flight, Lane, Lanes
 from .order import Blocked, panics, soft
 from .policy import Policy, Weights
 from .rankings import Rankings
 from .sharing import Counted, Outbox, believable
 from .stores.base import Circuit
+from .tally import Verdict
 
 FINAL = frozenset({Outcome.USED, Outcome.FAILED, Outcome.CANCELED, Outcome.DISCARDED})
 DELIVERED = frozenset({Outcome.USED, Outcome.DISCARDED})
-
-
-class Names(Protocol):
-    """What an attempt and a ticket have in common: which submission it is."""
-
-    @property
-    def id(self) -> str: ...
-    @property
-    def model(self) -> str: ...
-    @property
-    def provider(self) -> str: ...
-    @property
-    def region(self) -> str: ...
-    @property
-    def account(self) -> str: ...
-    @property
-    def work(self) -> str: ...
+new = tuple.__new__  # makes a named tuple without calling a Python function
 
 
 class Told(NamedTuple):
@@ -64,15 +50,14 @@ class Told(NamedTuple):
 
     def verdict(self) -> Verdict | None:
         """What it teaches about the provider; None: nothing."""
-        if self.outcome in DELIVERED:
-            return won(self.seconds, self.cost)
-        return lost(self.seconds) if self.blamed() else None
+        delivered = self.outcome in DELIVERED
+        return (self.at, delivered, self.seconds, self.cost) if delivered or self.blamed() else None
 
-    def attempt(self, of: Names) -> Attempt:
+    def attempt(self, name: str, lane: Lane) -> Attempt:
         """The report as an attempt."""
         return Attempt(
-            id=of.id, model=of.model, provider=of.provider, region=of.region, account=of.account,
-            work=of.work, outcome=self.outcome, fault=self.fault, seconds=self.seconds, cost=self.cost,
+            id=name, model=lane.model, provider=lane.provider, region=lane.region, account=lane.account,
+            work=lane.work, outcome=self.outcome, fault=self.fault, seconds=self.seconds, cost=self.cost,
             retry_after=self.retry_after, at=self.at,
         )  # fmt: skip
 
@@ -82,14 +67,16 @@ class Engine:
 
     def __init__(self, policy: Policy, chance: Callable[[], float], *, shared: bool = False) -> None:
         self.policy = policy
-        self.flights = Flights(policy.attempts_most, policy.flight_age)
+        self.lanes = Lanes(policy.models_most)
+        self.flights = Flights(policy.attempts_most, policy.flight_age, self.lanes.places)
         self.circuits = Circuits(policy.breaker, policy.breakers_most, chance)
         self.outbox = Outbox(policy.attempts_most) if shared else None
         self._cells = SharedCells(policy.models_most) if shared else CellTable(policy.models_most)
         self.knowledge = Knowledge(policy, self._cells, self.flights)
         self.rankings = Rankings(policy)
         self.counts: Counter[str] = Counter()
-        self._swept = 0.0
+        self._swept, self._sweep_every = 0.0, policy.flight_age / 10.0
+        self._slow, self._window = policy.breaker.slow_seconds, policy.breaker.window_seconds
 
     def decide(self, question: Question, now: float) -> tuple[Decision, Known, dict[str, Blocked]]:
         """The order for a question, what it was made from, and who is blocked now."""
@@ -100,70 +87,83 @@ class Engine:
         ranked = self.rankings.get(question.region, question.model, now)
         return decide(question, known, blocks, ranked, self.policy), known, blocks
 
-    def admit(self, name: str, flight: Flight, now: float) -> tuple[Blocked | None, list[BreakerChanged]]:
+    def admit(self, name: str, lane: Lane, now: float) -> tuple[Blocked | None, list[BreakerChanged]]:
         """Let an attempt start, as the probe where one is due, or say what blocks it."""
         changes: list[BreakerChanged] = []
-        if self.flights.settled(name):  # its verdict will not count: nothing to wait for, no probe to hold
+        if name in self.flights.settled:  # its verdict will not count: nothing to wait for, no probe to hold
             self.counts["reused_ids"] += 1
-            return self.circuits.blocked(flight.provider, flight.account, flight.model, now), changes
-        if self.circuits.shut:
-            block = self.circuits.blocked(flight.provider, flight.account, flight.model, now)
-            if block is not None and not self._panics(flight, block, now):
+            return self.circuits.blocked(*lane.scope, now), changes
+        if self.circuits.shut and self.circuits.concern(lane.scope):
+            block = self.circuits.blocked(*lane.scope, now)
+            if block is not None and not self._panics(lane, block, now):
                 return block, changes
             if block is None:
-                changes = self.circuits.lease(flight.provider, flight.account, flight.model, name, now)
-                self._tell(changes)
-        if now - self._swept > self.policy.flight_age / 10:
+                changes = self._tell(self.circuits.lease(*lane.scope, name, now))
+        if now - self._swept > self._sweep_every:
             self._swept = now
             self.flights.sweep(now)
-        self.flights.start(name, flight)
+        self.flights.start(name, new(Flight, (lane, now, False)))
         return None, changes
 
-    def _panics(self, flight: Flight, block: Blocked, now: float) -> bool:
+    def _panics(self, lane: Lane, block: Blocked, now: float) -> bool:
         """Whether the block is to be ignored because half or more of the model's known providers are
         blocked."""
         if not soft((block,)):
             return False
-        names = self.knowledge.tried(flight.region, flight.model, now).keys() | {flight.provider}
-        blocked = len(self.circuits.blocks(tuple(names), flight.account, flight.model, now))
+        names = self.knowledge.tried(*lane.place, now).keys() | {lane.provider}
+        blocked = len(self.circuits.blocks(tuple(names), lane.account, lane.model, now))
         return panics(blocked, len(names), self.policy.panic)
 
-    def take(self, of: Names, told: Told, now: float) -> list[BreakerChanged]:
+    def report(self, a: Attempt, now: float) -> list[BreakerChanged]:
+        """Take a report about an attempt from anywhere."""
+        at = min(a.at, now) if a.at else now
+        told = Told(a.outcome, a.fault, a.seconds, a.cost, a.retry_after, at)
+        return self.take(a.id, self.lanes.find((a.model, a.provider, a.region, a.account, a.work)), told, now)
+
+    def take(self, name: str, lane: Lane, told: Told, now: float) -> list[BreakerChanged]:
         """Take a report about an attempt: the first verdict counts, waiting is shown, the rest changes
         nothing."""
-        flights = self.flights
-        if flights.settled(of.id):
+        if name in self.flights.settled:
             self.counts["duplicates"] += 1
             return []
-        flight = flights.get(of.id)
-        waited = flight is not None and flight.unknown
-        started = told.at - told.seconds if flight is None else flight.started
-        if told.outcome in FINAL:
-            flights.settle(of.id)
-        else:
-            if flight is None:
-                flight = Flight(of.region, of.model, of.provider, of.account, of.work, started)
-            unknown = waited or told.outcome is Outcome.UNKNOWN
-            flights.start(of.id, flight._replace(unknown=unknown))
-        self.knowledge.forget(of.region, of.model)
-        if told.outcome in FINAL:
-            self._learn(of, told)
-        age = now - told.at
-        if told.outcome is Outcome.PENDING or age > self.policy.breaker.window_seconds:
-            return []  # an old log being fed teaches the index, but says nothing about this minute
-        moment = Moment(now, 0.0, of.id, (told.retry_after or 0.0) - age)
-        signal = self._signal(told, moment.retry_after)
-        if waited and signal is Signal.FAILURE:
-            signal = Signal.NEUTRAL  # the breaker heard of it when it became unknown
-        return self._tell(self.circuits.settle((of.provider, of.account, of.model), signal, started, moment))
-
-    def _learn(self, of: Names, told: Told) -> None:
-        """Count what a final outcome teaches, and have it told to others."""
-        verdict, work = told.verdict(), of.work
+        if self.knowledge.remembered:
+            self.knowledge.forget(*lane.place)
+        if told.outcome not in FINAL:
+            return self._wait(name, lane, told, now)
+        flight = self.flights.settle(name)
+        verdict, work = told.verdict(), lane.work
         if verdict is not None:
-            work = self.knowledge.count(verdict, of.region, of.model, of.provider, work, told.at)
+            work = self.knowledge.count(lane, verdict)
         if self.outbox is not None:
-            self.outbox.verdict(Counted(told.attempt(of), verdict, work))
+            self.outbox.verdict(Counted(told.attempt(name, lane), verdict, work))
+        return self._judge(name, lane, told, flight, now)
+
+    def _wait(self, name: str, lane: Lane, told: Told, now: float) -> list[BreakerChanged]:
+        """The attempt has no verdict yet."""
+        flight = self.flights.get(name)
+        if flight is None:
+            flight = Flight(self.lanes.find(lane.names), told.at - told.seconds)
+        self.flights.start(name, flight._replace(unknown=flight.unknown or told.outcome is Outcome.UNKNOWN))
+        return [] if told.outcome is Outcome.PENDING else self._judge(name, lane, told, flight, now)
+
+    def _judge(
+        self, name: str, lane: Lane, told: Told, flight: Flight | None, now: float
+    ) -> list[BreakerChanged]:
+        """What the breakers make of it, given how it flew until now."""
+        age = now - told.at
+        if age > self._window:
+            return []  # an old log being fed teaches the index, but says nothing about this minute
+        started = told.at - told.seconds if flight is None else flight.started
+        wish = (told.retry_after or 0.0) - age
+        if told.outcome in DELIVERED:
+            signal = Signal.SLOW if self._slow is not None and told.seconds > self._slow else Signal.SUCCESS
+            if signal is Signal.SUCCESS and self.circuits.praise(lane.scope, started, now):
+                return []
+        else:
+            signal = self._blame(told, wish)
+        if signal is Signal.FAILURE and flight is not None and flight.unknown:
+            signal = Signal.NEUTRAL  # they heard of it when it became unknown
+        return self._tell(self.circuits.settle(lane.scope, signal, started, Moment(now, 0.0, name, wish)))
 
     def _tell(self, changes: list[BreakerChanged]) -> list[BreakerChanged]:
         """Have others told how these breakers stand now."""
@@ -173,11 +173,8 @@ class Engine:
                 self.outbox.circuit(scope, self.circuits.get(scope))
         return changes
 
-    def _signal(self, told: Told, retry_after: float) -> Signal:
-        """What the breaker is told."""
-        if told.outcome in DELIVERED:
-            slow = self.policy.breaker.slow_seconds
-            return Signal.SLOW if slow is not None and told.seconds > slow else Signal.SUCCESS
+    def _blame(self, told: Told, retry_after: float) -> Signal:
+        """What the breaker is told of an attempt that did not deliver."""
         if told.outcome is Outcome.FAILED and told.fault is Fault.ACCOUNT:
             return Signal.REFUSED
         if not told.blamed():

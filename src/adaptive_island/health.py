@@ -64,7 +64,7 @@ def report(engine: Engine, exchange: Exchange | None, herald: Herald, now: float
     """Gather it all; runs under the island's lock."""
     flying: dict[tuple[str, str], list[int]] = {}
     for flight in engine.flights.all(now):
-        known = flying.setdefault((flight.region, flight.provider), [0, 0])
+        known = flying.setdefault((flight.lane.region, flight.lane.provider), [0, 0])
         known[0] += 1
         known[1] += flight.unknown
     states: dict[str, set[State]] = {}

@@ -9,22 +9,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from .attempt import Attempt, Fault, Outcome, flaw, is_money, misnamed
+from .attempt import Attempt, Fault, Outcome, flaw, misnamed
 from .breaker import Signal
 from .decide import Explanation, Question, asked, explained
-from .engine import Engine, Told
-from .events import Herald, Hook, LogHook
+from .engine import Engine, Told, new
+from .events import BreakerChanged, Herald, Hook, LogHook
 from .exchange import Exchange, read_rankings
-from .flights import Flight
 from .health import Health, report
+from .lanes import Lane
 from .memo import Memo
 from .order import Blocked, Order, Source, account_of, checked, str_of
 from .policy import Policy
-from .runtime import Lock, Names, Steady, clocks, guard_fork, lock, random_source
+from .runtime import Lock, Names, clocks, guard_fork, lock, random_source
 from .stores import open_store
 from .stores.base import RankingCache, Store, ranking_key
 from .stores.memory import MemoryRankings
-from .ticket import Settle, Ticket, uncounted
+from .ticket import Ticket, uncounted
 
 
 class Island:
@@ -45,19 +45,18 @@ class Island:
         self._lock = lock()
         self._names = Names()
         self._memo = Memo(policy.orders_most)
-        given, self._tick = clocks(clock)
-        self._clock = Steady(given, self._memo.clear)  # nothing that was kept may outlive a clock set back
-        self._now = self._clock.now
+        # Nothing that was kept may outlive a clock set back.
+        self._now, self._tick = clocks(clock, self._memo.clear)
         self._herald = Herald(hook, self._now)
         self._kept = self._memo.table  # at hand where it must be fast
         self._engine = Engine(policy, random_source(seed), shared=store is not None)
+        self._lanes = self._engine.lanes
         self.rankings: RankingCache = store or MemoryRankings(self._now, policy.models_most)
         self._exchange: Exchange | None = None
         if store is not None:
             mine = self._memo, lambda: self._lock, self._herald, self._now
             self._exchange = Exchange(store, self._engine, *mine)
-        # In memory there is nobody to wake.
-        self._wake: Callable[[], object] = bool if self._exchange is None else self._exchange.start
+        self._wake: Callable[[], object] = self._exchange.start if self._exchange else bool
         guard_fork(self)
 
     @classmethod
@@ -172,24 +171,23 @@ class Island:
         due, and counts the attempt as in flight from now on. `id` is the caller's own name for it.
         """
         name = id if isinstance(id, str) and id else self._names.next()
-        block: Blocked | None = None
-        started = self._clock.last
-        settle: Settle = self._settle
+        names = (model, provider, region, account, work)
         try:
-            if wrong := misnamed(name, model, provider, region, account, work):
+            if id is not None and (wrong := misnamed(name, *names)):
                 raise ValueError(wrong)
             self._wake()
             with self._lock:
+                lane = self._lanes.get(names) or self._lanes.find(names)
                 started = self._now()
-                flight = Flight(region, model, provider, account, work, started)
-                block, changes = self._engine.admit(name, flight, started)
+                block, changes = self._engine.admit(name, lane, started)
                 if changes:
-                    self._memo.forget(*(change.model for change in changes))
-            self._herald.tell(changes)
+                    self._forget(changes)
+            if changes:
+                self._herald.tell(changes)
         except Exception as error:  # noqa: BLE001  # intelligence fails open
             self._herald.fell_open("attempt", error)
-            settle = uncounted
-        return Ticket(settle, name, model, provider, region, account, work, started, block)
+            return Ticket(uncounted, name, Lane(names, {}), 0.0, None)
+        return Ticket(self._settle, name, lane, started, block)
 
     def record(self, attempt: Attempt) -> None:
         """Take a report about an attempt from anywhere. Never raises.
@@ -201,9 +199,10 @@ class Island:
             if wrong := flaw(attempt):
                 raise ValueError(wrong)
             self._wake()
-            a, now = attempt, self._now()
-            told = Told(a.outcome, a.fault, a.seconds, a.cost, a.retry_after, min(a.at, now) if a.at else now)
-            self._take(attempt, told, now)
+            with self._lock:
+                changes = self._engine.report(attempt, self._now())
+                self._forget(changes, attempt.model)
+            self._herald.tell(changes)
         except Exception as error:  # noqa: BLE001  # intelligence fails open
             self._herald.fell_open("record", error)
 
@@ -272,23 +271,25 @@ class Island:
     ) -> None:
         """A verdict from a ticket."""
         try:
-            now = self._now()
-            seconds = max(0.0, now - ticket.started)
-            told = Told(outcome, fault, seconds, cost if is_money(cost) else None, retry_after, now)
-            self._take(ticket, told, now)
+            with self._lock:
+                now, lane = self._now(), ticket.lane
+                seconds = now - ticket.started
+                told = new(Told, (outcome, fault, seconds if seconds > 0.0 else 0.0, cost, retry_after, now))
+                changes = self._engine.take(ticket.id, lane, told, now)
+                if changes or self._kept:
+                    self._forget(changes, lane.model)
+            if changes:
+                self._herald.tell(changes)
         except Exception as error:  # noqa: BLE001  # intelligence fails open
             self._herald.fell_open("record", error)
 
-    def _take(self, of: Attempt | Ticket, told: Told, now: float) -> None:
-        with self._lock:
-            changes = self._engine.take(of, told, now)
-            self._memo.forget(of.model, *[change.model for change in changes])
-        self._herald.tell(changes)
+    def _forget(self, changes: Sequence[BreakerChanged], *models: str) -> None:
+        self._memo.forget(*models, *[change.model for change in changes])
 
     def _steer(self, signal: Signal, provider: str, account: str | None, model: str | None) -> None:
         with self._lock:
             changes = self._engine.steer(signal, provider, account, model, self._now())
-            self._memo.forget(*(change.model for change in changes))
+            self._forget(changes)
         self._herald.tell(changes)
 
     def _remember(self, q: Question, priced: bool, order: Order, blocks: Mapping[str, Blocked]) -> None:

@@ -11,49 +11,41 @@ Not safe for threads by itself; the island's lock is around it.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from operator import add
 from typing import NamedTuple
 
 from cachetools import LRUCache
 
 from .cells import Bucket, Cell, Sum, Table
-from .flights import Flight, Flights
+from .flights import Flights
 from .index import Cells, Evidence, Known, estimates, pooled, priors
+from .lanes import Flight, Lane
 from .policy import Policy
-from .window import WIDTH, Sums, epoch, rescale, weight
+from .tally import WAITING_MOST, Tally, Verdict
+from .window import Sums, rescale
 
 MEMORIES = ("fast", "slow")
 OVERDUE = 2.33  # standard deviations of the log seconds: later than 99 of 100 successes
 _PROVIDERS_MOST = 256
 _REGIONS_MOST = 64
 
-Verdict = tuple[float, ...]  # one event's Sums, unweighted
-
-
-def won(seconds: float, cost: int | None) -> Verdict:
-    """A success as sums."""
-    priced = (0.0, 0.0) if cost is None else (float(cost), 1.0)
-    if seconds <= 0.0:
-        return (1.0, 1.0, 0.0, 0.0, 0.0, 0.0, *priced)
-    log = math.log(max(seconds, 1e-3))
-    return (1.0, 1.0, 1.0, log, log * log, 0.0, *priced)
-
-
-def lost(seconds: float) -> Verdict:
-    """A failure as sums."""
-    return (1.0, 0.0, 0.0, 0.0, 0.0, seconds, 0.0, 0.0)
-
 
 def sums_of(
-    verdict: Verdict, policy: Policy, region: str, model: str, provider: str, work: str, at: float
+    verdict: Verdict, policy: Policy, region: str, model: str, provider: str, work: str
 ) -> tuple[Sum, ...]:
     """What one verdict adds where, as others have to be told."""
-    return tuple(
-        (bucket, cell, [value * weight(half_life, at) for value in verdict])
-        for memory, half_life in zip(MEMORIES, (policy.fast, policy.slow), strict=True)
-        for bucket, cell in _places(memory, epoch(half_life, at), region, model, provider, work)
-    )
+    tally = Tally((policy.fast, policy.slow), work, verdict[0])
+    tally.waiting.append(verdict)
+    tally.add_up()
+    return tuple(_sums(tally, region, model, provider))
+
+
+def _sums(tally: Tally, region: str, model: str, provider: str) -> Iterator[Sum]:
+    """A tally as sums to add, with nothing waiting."""
+    for memory, number, sums in zip(MEMORIES, tally.numbers, (tally.fast, tally.slow), strict=True):
+        for bucket, cell in _places(memory, number, region, model, provider, tally.work):
+            yield bucket, cell, sums
 
 
 def _places(
@@ -64,34 +56,6 @@ def _places(
         (Bucket(memory, number, region, model), (provider, work)),
         (Bucket(memory, number, region, ""), (provider, "")),
     )
-
-
-_TallyKey = tuple[int, int, str, str, str, str]  # epochs, region, model, provider, class as it was given
-
-
-class _Tally:
-    """What is new about one provider at one class of work, and when it was last heard of."""
-
-    __slots__ = ("fast", "last", "slow", "work")
-
-    def __init__(self, work: str, at: float) -> None:
-        self.fast, self.slow = [0.0] * WIDTH, [0.0] * WIDTH
-        self.work, self.last = work, at
-
-    def add(self, verdict: Verdict, quick: float, steady: float) -> None:
-        """Add one verdict, written out because it stands on the way of every attempt."""
-        tried, won, timed, log, square, wasted, cost, priced = verdict
-        for sums, w in ((self.fast, quick), (self.slow, steady)):
-            sums[0] += w * tried
-            if won:
-                sums[1] += w * won
-                sums[2] += w * timed
-                sums[3] += w * log
-                sums[4] += w * square
-                sums[6] += w * cost
-                sums[7] += w * priced
-            else:
-                sums[5] += w * wasted
 
 
 class _Remembered(NamedTuple):
@@ -108,8 +72,8 @@ class Knowledge:
         self._policy = policy
         self._cells = cells
         self._flights = flights
-        self._tally: dict[_TallyKey, _Tally] = {}
-        self._known: dict[tuple[str, str], _Remembered] = {}
+        self._tallies: list[tuple[Lane, Tally]] = []
+        self.remembered: dict[tuple[str, str], _Remembered] = {}
         self._priors: dict[tuple[str, str], dict[str, float]] = {}
         self._known_at = -math.inf
         # Fewer than there are models, so that a flood of names in one batch cannot push out a busy model.
@@ -118,36 +82,35 @@ class Knowledge:
         self._works: LRUCache[tuple[str, str], dict[str, float]] = LRUCache(maxsize=policy.models_most)
         self._last: LRUCache[tuple[str, str], dict[str, float]] = LRUCache(maxsize=policy.models_most)
 
-    def count(self, verdict: Verdict, region: str, model: str, provider: str, work: str, at: float) -> str:
-        """Add one verdict of the moment `at`; returns the class of work it counts under."""
-        fast, slow = self._policy.fast, self._policy.slow
-        key = (epoch(fast, at), epoch(slow, at), region, model, provider, work)
-        tally = self._tally.get(key)
-        if tally is None:
-            tally = self._begun(key, at)
-        elif at > tally.last:
-            tally.last = at
-        tally.add(verdict, weight(fast, at), weight(slow, at))
-        self.forget(region, model)
+    def count(self, lane: Lane, verdict: Verdict) -> str:
+        """Add one verdict; returns the class of work it counts under."""
+        tally = lane.tally
+        if tally is None or not tally.begin <= verdict[0] < tally.end:
+            tally = self._begun(lane, verdict[0])
+        tally.waiting.append(verdict)
+        if len(tally.waiting) >= WAITING_MOST:
+            tally.add_up()
         return tally.work
 
-    def _begun(self, key: _TallyKey, at: float) -> _Tally:
+    def _begun(self, lane: Lane, at: float) -> Tally:
         """A new tally, in its class of work."""
-        if len(self._tally) >= self._tallies_most:
+        if len(self._tallies) >= self._tallies_most:
             self.flush()
-        _fast, _slow, region, model, _provider, work = key
         if len(self.regions) < _REGIONS_MOST:
-            self.regions.add(region)
-        tally = self._tally[key] = _Tally(self._class(region, model, work, at), at)
+            self.regions.add(lane.region)
+        tally = lane.tally = Tally(
+            (self._policy.fast, self._policy.slow), self._class(lane.region, lane.model, lane.work, at), at
+        )
+        self._tallies.append((lane, tally))
         return tally
 
-    def _noted(self, region: str, model: str, provider: str, tally: _Tally) -> None:
+    def _noted(self, lane: Lane, tally: Tally) -> None:
         """Remember when a provider, and a class of work, was last heard of."""
-        works, last = self._works.get((region, model)), self._last.get((region, model))
+        provider, works, last = lane.provider, self._works.get(lane.place), self._last.get(lane.place)
         if works is not None and tally.work in works:
             works[tally.work] = max(tally.last, works[tally.work])
         if last is None:
-            last = self._last[region, model] = {}
+            last = self._last[lane.place] = {}
         if len(last) < _PROVIDERS_MOST or provider in last:
             last[provider] = max(tally.last, last.get(provider, 0.0))
 
@@ -172,9 +135,8 @@ class Knowledge:
 
     def forget(self, region: str, model: str) -> None:
         """Drop the estimates of a model, to be made anew when somebody asks."""
-        if self._known:
-            self._known.pop((region, model), None)
-            self._known.pop((region, ""), None)
+        self.remembered.pop((region, model), None)
+        self.remembered.pop((region, ""), None)
 
     def heard(self, region: str, model: str) -> None:
         """Others reported on a model."""
@@ -185,16 +147,18 @@ class Knowledge:
 
     def flush(self) -> None:
         """Add the tally to the counters, for each model and for the provider over all models."""
-        if not self._tally:
+        if not self._tallies:
             return
-        tally, self._tally = self._tally, {}
+        tallies, self._tallies = self._tallies, []
         batch: dict[tuple[Bucket, Cell], Sequence[float]] = {}
-        for (fast, slow, region, model, provider, _work), one in tally.items():
-            self._noted(region, model, provider, one)
-            for memory, number, sums in zip(MEMORIES, (fast, slow), (one.fast, one.slow), strict=True):
-                for bucket, cell in _places(memory, number, region, model, provider, one.work):
-                    known = batch.get((bucket, cell))
-                    batch[bucket, cell] = sums if known is None else [*map(add, known, sums)]
+        for lane, tally in tallies:
+            lane.tally = None
+            if tally.waiting:
+                tally.add_up()
+            self._noted(lane, tally)
+            for bucket, cell, sums in _sums(tally, *lane.place, lane.provider):
+                known = batch.get((bucket, cell))
+                batch[bucket, cell] = sums if known is None else [*map(add, known, sums)]
         self._cells.add(batch)
 
     def read(self, region: str, model: str, now: float) -> tuple[Cells, Cells]:
@@ -216,12 +180,12 @@ class Knowledge:
         """
         self.flush()
         if not 0.0 <= now - self._known_at < self._policy.refresh:
-            self._known.clear()
+            self.remembered.clear()
             self._priors.clear()
             self._known_at = now
         if not self._cells.read(region, model) and not self._flights.any(region, model):
             model = ""  # nobody reported on it: all such models share what is known about their providers
-        remembered = self._known.get((region, model))
+        remembered = self.remembered.get((region, model))
         if remembered is not None:
             known = remembered.known.get(work if work in remembered.works else None)
             if known is not None:
@@ -233,7 +197,7 @@ class Knowledge:
         if evidence.slow or (not model and region in self.regions):
             if remembered is None:
                 works = frozenset(kind for _name, kind in evidence.slow) if model else frozenset()
-                remembered = self._known[region, model] = _Remembered(works, {})
+                remembered = self.remembered[region, model] = _Remembered(works, {})
             remembered.known[work if work in remembered.works else None] = known
         return known
 
@@ -243,9 +207,10 @@ class Knowledge:
         flying: dict[str, int] = {}
         overdue: dict[str, int] = {}
         for flight in self._flights.of(region, model, now):
-            flying[flight.provider] = flying.get(flight.provider, 0) + 1
+            provider = flight.lane.provider
+            flying[provider] = flying.get(provider, 0) + 1
             if flight.unknown or _is_overdue(flight, slow, now):
-                overdue[flight.provider] = overdue.get(flight.provider, 0) + 1
+                overdue[provider] = overdue.get(provider, 0) + 1
         return Evidence(fast, slow, self._priors_of(region, model, fast, slow, now), flying, overdue)
 
     def _priors_of(self, region: str, model: str, fast: Cells, slow: Cells, now: float) -> dict[str, float]:
@@ -276,7 +241,7 @@ def _fade(found: dict[Cell, Sums], cells: Mapping[Cell, Sequence[float]], factor
 
 
 def _is_overdue(flight: Flight, slow: Cells, now: float) -> bool:
-    sums = slow.get((flight.provider, flight.work))
+    sums = slow.get((flight.lane.provider, flight.lane.work))
     if sums is None or sums.timed < 1.0:
         return False
     mean = sums.log / sums.timed

@@ -13,11 +13,13 @@ from itertools import count
 from typing import Any, Protocol
 
 
-def clocks(given: Callable[[], float] | None) -> tuple[Callable[[], float], Callable[[], float]]:
-    """The clock and the ticks of an island, both the given clock, or else unix seconds as of now carried
-    on by the monotonic clock (a step of the wall clock moves nothing) and that monotonic clock itself."""
+def clocks(
+    given: Callable[[], float] | None, set_back: Callable[[], None]
+) -> tuple[Callable[[], float], Callable[[], float]]:
+    """The clock and the ticks of an island: the given clock, made steady, or else unix seconds as of now
+    carried on by the monotonic clock (a step of the wall clock moves nothing) and that clock itself."""
     if given is not None:
-        return given, given
+        return Steady(given, set_back).now, given
     monotonic = time.monotonic
     start = time.time() - monotonic()
     return lambda: start + monotonic(), monotonic
@@ -60,12 +62,8 @@ class Names:
 
     def renew(self) -> None:
         """Start over with another prefix (after a fork, or twins would give the same names)."""
-        self._prefix = f"att_{os.urandom(9).hex()}_"
-        self._next = count(1).__next__
-
-    def next(self) -> str:
-        """A name that nobody else gives."""
-        return f"{self._prefix}{self._next():x}"
+        prefix = f"att_{os.urandom(9).hex()}_"
+        self.next: Callable[[], str] = map(prefix.__add__, map(str, count(1))).__next__
 
 
 Lock = threading.Lock
@@ -86,8 +84,6 @@ class Forked(Protocol):
 
 PATIENCE = 1.0  # seconds; a lock that is not free by then is not waited for: a fork must come to its end
 _alive: weakref.WeakSet[Any] = weakref.WeakSet()
-
-
 _held: list[Lock] = []  # while a fork is made
 
 

@@ -15,9 +15,10 @@ from typing import NamedTuple
 from .attempt import NAME_LENGTH, Attempt
 from .breaker import Breaker, Cause, Scope, State
 from .cells import Bucket, Sum
-from .knowledge import MEMORIES, Verdict, sums_of
+from .knowledge import MEMORIES, sums_of
 from .policy import Policy
 from .stores.base import Circuit, News, Report
+from .tally import Verdict
 from .window import WIDTH
 
 ELSEWHERE = "elsewhere"  # who holds a probe that another process was given
@@ -87,9 +88,7 @@ def _sums(counted: Counted, policy: Policy) -> Iterator[Sum]:
     if counted.verdict is None:
         return
     names = _shared_names(policy)
-    for bucket, cell, sums in sums_of(
-        counted.verdict, policy, a.region, a.model, a.provider, counted.work, a.at
-    ):
+    for bucket, cell, sums in sums_of(counted.verdict, policy, a.region, a.model, a.provider, counted.work):
         yield bucket._replace(memory=names[bucket.memory]), cell, sums
 
 

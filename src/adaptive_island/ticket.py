@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from types import TracebackType
 
-from .attempt import Fault, Outcome, is_time
+from .attempt import Fault, Outcome, is_money, is_time
+from .lanes import Lane
 from .order import Blocked
 
 Settle = Callable[["Ticket", Outcome, Fault, int | None, float | None], None]
@@ -26,38 +27,38 @@ class Ticket:
     provider did, and it is `unknown`, or, where the work was only canceled, censored.
     """
 
-    __slots__ = (
-        "_block",
-        "_outcome",
-        "_settle",
-        "account",
-        "id",
-        "model",
-        "provider",
-        "region",
-        "skip",
-        "started",
-        "work",
-    )  # fmt: skip
+    __slots__ = ("_block", "_outcome", "_settle", "id", "lane", "skip", "started")
 
-    def __init__(
-        self,
-        settle: Settle,
-        id: str,
-        model: str,
-        provider: str,
-        region: str,
-        account: str,
-        work: str,
-        started: float,
-        block: Blocked | None,
-    ) -> None:
+    def __init__(self, settle: Settle, id: str, lane: Lane, started: float, block: Blocked | None) -> None:
         self._settle = settle
         self._outcome: Outcome | None = None
-        self.id = id
-        self.model, self.provider, self.region = model, provider, region
-        self.account, self.work, self.started = account, work, started
+        self.id, self.lane, self.started = id, lane, started
         self._block, self.skip = block, block is not None
+
+    @property
+    def model(self) -> str:
+        """What was asked for."""
+        return self.lane.model
+
+    @property
+    def provider(self) -> str:
+        """Who is asked."""
+        return self.lane.provider
+
+    @property
+    def region(self) -> str:
+        """Where."""
+        return self.lane.region
+
+    @property
+    def account(self) -> str:
+        """With whose credentials."""
+        return self.lane.account
+
+    @property
+    def work(self) -> str:
+        """Its class of work."""
+        return self.lane.work
 
     @property
     def reason(self) -> str:
@@ -71,7 +72,7 @@ class Ticket:
 
     def succeed(self, cost: int | None = None) -> None:
         """The provider delivered; `cost` is what it bills, in micro-credits."""
-        self._tell(Outcome.USED, Fault.NONE, cost)
+        self._tell(Outcome.USED, Fault.NONE, cost if cost is None or is_money(cost) else None)
 
     def fail(self, kind: Fault | str = Fault.PROVIDER, retry_after: float | None = None) -> None:
         """It surely did not work out. `kind` says whose fault it is: `provider`, `caller` (counts

@@ -45,12 +45,6 @@ def epoch(half_life: float, at: float) -> int:
     return int(at // (EPOCH * half_life))
 
 
-def weight(half_life: float, at: float) -> float:
-    """The weight an event at `at` is added with: from 1 to 4,096."""
-    length = EPOCH * half_life
-    return float(2.0 ** ((at % length) / half_life))
-
-
 def rescale(half_life: float, number: int, now: float) -> float:
     """What a sum of epoch `number` is multiplied by when it is read at `now`; 0 where it is out of sight.
 

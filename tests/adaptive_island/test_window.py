@@ -9,7 +9,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adaptive_island.window import EPOCH, Sums, epoch, live, rescale, total, weight
+from adaptive_island.tally import Tally
+from adaptive_island.window import EPOCH, Sums, epoch, live, rescale, total
+
+
+def weight(half_life: float, at: float) -> float:
+    """What one event at that moment adds."""
+    tally = Tally((half_life, half_life), "", at)
+    tally.waiting.append((at, False, 0.0, None))
+    tally.add_up()
+    assert tally.fast == tally.slow
+    return tally.fast[0]
+
 
 HALF_LIVES = [60.0, 1_200.0, 86_400.0]
 moments = st.floats(min_value=0.0, max_value=4e9)
