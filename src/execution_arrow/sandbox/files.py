@@ -10,7 +10,8 @@ from execution_arrow.sandbox.wire import Reply, reply
 from execution_arrow.sandbox.work import Job, State
 
 #: seconds that result URLs live, counted from the end of the job
-LIVES = {"replicate": 3600.0, "fal": 7 * 86400.0, "byteplus": 86400.0, "alibabacloud": 86400.0}
+LIVES = {"replicate": 3600.0, "fal": 7 * 86400.0, "byteplus": 86400.0, "alibabacloud": 86400.0,
+         "bfl": 600.0, "runway": 86400.0}  # fmt: skip
 
 
 class Files:

@@ -100,6 +100,21 @@ RATES: Mapping[str, Mapping[str, Rate]] = {
         "wan2.5-t2v-preview": Rate(per_second={480: 50_000, 720: 100_000, 1080: 150_000}),
         "wan2.5-i2v-preview": Rate(per_second={480: 50_000, 720: 100_000, 1080: 150_000}),
     },
+    "bfl": {
+        "flux-pro-1.1": Rate(per_output=40_000),
+        "flux-pro-1.1-ultra": Rate(per_output=60_000),
+        "flux-dev": Rate(per_output=25_000),
+        "flux-kontext-pro": Rate(per_output=40_000),
+        "flux-kontext-max": Rate(per_output=80_000),
+        "flux-pro-1.0-fill": Rate(per_output=50_000),
+    },
+    "runway": {
+        "gen4_image": Rate(per_output=80_000),
+        "gen4_image_turbo": Rate(per_output=20_000),
+        "gen4_turbo": Rate(per_second=50_000),
+        "gen4.5": Rate(per_second=120_000),
+        "veo3.1": Rate(per_second=400_000),
+    },
     # 4 tiles of 512 px x $0.0000528 + 4 steps x $0.0001056
     "cloudflare": {"@cf/black-forest-labs/flux-1-schnell": Rate(per_output=634)},
 }
@@ -115,7 +130,8 @@ class Share(StrEnum):
 
 #: an end that is not listed is free. Replicate: canceled by run time, aborted free (its lifecycle page).
 #: fal: 5xx never, a 422 after the GPU ran may be charged, a running request may be charged although canceled
-#: (its FAQ and queue pages): the dear reading. ByteDance and Alibaba bill successes only. The others: as if.
+#: (its FAQ and queue pages): the dear reading. ByteDance and Alibaba bill successes only. Runway: moderated
+#: ones as good ones (its moderation page), canceled ones that had begun (its SDK). The others: as if.
 RULES: Mapping[str, Mapping[State, Share]] = {
     "replicate": {State.SUCCEEDED: Share.ALL, State.CANCELED: Share.RUN_TIME},
     "fal": {State.SUCCEEDED: Share.ALL, State.MODERATED: Share.IF_STARTED, State.CANCELED: Share.IF_STARTED},
@@ -123,6 +139,12 @@ RULES: Mapping[str, Mapping[State, Share]] = {
     "cloudflare": {State.SUCCEEDED: Share.ALL},
     "openai": {State.SUCCEEDED: Share.ALL},
     "alibabacloud": {State.SUCCEEDED: Share.ALL},
+    "bfl": {State.SUCCEEDED: Share.ALL},
+    "runway": {
+        State.SUCCEEDED: Share.ALL,
+        State.MODERATED: Share.ALL,
+        State.CANCELED: Share.IF_STARTED,
+    },
 }
 
 

@@ -26,7 +26,7 @@ from execution_arrow.errors import CancelTooLate, IdempotencyConflict, UnknownGe
 from execution_arrow.machine.state import Outcome, State, Status, Stop
 from execution_arrow.sandbox import Fault, Sandbox
 from rosetta_bridge import Catalog
-from tests.execution_arrow.arrow.conftest import Opener
+from tests.execution_arrow.arrow.conftest import Opener, hurried
 
 SEEDREAM = "bytedance/seedream-4.5"
 SCHNELL = "bfl/flux-schnell"
@@ -85,6 +85,9 @@ async def check_books(arrow: AsyncArrow, box: Sandbox, generation: Generation) -
         ("bytedance/seedance-1-pro", "byteplus", {"generation_duration": 5, "generation_resolution": "480p"}),
         ("openai/gpt-image-2", "openai", {}),
         ("qwen/image-2", "alibabacloud", {"generation_output_format": "png"}),
+        ("bfl/flux-1.1-pro", "bfl", {}),
+        ("runway/gen-4-image", "runway", {}),
+        ("runway/gen-4.5", "runway", {"generation_duration": 2}),
     ],
 )
 @run
@@ -92,7 +95,7 @@ async def test_every_kind_of_provider_delivers(
     box: Sandbox, open_arrow: Opener, model: str, provider: str, more: dict[str, Any]
 ):
     catalog = Catalog.shipped(include="secondary")  # Model Studio's priced routes are known at second hand
-    async with open_arrow(catalog=catalog) as arrow:
+    async with open_arrow(catalog=catalog, providers=hurried()) as arrow:
         await fund(arrow)
         request = {**PROMPT, **more, "generation_provider_order": provider}
         done = await arrow.generate_and_wait(model, request, account="acct")

@@ -227,9 +227,13 @@ RESULTS = [
     (s.QWEN, "image", "image/png", 1664 / 928, None),
     (WAN_PICTURE, "image", "image/png", 1280 / 720, None),
     (s.WAN, "video", "video/mp4", 832 / 480, 5.0),
+    (s.FLUX, "image", "image/jpeg", 1024 / 768, None),
+    (s.GEN4, "image", "image/png", 1920 / 1080, None),
+    (s.GEN45, "video", "video/mp4", 1280 / 720, 2.0),
 ]
 SYNC = (PICTURE, s.HOSTED, s.GPT_IMAGE, s.QWEN)
-JOBS = (s.REPLICATE, s.FAL, CLIP, s.SORA, s.WAN)
+JOBS = (s.REPLICATE, s.FAL, CLIP, s.SORA, s.WAN, s.FLUX, s.GEN45)
+THROTTLED = {s.GEN45.provider: Fault.PROVIDER}  # the day's tasks are used up; elsewhere: come back
 
 
 @pytest.mark.parametrize(
@@ -254,24 +258,24 @@ def test_a_result_is_ours_in_the_end(
 
 
 OUTCOMES: list[tuple[Payload, str, list[Any]]] = [
-    *((p, "down", [NotSent]) for p in (*SYNC, s.REPLICATE, s.FAL, s.SORA, s.WAN)),
-    *((p, "rate_limited", [(Refused, Fault.HERE)]) for p in (*SYNC, *JOBS)),
+    *((p, "down", [NotSent]) for p in (*SYNC, s.REPLICATE, s.FAL, s.SORA, s.WAN, s.FLUX, s.GEN45)),
+    *((p, "rate_limited", [(Refused, THROTTLED.get(p.provider, Fault.HERE))]) for p in (*SYNC, *JOBS)),
     *((p, "no_credit", [(Refused, Fault.ACCOUNT)]) for p in (*SYNC, *JOBS)),
     *((p, "server_error", [Ambiguous, LookupNone]) for p in (s.REPLICATE, s.SORA)),
-    *((p, "server_error", [Ambiguous]) for p in (s.FAL, CLIP, s.HOSTED, s.GPT_IMAGE, s.WAN)),
+    *((p, "server_error", [Ambiguous]) for p in (s.FAL, CLIP, s.HOSTED, s.GPT_IMAGE, s.WAN, s.FLUX, s.GEN45)),
     *((p, "server_error", [(Refused, Fault.PROVIDER)]) for p in (PICTURE, s.QWEN)),
     (s.REPLICATE, "lost_reply", [Ambiguous, LookupFound, Succeeded, Stored]),
     (s.SORA, "lost_reply", [Ambiguous, LookupFound, Succeeded]),
-    *((p, "lost_reply", [Ambiguous]) for p in (*SYNC, s.FAL, CLIP, s.WAN)),
+    *((p, "lost_reply", [Ambiguous]) for p in (*SYNC, s.FAL, CLIP, s.WAN, s.FLUX, s.GEN45)),
     *((p, "job_fails", [Accepted, (Failed, Fault.PROVIDER)]) for p in JOBS),
     *((p, "job_fails", [(Refused, Fault.PROVIDER)]) for p in SYNC),
     *((p, "moderation", [Accepted, (Failed, Fault.CALLER)]) for p in JOBS),
     *((p, "moderation", [(Refused, Fault.CALLER)]) for p in SYNC),
-    *((p, "never_finishes", [Accepted, CancelAcknowledged, Canceled]) for p in (s.REPLICATE, s.FAL)),
+    *((p, "never_finishes", [Accepted, CancelAcknowledged, Canceled]) for p in (s.REPLICATE, s.FAL, s.GEN45)),
     *((p, "never_finishes", [Accepted, CancelRefused, Running]) for p in (CLIP, s.WAN)),
-    (s.SORA, "never_finishes", [Accepted]),
+    *((p, "never_finishes", [Accepted]) for p in (s.SORA, s.FLUX)),
     *((p, "never_finishes", [Ambiguous]) for p in (PICTURE, s.GPT_IMAGE, s.QWEN)),
-    *((p, "no_output", [Accepted, Succeeded]) for p in (s.REPLICATE, s.FAL, CLIP, s.WAN)),
+    *((p, "no_output", [Accepted, Succeeded]) for p in (s.REPLICATE, s.FAL, CLIP, s.WAN, s.FLUX, s.GEN45)),
     *((p, "no_output", [Ambiguous]) for p in SYNC),
 ]
 

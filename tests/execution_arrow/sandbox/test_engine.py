@@ -134,6 +134,8 @@ CHARGED = {
     "fal": {"succeeded": PRICE, "moderated": PRICE, "canceled_running": PRICE, "empty": PRICE},
     "byteplus": {"succeeded": PRICE, "canceled_running": PRICE, "empty": PRICE},  # a running task goes on
     "cloudflare": {"succeeded": PRICE, "empty": PRICE},
+    "bfl": {"succeeded": PRICE, "empty": PRICE},
+    "runway": {"succeeded": PRICE, "moderated": PRICE, "canceled_running": PRICE, "empty": PRICE},
 }
 
 

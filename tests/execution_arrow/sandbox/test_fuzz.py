@@ -36,6 +36,7 @@ VALUES = st.recursive(
 )
 INPUTS = st.dictionaries(st.sampled_from(FIELDS), VALUES, max_size=6)
 TASK = {"x-dashscope-async": "enable"}  # makes tasks at Model Studio, and nothing elsewhere
+ACCESS = {"x-key": "a", "x-runway-version": "2024-11-06"}  # what BFL and Runway want, and nobody else reads
 OPEN = {"acme/image": Model(kind="image"), "acme/video": Model(kind="video", many=False)}
 
 
@@ -50,8 +51,14 @@ def path_of(model: str) -> str:
 
 
 def submits(name: str, model: str, value: Any) -> tuple[str, Any]:
+    endpoint, _, place = model.partition("/")  # Runway's models stand below their endpoint
     return {
         "replicate": (f"/v1/models/{model}/predictions", {"input": value}),
+        "bfl": (f"/v1/{model}", value),
+        "runway": (
+            f"/v1/text_to_{place}" if model in OPEN else f"/v1/{endpoint}",
+            {**value, "model": model if model in OPEN else place} if isinstance(value, dict) else value,
+        ),
         "fal": (f"/{model}", value),
         "byteplus": (
             "/api/v3/images/generations" if "image" in model or "seedream" in model
@@ -80,7 +87,7 @@ def test_any_input_is_answered(name):
     @given(model=st.sampled_from(sorted(desk.models)), value=st.one_of(INPUTS, VALUES))
     def ask(model: str, value: Any) -> None:
         path, body = submits(name, model, value)
-        headers = {"authorization": authorization(name), **({} if "multimodal" in path else TASK)}
+        headers = {"authorization": authorization(name), **ACCESS, **({} if "multimodal" in path else TASK)}
         number = engine.receive(name, "POST", path, reference=None, now=0.0)
         request = Request(
             method="POST", path=path, headers=headers,
@@ -111,7 +118,7 @@ def test_any_bytes_at_any_path_are_answered(name, body, path):
     desk = DESKS[name](engine, file_url=lambda *_: "", render=lambda *_: b"")
     for method in ("POST", "GET", "PUT", "DELETE"):
         number = engine.receive(name, method, path, reference=None, now=0.0)
-        headers = {"authorization": authorization(name)}
+        headers = {"authorization": authorization(name), **ACCESS}
         answer = desk.handle(Request(method=method, path=path, headers=headers, body=body, call=number), 0.0)
         assert isinstance(answer, Reply)
         assert 400 <= answer.status < 500 or method == "GET"

@@ -71,6 +71,8 @@ def poll(sandbox: Sandbox, client: httpx.Client, name: str, submitted: dict) -> 
         "byteplus-videos": (f"{base}{VIDEOS.path}/{submitted.get('id')}", ("queued", "running")),
         "openai-videos": (f"{base}/videos/{submitted.get('id')}", ("queued", "in_progress")),
         "alibabacloud-videos": (f"{base}/tasks/{task}", ("PENDING", "RUNNING")),
+        "bfl": (submitted.get("polling_url"), ("Pending",)),
+        "runway": (f"{base}/v1/tasks/{submitted.get('id')}", ("PENDING", "RUNNING")),
     }[name]
     until = time.monotonic() + 10
     while time.monotonic() < until:
@@ -143,6 +145,8 @@ REFUSED = {
     "openai-videos": {"rate_limited": 429, "server_error": 500, "no_credit": 429},
     "alibabacloud-images": {"rate_limited": 429, "server_error": 500, "no_credit": 400},
     "alibabacloud-videos": {"rate_limited": 429, "server_error": 500, "no_credit": 400},
+    "bfl": {"rate_limited": 429, "server_error": 500, "no_credit": 402},
+    "runway": {"rate_limited": 429, "server_error": 500, "no_credit": 400},
 }
 
 
@@ -209,6 +213,10 @@ def test_a_job_that_fails(sandbox, client, name, kind):
         ("openai-videos", "moderation"): ("failed", "moderation_blocked"),
         ("alibabacloud-videos", "job_fails"): ("FAILED", "InternalError.Algo"),
         ("alibabacloud-videos", "moderation"): ("FAILED", "DataInspectionFailed"),
+        ("bfl", "job_fails"): ("Error", "Error"),
+        ("bfl", "moderation"): (ended["status"], " Moderated"),
+        ("runway", "job_fails"): ("FAILED", "INTERNAL.BAD_OUTPUT"),
+        ("runway", "moderation"): ("FAILED", "SAFETY.INPUT"),
     }[name, kind]
     assert ended["status"] == words[0]
     assert words[1] in str(ended)
@@ -283,7 +291,7 @@ def test_faults_of_a_poll(sandbox, client):
     assert REPLICATE.get(client, submitted["urls"]["get"]).status_code == 200
 
 
-@pytest.mark.parametrize("name", [name for name in JOBS if name != "openai-videos"])
+@pytest.mark.parametrize("name", [name for name in JOBS if name not in ("openai-videos", "bfl")])
 def test_cancel_of_a_late_job_is_acknowledged_and_ignored(sandbox, client, name):
     wire = JOBS[name]
     sandbox.fault(wire.provider, Fault("late", times=1, seconds=0.3))
@@ -294,8 +302,10 @@ def test_cancel_of_a_late_job_is_acknowledged_and_ignored(sandbox, client, name)
         "fal": ("PUT", submitted.get("cancel_url")),
         "byteplus-videos": ("DELETE", f"{sandbox.base_url('byteplus')}{VIDEOS.path}/{submitted.get('id')}"),
         "alibabacloud-videos": ("POST", f"{sandbox.base_url('alibabacloud')}/tasks/{task}/cancel"),
+        "runway": ("DELETE", f"{sandbox.base_url('runway')}/v1/tasks/{submitted.get('id')}"),
     }[name]
-    assert client.request(method, url, headers={"authorization": wire.authorization}).is_success
+    headers = {"authorization": wire.authorization, **wire.headers}
+    assert client.request(method, url, headers=headers).is_success
     ended = poll(sandbox, client, name, submitted)
     assert ended["status"] in ("succeeded", "COMPLETED", "SUCCEEDED")
     assert wait_for_bill(sandbox, newest(sandbox, wire.provider).id).amount > 0

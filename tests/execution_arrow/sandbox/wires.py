@@ -30,7 +30,7 @@ class Wire:
         )
 
     def get(self, client: httpx.Client, url: str) -> httpx.Response:
-        return client.get(url, headers={"authorization": self.authorization})
+        return client.get(url, headers={"authorization": self.authorization, **self.headers})
 
 
 REPLICATE = Wire(
@@ -102,6 +102,21 @@ WAN = Wire(
     headers={"X-DashScope-Async": "enable"},
     model="wan2.5-t2v-preview",
 )
+FLUX = Wire(
+    "bfl",
+    "/v1/flux-pro-1.1",
+    {"prompt": "a lighthouse", "width": 640, "height": 384},
+    authorization="",
+    headers={"X-Key": "key"},
+    model="flux-pro-1.1",
+)
+GEN = Wire(
+    "runway",
+    "/v1/text_to_video",
+    {"model": "gen4.5", "promptText": "waves", "ratio": "1280:720", "duration": 2},
+    headers={"X-Runway-Version": "2024-11-06"},
+    model="gen4.5",
+)
 WIRES = {
     "replicate": REPLICATE,
     "fal": FAL,
@@ -112,8 +127,18 @@ WIRES = {
     "openai-videos": SORA,
     "alibabacloud-images": QWEN,
     "alibabacloud-videos": WAN,
+    "bfl": FLUX,
+    "runway": GEN,
 }
 JOBS = {
     name: WIRES[name]
-    for name in ("replicate", "fal", "byteplus-videos", "openai-videos", "alibabacloud-videos")
+    for name in (
+        "replicate",
+        "fal",
+        "byteplus-videos",
+        "openai-videos",
+        "alibabacloud-videos",
+        "bfl",
+        "runway",
+    )
 }

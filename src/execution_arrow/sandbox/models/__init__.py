@@ -12,18 +12,22 @@ from collections.abc import Mapping
 
 from execution_arrow.sandbox.inputs import Model
 from execution_arrow.sandbox.models.alibabacloud import ALIBABACLOUD
+from execution_arrow.sandbox.models.bfl import BFL
 from execution_arrow.sandbox.models.byteplus import BYTEPLUS
 from execution_arrow.sandbox.models.cloudflare import CLOUDFLARE
 from execution_arrow.sandbox.models.fal import FAL
 from execution_arrow.sandbox.models.openai import OPENAI
 from execution_arrow.sandbox.models.others import OTHERS
 from execution_arrow.sandbox.models.replicate import REPLICATE
+from execution_arrow.sandbox.models.runway import RUNWAY
 
 MODELS: Mapping[str, Mapping[str, Model]] = {
     "replicate": {**OTHERS["replicate"], **REPLICATE},
     "fal": {**OTHERS["fal"], **FAL},
     "alibabacloud": ALIBABACLOUD,
+    "bfl": BFL,
     "byteplus": BYTEPLUS,
     "cloudflare": CLOUDFLARE,
     "openai": OPENAI,
+    "runway": RUNWAY,
 }
