@@ -1,4 +1,4 @@
-"""`python -m examples.demo [--plain] [--quick] [--out FOLDER]`
+"""`python -m examples.demo [--plain] [--quick] [--out FOLDER] [--live [PROVIDER ...]]`
 
 The exit code is 0 only when everything that was promised on the screen was also seen, 1 when something was
 not, 2 when the demonstration could not run, 130 when it was interrupted.
@@ -15,6 +15,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from examples.demo.live import live
 from examples.demo.proofs import prove
 from examples.demo.report import save, sections
 from examples.demo.screen import open_screen
@@ -32,8 +33,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--plain", action="store_true", help="lines instead of a table that is redrawn")
     parser.add_argument("--quick", action="store_true", help="shorter waits and one generation less")
     parser.add_argument("--out", type=Path, default=Path("demo-output"), help="the folder for everything")
+    parser.add_argument(
+        "--live", nargs="*", metavar="PROVIDER", help="one cheap picture from real providers, with your keys"
+    )
     given = parser.parse_args(argv)
     try:
+        if given.live is not None:
+            given.out.mkdir(parents=True, exist_ok=True)
+            return live(given.live, given.out / "live")
         folder = fresh(given.out)
         screen = open_screen(given.plain)
         with screen:

@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING, Any, Self
 from examples.demo.stage import Scene
 from execution_arrow.machine.state import Outcome, State, Stop
 from execution_arrow.record import AttemptRecord
+from execution_arrow.sandbox import PROVIDERS
 from ledger_fortress import Balance
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-TITLE = "babysea-primitives: four local providers, one account with 5 credits"
+TITLE = f"babysea-primitives: {len(PROVIDERS)} local providers, one account with 5 credits"
 LEGEND = "charged: to the account. wasted: billed to us for nothing (?: perhaps)"
 _WORDS = {"not_sent": "unreachable", "http_429": "throttled"}
 _STYLES = {

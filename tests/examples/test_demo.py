@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import html
 import io
 import json
 import re
@@ -15,14 +16,17 @@ from typing import Any
 import pytest
 
 from examples.demo import __main__ as demo
-from examples.demo import proofs
+from examples.demo import live, proofs
+from examples.demo.live import Cheapest
 from examples.demo.proofs import prove
 from examples.demo.screen import Live, Plain, Section
 from examples.demo.stage import Evidence, Scene
 from examples.demo.stories import ISSUES, QUICK, SHOW, TOO_DEAR, WRONG, acts
 from execution_arrow import Status
 from execution_arrow.machine.state import Outcome
+from execution_arrow.sandbox import Sandbox
 from rosetta_bridge import Catalog, InvalidRequest
+from tools import recording
 
 STORIES = [story for act in acts(SHOW) for story in act.stories]
 
@@ -47,6 +51,7 @@ def test_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.C
     assert {"ledger.db", "arrow.db", "artifacts"} <= {path.name for path in (folder / "data").iterdir()}
     _check_screen(screen)
     _check_record(record)
+    _check_recording(record)
     (evidence,) = kept
     for forge, promise in FORGERIES.items():
         broken = [proof.promise for proof in prove(forge(evidence)) if not proof.kept]
@@ -65,6 +70,19 @@ def _check_screen(screen: str) -> None:
     )  # fmt: skip
     assert re.search(".*".join(steps), screen, re.DOTALL), screen
     assert "NO " not in screen
+
+
+def _check_recording(record: dict[str, Any]) -> None:
+    """After a change of what is performed or shown: `python -m tools.recording`."""
+    told = html.unescape(re.search("<desc>(.*)</desc>", recording.PICTURE.read_text("utf-8"), re.S)[1])  # type: ignore[index]
+    programme, _, frame = told.partition("\n")
+    assert programme == recording.programme()
+    shown = [tuple(line.split()[1:]) for line in frame.splitlines() if re.match(r" *\d+ +[a-z]", line)]
+    for entry in record["generations"]:
+        made = entry["record"]
+        words = ["refused"] if made is None else [made["status"], f"{Decimal(made['charged']).normalize():f}"]
+        row = {entry["model"].partition("/")[2], *words}
+        assert any(row <= set(line) for line in shown), f"{row} is not in the recording"
 
 
 def _check_record(record: dict[str, Any]) -> None:
@@ -327,3 +345,49 @@ def test_sections_are_tables(screen: Any, capsys: pytest.CaptureFixture[str]) ->
     shown = capsys.readouterr().out
     for text in ("Bills", "name", "amount", "[red]x", "sum: 5"):
         assert text in shown
+
+
+def test_live_names_the_variable_that_is_missing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Nothing is sent without a key, and a name that is not there is told apart."""
+    assert demo.main(["--live", "fal", "--out", str(tmp_path)]) == 2
+    assert "fal: no key: set FAL_KEY" in capsys.readouterr().out
+    assert demo.main(["--live", "--out", str(tmp_path)]) == 2
+    assert "replicate: no key: set REPLICATE_API_TOKEN" in capsys.readouterr().out
+    assert demo.main(["--live", "fall", "--out", str(tmp_path)]) == 2
+    assert "no provider 'fall'; there are" in capsys.readouterr().out
+
+
+def test_live_asks_for_one_cheap_picture(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With a key in the environment; here it is a stand-in that is asked."""
+    with Sandbox(timing=QUICK.timing) as box:
+        monkeypatch.setenv("FAL_KEY", "made-up")
+        place = {name: value for name, value in box.options().items() if name != "credentials"}
+        monkeypatch.setattr(
+            live, "cheapest", lambda catalog, name: Cheapest(3_000, "bfl/flux-schnell", ASKED)
+        )
+        assert live.live(["fal"], tmp_path, **place) == 0
+        told = capsys.readouterr().out
+        assert "list price, 0.003 USD, will be on your bill" in told
+        assert [call.on for call in box.calls() if call.on == "submit"] == ["submit"]
+        box.fault("fal", "no_credit")
+        assert live.live(["fal"], tmp_path / "again", **place) == 1
+    assert (tmp_path / "live-fal.jpg").is_file()
+
+
+ASKED = {"generation_prompt": "a lighthouse", "generation_provider_order": "fal"}
+
+
+class Some(Catalog):
+    """A few of the shipped models: with and without a price, a clip."""
+
+    def models(self) -> tuple[str, ...]:
+        return ("bytedance/seedream-4.5", "bytedance/seedream-4", "openai/gpt-image-2", "google/veo-3.1")
+
+
+def test_the_cheapest_picture() -> None:
+    offer = live.cheapest(Some.shipped(), "byteplus")
+    assert offer is not None
+    assert (offer.model, offer.cost) == ("bytedance/seedream-4", 30_000)
+    assert live.cheapest(Some.shipped(), "openai") is None  # no list price: nobody guesses
