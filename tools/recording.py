@@ -43,50 +43,51 @@ def programme() -> str:
 
 def performed() -> tuple[list[tuple[float, Frame]], str]:
     """The frames with their seconds, and the last line."""
-    from rich.console import Console
-
     from examples.demo.proofs import prove
-    from examples.demo.screen import TITLE, Live
     from examples.demo.stage import perform
     from examples.demo.stories import SHOW
 
-    frames: list[tuple[float, Frame]] = []
-    began = time.monotonic()
+    async def watched(folder: Path) -> Any:
+        ticking = asyncio.create_task(_ticked(screen.keep))
+        try:
+            return await perform(folder, SHOW, screen)
+        finally:
+            ticking.cancel()
+
+    screen = kept()
+    with tempfile.TemporaryDirectory() as folder:
+        evidence = asyncio.run(watched(Path(folder)))
+        proofs = prove(evidence)
+    screen.act("the run is over")
+    screen.keep()
+    if broken := [proof.promise for proof in proofs if not proof.kept]:
+        raise SystemExit(f"this run is not worth recording: {broken}")
+    return screen.frames, f"all {len(proofs)} promises kept in {evidence.seconds:.0f} s"
+
+
+def kept() -> Any:
+    """A screen that shows nothing and remembers every frame."""
+    from rich.console import Console
+
+    from examples.demo.screen import TITLE, Live
 
     class Kept(Live):
-        """A screen that remembers, and shows nothing."""
-
         def __init__(self) -> None:
             super().__init__()
             self.console = Console(width=COLUMNS, file=io.StringIO(), force_terminal=True, highlight=False)
+            self.frames: list[tuple[float, Frame]] = []
 
         def keep(self) -> None:
             lines = self.console.render_lines(self.picture(), pad=False)
             frame = ((*_line(f"[dim]{TITLE}", self.console),), *(tuple(_spans(line)) for line in lines))
-            if not frames or frames[-1][1] != frame:
-                frames.append((time.monotonic() - began, frame))
+            if not self.frames or self.frames[-1][1] != frame:
+                self.frames.append((time.monotonic() - self._began, frame))
 
         def changed(self, scene: Any) -> None:
             super().changed(scene)
             self.keep()
 
-    async def watched(folder: Path) -> Any:
-        screen = Kept()
-        ticking = asyncio.create_task(_ticked(screen.keep))
-        try:
-            evidence = await perform(folder, SHOW, screen)
-        finally:
-            ticking.cancel()
-        screen._act = "the run is over"
-        screen.keep()
-        return evidence
-
-    with tempfile.TemporaryDirectory() as folder:
-        evidence = asyncio.run(watched(Path(folder)))
-        proofs = prove(evidence)
-    if broken := [proof.promise for proof in proofs if not proof.kept]:
-        raise SystemExit(f"this run is not worth recording: {broken}")
-    return frames, f"all {len(proofs)} promises kept in {evidence.seconds:.0f} s"
+    return Kept()
 
 
 async def _ticked(keep: Any) -> None:

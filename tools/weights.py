@@ -1,8 +1,8 @@
 """What each package weighs: `python -m tools.weights [--install]`.
 
 For each of the four a fresh interpreter imports it and makes one first useful call; what it then has loaded
-is what the package pulls in. Times are the least of five, in milliseconds of processor time, and say more about
-the machine than about the code. `--install` also installs the wheel into an empty environment and measures it.
+is what the package pulls in. Times are the least of five, in milliseconds of processor time, and say more
+about the machine than about the code. `--install` also installs the wheel into an empty environment.
 """
 
 import argparse
