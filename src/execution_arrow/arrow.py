@@ -15,6 +15,7 @@ from typing import Any, Self, Unpack
 from execution_arrow.accounting import Usage
 from execution_arrow.admission import Estimate, Options, wish_of
 from execution_arrow.checks import check_grace, check_page, check_timeout
+from execution_arrow.delivery import WebhookPolicy
 from execution_arrow.errors import GenerationFailed, RequestRejected
 from execution_arrow.following import Advanced, Busy
 from execution_arrow.machine.state import Status
@@ -45,12 +46,14 @@ class AsyncArrow(Running):
         worker: bool = False,
         limits: Limits | None = None,
         watch: Callable[[Generation], None] | None = None,
+        webhooks: WebhookPolicy | None = None,
         **parts: Any,
     ) -> Self:
         """Open everything in one folder (`ledger.db`, `arrow.db`, `island.db`, …), or `postgresql://…`.
 
         `worker` claims and drives whatever is due, also what a killed process left. `base_urls` replaces a
         provider's address (a sandbox, a regional host). `watch` is called with every changed generation.
+        `webhooks` says how events are sent out (`arrow.webhooks` says to whom); workers send them.
         `parts` replace single ones: `catalog`, `jobs`, `ledger`, `island`, `tariff`, `credentials`,
         `providers`, `transport`, `egress`; what else there is, `wiring.default_parts` tells.
         """
@@ -65,6 +68,7 @@ class AsyncArrow(Running):
             worker=worker,
             limits=limits,
             watch=watch,
+            webhooks=webhooks,
         )
 
     async def generate(

@@ -21,6 +21,8 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
 from execution_arrow.accounting import Usage
 from execution_arrow.admission import Estimate, Options
 from execution_arrow.arrow import AsyncArrow
+from execution_arrow.delivery import Webhooks
+from execution_arrow.delivery.blocking import BlockingWebhooks
 from execution_arrow.errors import ArrowClosed, WrongLoop
 from execution_arrow.following import Advanced, Busy
 from execution_arrow.machine.state import Status
@@ -73,6 +75,15 @@ class Arrow:
     @property
     def catalog(self) -> Catalog:
         return self._arrow().catalog
+
+    @property
+    def webhooks(self) -> BlockingWebhooks:
+        """See `AsyncArrow.webhooks`."""
+
+        def run(verb: Callable[[Webhooks], Coroutine[Any, Any, T]]) -> T:
+            return self._run(lambda arrow: verb(arrow.webhooks))
+
+        return BlockingWebhooks(run)
 
     # --- verbs ---
 

@@ -5,9 +5,6 @@ service, a database, a neighbour. A name is therefore looked up once, every addr
 connection goes to the very address that was checked, so that a second, different answer of the name server
 (DNS rebinding) is never used. Host header and TLS name stay those of the URL. Redirects are followed by hand
 and checked like a first request. No proxy and no other setting is taken from the environment.
-
-The table of refused ranges is our own (IANA's special-purpose registries, RFC 6890, and addresses known to
-serve machine metadata), because `ipaddress.is_global` changes between patch versions of Python.
 """
 
 from __future__ import annotations
@@ -25,59 +22,12 @@ from typing import Any
 import httpcore
 import httpx
 
+from execution_arrow.addresses import why_refused
 from execution_arrow.errors import EgressRefused
 
-Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Resolver = Callable[[str, int], Awaitable[Iterable[str]]]
 
-REFUSED: tuple[tuple[str, str], ...] = (
-    ("0.0.0.0/8", "this network"),
-    ("10.0.0.0/8", "private"),
-    ("100.64.0.0/10", "shared (CGNAT, Alibaba metadata)"),
-    ("127.0.0.0/8", "loopback"),
-    ("168.63.129.16/32", "Azure metadata"),
-    ("169.254.0.0/16", "link-local (metadata)"),
-    ("172.16.0.0/12", "private"),
-    ("192.0.0.0/24", "protocol assignments (Oracle metadata)"),
-    ("192.0.2.0/24", "documentation"),
-    ("192.31.196.0/24", "AS112"),
-    ("192.52.193.0/24", "AMT"),
-    ("192.88.99.0/24", "6to4 relay"),
-    ("192.168.0.0/16", "private"),
-    ("192.175.48.0/24", "AS112"),
-    ("198.18.0.0/15", "benchmarking"),
-    ("198.51.100.0/24", "documentation"),
-    ("203.0.113.0/24", "documentation"),
-    ("224.0.0.0/4", "multicast"),
-    ("240.0.0.0/4", "reserved and broadcast"),
-    ("::/128", "unspecified"),
-    ("::1/128", "loopback"),
-    ("::ffff:0:0/96", "embedded IPv4 (mapped)"),
-    ("64:ff9b::/96", "embedded IPv4 (NAT64)"),
-    ("64:ff9b:1::/48", "embedded IPv4 (local NAT64)"),
-    ("2001::/32", "embedded IPv4 (Teredo)"),
-    ("2001::/23", "protocol assignments"),
-    ("2001:db8::/32", "documentation"),
-    ("2002::/16", "embedded IPv4 (6to4)"),
-    ("2620:4f:8000::/48", "AS112"),
-    ("3fff::/20", "documentation"),
-    ("fc00::/7", "private"),
-    ("fe80::/10", "link-local"),
-    ("ff00::/8", "multicast"),
-)
-_REFUSED = tuple((ipaddress.ip_network(text), why) for text, why in REFUSED)
 _NAME = re.compile(r"[a-z0-9_.-]+|[0-9a-f:.]+")  # after IDNA; or an IPv6 address
-_GLOBAL_V6 = ipaddress.IPv6Network("2000::/3")  # the only block from which IPv6 addresses are given out
-
-
-def why_refused(address: Address) -> str | None:
-    """Name the reason why an address is not one of the public internet, or return None."""
-    for network, why in _REFUSED:
-        if address.version == network.version and address in network:
-            return why
-    if isinstance(address, ipaddress.IPv6Address) and address not in _GLOBAL_V6:
-        return "not given out"
-    return None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -202,7 +152,7 @@ class Fetched:
 
 @dataclass(slots=True)
 class Egress:
-    """Fetches under a policy. Belongs to one event loop; close it with `aclose`.
+    """Fetches and sends under a policy. Belongs to one event loop; close it with `aclose`.
 
     `timeout` is in seconds and bounds connecting and each wait for a piece of the body; the caller bounds the
     whole. `verify` is an SSL context for servers with a private certificate, `resolve` replaces the name
@@ -245,13 +195,26 @@ class Egress:
             except (httpx.InvalidURL, ValueError) as error:
                 raise EgressRefused(f"{parsed.host} redirects to an unusable address: {error}") from error
 
+    @asynccontextmanager
+    async def post(self, url: str, headers: Mapping[str, str], body: bytes) -> AsyncIterator[Fetched]:
+        """Send, and follow no redirect: what was signed for one address is not another's. Raises as `get`."""
+        response = await self._open(self.policy.check_url(url), headers, body)
+        try:
+            yield Fetched(
+                url=url, status=response.status, headers=_headers(response), body=response.aiter_stream()
+            )
+        finally:
+            await response.aclose()
+
     async def aclose(self) -> None:
         """Close every connection."""
         if self._pool is not None:
             await self._pool.aclose()
             self._pool = None
 
-    async def _open(self, url: httpx.URL, headers: Mapping[str, str]) -> httpcore.Response:
+    async def _open(
+        self, url: httpx.URL, headers: Mapping[str, str], body: bytes | None = None
+    ) -> httpcore.Response:
         if self._pool is None:
             self._pool = httpcore.AsyncConnectionPool(
                 ssl_context=self.verify or httpx.create_ssl_context(trust_env=False),
@@ -262,15 +225,17 @@ class Egress:
             )
         bounds = dict.fromkeys(("connect", "read", "write", "pool"), self.timeout)
         request = httpcore.Request(
-            method=b"GET",
+            method=b"GET" if body is None else b"POST",
             url=httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path),
             headers=[
                 (b"host", url.netloc),
                 (b"accept", b"*/*"),
                 (b"accept-encoding", b"identity"),
                 (b"user-agent", b"execution-arrow"),
+                *([] if body is None else [(b"content-length", b"%d" % len(body))]),
                 *((name.encode("ascii"), value.encode("ascii")) for name, value in headers.items()),
             ],
+            content=body,
             extensions={"timeout": bounds},
         )
         return await self._pool.handle_async_request(request)

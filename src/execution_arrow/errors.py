@@ -104,6 +104,28 @@ class UnknownGeneration(ArrowError, LookupError):
         )
 
 
+class UnknownEndpoint(ArrowError, LookupError):
+    """No webhook endpoint has this id here."""
+
+    code = "BSE4001"
+    http_status = 404
+
+    def __init__(self, endpoint_id: str) -> None:
+        self.endpoint_id = endpoint_id
+        super().__init__(f"no webhook endpoint {endpoint_id!r}: `execution-arrow webhooks list` shows them")
+
+
+class WebhookRejected(ArrowError):
+    """A webhook that came in is not to be believed. `reason`: a `signing.Signature`, or `malformed`."""
+
+    code = "BSE1002"
+    http_status = 401
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+        super().__init__(f"this webhook is not believed: {reason}; answer {self.http_status} and do nothing")
+
+
 class GenerationFailed(ArrowError):
     """The generation ended as `failed` or `canceled`; nothing was charged unless its record says so."""
 

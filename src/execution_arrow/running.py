@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 from execution_arrow.admission import Admission
 from execution_arrow.checks import check_opening
 from execution_arrow.committing import Committer
+from execution_arrow.delivery import WebhookPolicy, Webhooks
+from execution_arrow.delivery.courier import Courier
 from execution_arrow.desk import Desk
 from execution_arrow.driver import Driver
 from execution_arrow.errors import StoreUnavailable, WrongLoop
@@ -54,6 +56,7 @@ class Running:
         worker: bool = False,
         limits: Limits | None = None,
         watch: Callable[[Generation], None] | None = None,
+        webhooks: WebhookPolicy | None = None,
     ) -> None:
         check_opening(parts.providers, policy, region, base_urls, public_url)
         parts = replace(parts, router=FailOpen(parts.router, parts.clock))
@@ -68,6 +71,10 @@ class Running:
         self._lease = Lease(self._store, self._clock, f"w-{parts.names.attempt()}", self._limits.lease)
         self._performer = _performer(parts, base_urls or {}, public_url)
         self._inbound = Inbound(self._store, self._performer, parts.clock, self._here)
+        self._courier = Courier(
+            self._store, self._clock, parts.credentials, webhooks or WebhookPolicy(), lambda key: key
+        )
+        self._webhooks = Webhooks(self._store, self._clock, parts.credentials, self._courier)
         self._desk = Desk(self._store, parts.holds, self._clock, self._follower)
         self._admission = Admission(
             parts, self._store, self._lease, policy or Policy(), region, public_url is not None
@@ -87,6 +94,12 @@ class Running:
     def blocking_ledger(self) -> Ledger:
         """The same ledger for threads without a loop."""
         return self._parts.blocking_ledger
+
+    @property
+    def webhooks(self) -> Webhooks:
+        """Who is told of events, and what became of that."""
+        self._here()
+        return self._webhooks
 
     @property
     def island(self) -> Island:
@@ -117,6 +130,8 @@ class Running:
         self._tasks.create_task(self._worker.read_inbox())
         if self._worker_wanted:
             self._tasks.create_task(self._worker.serve())
+            self._watches.append(self._store.watch(self._courier.hear))
+            self._tasks.create_task(self._courier.serve())
         return self
 
     async def __aexit__(
@@ -136,6 +151,7 @@ class Running:
             end()
         with contextlib.suppress(StoreUnavailable):  # our lease ends by itself; others take over then
             await self._driver.stop(grace)
+            await self._courier.stop(grace)
         await tasks.__aexit__(None, None, None)
         with contextlib.suppress(StoreUnavailable):  # what a claim or a request under way brought meanwhile
             await self._driver.release(list(self._driver.sessions))

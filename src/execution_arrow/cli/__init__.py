@@ -6,6 +6,7 @@
     execution-arrow list      --account acct_1 --status failed --json
     execution-arrow worker    --data postgresql://app@db/media --artifacts /mnt/media
     execution-arrow sandbox   --port 8600 --fault fal=lost_reply:0.1
+    execution-arrow webhooks  add https://shop.example/hooks --account acct_1
     execution-arrow doctor
 
 `--data` names the folder with `ledger.db`, `arrow.db` and `artifacts/`, or the database (`postgresql://…`,
@@ -24,7 +25,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from execution_arrow.cli import generations, reports, services
+from execution_arrow.cli import generations, reports, services, webhooks
 from execution_arrow.cli.showing import print_error
 from execution_arrow.errors import ArrowError, WaitTimeout
 
@@ -67,4 +68,5 @@ def _parser() -> argparse.ArgumentParser:
     generations.add_commands(add)
     reports.add_commands(add)
     services.add_commands(add)
+    webhooks.add_commands(add)
     return parser

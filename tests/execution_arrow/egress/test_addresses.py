@@ -9,7 +9,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from execution_arrow.egress import REFUSED, EgressPolicy, why_refused
+from execution_arrow.addresses import REFUSED, why_refused
+from execution_arrow.egress import EgressPolicy
 from execution_arrow.errors import EgressRefused
 
 N = int(os.environ.get("N", "1"))
