@@ -23,7 +23,7 @@ UNATTENDED = 60.0  # seconds for which work may be due without anybody taking it
 OVERTIME = 300.0  # seconds after its deadline at which a generation should have ended
 SLOW_LEDGER = 60.0
 LOW_DISK = 1 << 30
-NO_DISK = 100 << 20
+NO_DISK = 256 << 20  # without room for the largest answer no picture is asked for that comes inside one
 _NAMED = 5  # ids that are named; the rest is counted
 _ROWS = 10_000  # rows that are looked at
 

@@ -21,6 +21,16 @@ from execution_arrow.signing import (
 )
 
 SECRET = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"
+# Made with a made-up secret; a fresh copy was accepted by OpenAI's own client 3.52.0 (`webhooks.unwrap`).
+OPENAI_BODY = (
+    b'{"id": "evt_1", "object": "event", "created_at": 1763636400, "type": "video.completed", '
+    b'"data": {"id": "video_123"}}'
+)
+OPENAI = {
+    "webhook-id": "wh_1",
+    "webhook-timestamp": "1763636400",
+    "webhook-signature": "v1,oviHYxwB/1PEA7VXNynOCYg8UCiEYgAj99bQKc5pAAY=",
+}
 OTHER = "whsec_" + base64.b64encode(bytes(24)).decode()
 AT = 1_763_636_400
 # Made and accepted by Replicate's own Python client 1.0.7 (`replicate.webhooks`), with a made-up secret.
@@ -74,6 +84,13 @@ FAL = {
 
 def test_the_vector_of_replicates_client_is_valid() -> None:
     assert check_standard(REPLICATE, REPLICATE_BODY, [SECRET], AT) is Signature.VALID
+
+
+def test_the_vector_of_openais_client_is_valid() -> None:
+    """The same scheme: an endpoint of a team's own can check OpenAI's events with it."""
+    assert check_standard(OPENAI, OPENAI_BODY, [SECRET], AT) is Signature.VALID
+    assert check_standard(OPENAI, OPENAI_BODY, [SECRET], AT + 301) is Signature.STALE
+    assert check_standard(OPENAI, OPENAI_BODY + b" ", [SECRET], AT) is Signature.FORGED
 
 
 def test_the_vector_of_fals_scheme_is_valid_also_with_a_padded_key() -> None:

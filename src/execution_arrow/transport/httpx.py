@@ -50,7 +50,7 @@ class HttpxTransport:
         *,
         connect_timeout: float = 10.0,
         pool_timeout: float = 10.0,
-        body_limit: int = 64 * _MEGABYTE,
+        body_limit: int = 256 * _MEGABYTE,  # ten PNGs of 4K in one answer, as base64
         max_connections: int = 512,
         verify: ssl.SSLContext | None = None,
     ) -> None:
