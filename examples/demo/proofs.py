@@ -143,7 +143,7 @@ def decoded(path: Path, media_type: str) -> tuple[int, int]:
 
     with Image.open(path) as picture:
         picture.load()
-        return picture.size
+        return picture.width, picture.height
 
 
 def _sent_once(evidence: Evidence) -> Proof:
