@@ -29,11 +29,13 @@ from tests.execution_arrow.providers.test_fuzz import replies
 from tests.execution_arrow.world.hand import SHORT, HandClock, live, parts
 
 N = int(os.environ.get("N") or 1)
-PROVIDERS = ("replicate", "fal", "byteplus", "cloudflare")
+PROVIDERS = ("replicate", "fal", "byteplus", "cloudflare", "bfl", "runway")
 ORDERS = {
     "bfl/flux-schnell": ("replicate", "fal", "cloudflare"),
     "bytedance/seedream-4.5": ("byteplus", "replicate", "fal"),
     "bytedance/seedance-1-pro": ("byteplus", "replicate", "fal"),
+    "bfl/flux-1.1-pro": ("bfl", "replicate", "fal"),
+    "google/veo-3.1": ("runway", "replicate", "fal"),
 }
 OK = 200
 # Answers that are right, so that lives go on beyond the submit and meet junk later.
@@ -57,6 +59,23 @@ RIGHT: dict[tuple[str, str], list[Any]] = {
     ("byteplus", "GET"): [
         {"id": "job1", "status": "running"},
         {"id": "job1", "status": "succeeded", "content": {"video_url": "https://x.example/a.mp4"}},
+    ],
+    ("bfl", "POST"): [
+        {"id": "job1", "polling_url": "https://api.us1.bfl.ai/v1/get_result?id=job1", "cost": 4.0},
+        {"id": "job1", "polling_url": "https://elsewhere.example/", "cost": "four"},
+    ],
+    ("bfl", "GET"): [
+        {"id": "job1", "status": "Pending"},
+        {"id": "job1", "status": "Ready", "result": {"sample": "https://x.example/a.png"}},
+        {"id": "job1", "status": "Content Moderated"},
+        {"id": "job1", "status": "Task not found"},
+    ],
+    ("runway", "POST"): [{"id": "job1", "estimatedCost": {"credits": 1}}],
+    ("runway", "GET"): [
+        {"id": "job1", "status": "THROTTLED"},
+        {"id": "job1", "status": "SUCCEEDED", "output": ["https://x.example/a.mp4"], "cost": {"credits": 1}},
+        {"id": "job1", "status": "FAILED", "failureCode": "SAFETY.INPUT.TEXT", "cost": {"credits": 1}},
+        {"id": "job1", "status": "CANCELLED", "cost": {"credits": -1}},
     ],
     ("cloudflare", "POST"): [
         {"success": True, "result": {"image": "iVBORw0KGgo="}},
@@ -141,6 +160,8 @@ class NotAPicture(FolderArtifacts):
 @example("bfl/flux-schnell", [2, 0, 1], [0, 1], [])  # a picture that is the first eight bytes of one
 @example("bfl/flux-schnell", [0, 1, 2], [0, 2], [])
 @example("bfl/flux-schnell", [1, 0, 2], [0, 1, 2], [b"\x89PNG\r\n\x1a\n"])
+@example("bfl/flux-1.1-pro", [0, 1, 2], [0, 0, 3, 3, 1], [b"\x89PNG\r\n\x1a\n"])
+@example("google/veo-3.1", [0, 1, 2], [0, 0, 3, 1], [])
 @example("bytedance/seedance-1-pro", [0, 1, 2], [0, 1], [b"\0\0\0\x18ftypisom\0\0\0\0isommp42"])
 def test_no_answer_kills_a_worker_and_none_that_is_junk_is_a_success(
     model: str, order: list[int], drawn: list[Any], bytes_: list[bytes]
@@ -161,6 +182,8 @@ async def _life(model: str, order: list[int], drawn: list[Any], bytes_: list[byt
                 "generation_prompt": "x",
                 "generation_provider_order": ", ".join(ORDERS[model][i] for i in order),
             }
+            if "veo" in model:
+                wish |= {"generation_duration": 4}  # type: ignore[dict-item]
             if "seedance" in model:
                 wish |= {"generation_duration": 5, "generation_resolution": "480p"}  # type: ignore[dict-item]
             started = await arrow.generate(model, wish, account="acct")

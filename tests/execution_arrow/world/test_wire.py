@@ -27,6 +27,13 @@ ACCEPTED = {
     "replicate": {"id": "job1", "status": "starting"},
     "fal": {"request_id": "job1"},
     "byteplus": {"id": "job1"},
+    "bfl": {"id": "job1", "polling_url": "https://elsewhere.example/"},
+    "runway": {"id": "job1"},
+}
+ASKS: dict[str, tuple[str, dict[str, Any]]] = {
+    "byteplus": ("bytedance/seedance-1-pro", {"generation_duration": 5, "generation_resolution": "480p"}),
+    "bfl": ("bfl/flux-1.1-pro", {}),
+    "runway": ("google/veo-3.1", {"generation_duration": 4}),
 }
 
 
@@ -114,10 +121,8 @@ async def test_a_server_that_misbehaves(tmp_path: Path, what: str, where: str):
     first = list(SAYS).index(what) % len(known)
     for provider in known if "N" in os.environ else known[first : first + 1]:
         right = reply(json.dumps(ACCEPTED[provider]).encode()) if where == "poll" else None
-        model = "bytedance/seedance-1-pro" if provider == "byteplus" else "bfl/flux-schnell"
-        wish = {"generation_prompt": "x", "generation_provider_order": provider}
-        if provider == "byteplus":
-            wish |= {"generation_duration": 5, "generation_resolution": "480p"}  # type: ignore[dict-item]
+        model, more = ASKS.get(provider, ("bfl/flux-schnell", {}))
+        wish = {"generation_prompt": "x", "generation_provider_order": provider, **more}
         async with server(SAYS[what], right) as (url, seen):
             clock = HandClock()
             made = parts(tmp_path / provider, transport=HttpxTransport(body_limit=1 << 20), clock=clock)
