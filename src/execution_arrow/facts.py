@@ -7,9 +7,8 @@ them into state (`machine.step`); one that comes while it has none waits in the 
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from execution_arrow.effects import Timer as Timer
@@ -54,7 +53,8 @@ class Accepted:
     """The provider took the job. `urls` are those it told us to use (`poll`, `result`, `cancel`)."""
 
     job: str
-    urls: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    urls: Mapping[str, str] = field(default_factory=dict)
+    cost: int | None = None  # micro-credits that a success will take, where the provider says it
     taken: bool = False  # the store knows this job as another attempt's
 
 
@@ -163,7 +163,7 @@ class LookupFound:
     """A lookup found exactly one job that can only be this attempt's."""
 
     job: str
-    urls: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    urls: Mapping[str, str] = field(default_factory=dict)
     taken: bool = False  # the store knows this job as another attempt's
 
 

@@ -69,6 +69,7 @@ def accept(run: Run, attempt: Attempt, fact: f.Accepted | f.LookupFound | f.Call
     """Bind the job. Who was told to stop meanwhile, or comes too late, starts closing at once."""
     bound: dict[str, Any] = {
         "job": fact.job, "hint": None, "accepted_at": attempt.accepted_at or now, "errors": 0,
+        "announced": getattr(fact, "cost", attempt.announced),
         "urls": {**attempt.urls, **getattr(fact, "urls", {})},
         "next_at": now + run.route(attempt).terms.poll_every,
     }  # fmt: skip

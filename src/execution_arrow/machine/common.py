@@ -42,6 +42,8 @@ def cost_of_end(run: Run, attempt: Attempt, end: str, reported: int | None = Non
 
 
 def bill(run: Run, attempt: Attempt, reported: int | None, source: str = "quoted") -> dict[str, Any]:
+    """Cost of an attempt that has a result: as reported with it, else as announced, else as quoted."""
+    reported = attempt.announced if reported is None else reported
     if reported is not None:
         return {"cost": reported, "cost_source": "reported"}
     return {"cost": run.route(attempt).cost, "cost_source": source}

@@ -186,6 +186,7 @@ class Attempt:
     files: tuple[Stored, ...] = ()
     lost: tuple[int, ...] = ()
     collecting_at: float | None = None
+    announced: int | None = None  # micro-credits that a success takes, as the provider said when it accepted
     cost: int | None = None  # micro-credits billed to us
     cost_source: str = "unknown"  # "quoted", "reported" or "unknown"
 

@@ -7,8 +7,9 @@ black-forest-labs/skills at d0793c8, "client" is blackforest 0.1.3.
 The global and regional hosts are fronts of several clusters, so a job is asked for at its own `polling_url`
 and nowhere else, with a key that is sent to BFL's hosts alone. Where callbacks are asked for, the submit
 names no such address, and another cluster may not know the job: "Task not found" proves something only
-where the address was given. A result's link dies ten minutes after it was made. There is no cancel, no
-list of jobs, and no word on whether moderated requests are billed.
+where the address was given. What a picture costs is told at the submit, and by no end. A result's link dies
+ten minutes after it was made. There is no cancel, no list of jobs, and no word on whether moderated requests
+are billed.
 """
 
 from __future__ import annotations
@@ -48,6 +49,8 @@ SEMANTICS = Semantics(
     artifact_life=600.0,  # integration
     regions={"eu": "https://api.eu.bfl.ai", "us": "https://api.us.bfl.ai"},  # integration
 )
+
+_CREDIT = 10_000  # micro-credits: BFL's credit is 0.01 USD (OpenAPI)
 
 STATUSES: dict[str, type[StatusFact]] = {  # OpenAPI: StatusResponse, complete
     "Pending": Running,
@@ -106,8 +109,8 @@ class Bfl:
         job = wire.identifier(body.get("id"))
         if job is None:
             return wire.unreadable(reply)
-        poll = wire.web_url(body.get("polling_url"))
-        return Accepted(job=job, urls={} if poll is None else {"poll": poll})
+        poll, cost = wire.web_url(body.get("polling_url")), wire.micros(body.get("cost"), _CREDIT)
+        return Accepted(job=job, urls={} if poll is None else {"poll": poll}, cost=cost)
 
     def inline_output(self, reply: Reply, index: int) -> bytes:
         raise ValueError("BFL's answers to a submit hold no results")

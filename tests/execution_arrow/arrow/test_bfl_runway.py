@@ -92,6 +92,9 @@ def fill(open_arrow: Opener, files: str, name: str) -> Generation:
 def test_a_picture_that_bfl_wants_inside_the_request(box: Sandbox, open_arrow: Opener, files: str) -> None:
     done = fill(open_arrow, files, "in.png")
     assert done.status is Status.SUCCEEDED
+    assert [(str(a.cost.normalize()), a.cost_source) for a in done.attempts if a.cost is not None] == [
+        ("0.05", "reported")
+    ]
     sent = box.jobs("bfl")[-1].order.native
     assert base64.b64decode(sent["image"]) == base64.b64decode(sent["mask"]) == picture()
 

@@ -291,6 +291,23 @@ def test_what_an_end_cost_is_what_the_provider_reports_where_it_does(billed: fro
         assert (found.cost, found.cost_source) == (story.run.route(found).cost if billed else 0, "quoted")
 
 
+def test_what_a_success_cost_is_what_was_announced_where_nothing_else_is_said():
+    """BFL says it when it accepts the job, and never again; a failure does not cost it."""
+    for told, cost, source in (
+        (f.Succeeded(outputs=outputs()), 7, "reported"),
+        (f.Succeeded(outputs=outputs(), cost=9), 9, "reported"),
+        (f.Failed(fault=Fault.PROVIDER, code="x"), 0, "quoted"),
+    ):
+        story = Story(make_run()).held()
+        attempt = story.plan()
+        story.tell(f.Accepted(job="j", cost=7), attempt)
+        assert (story.run.attempt(attempt).cost, story.run.attempt(attempt).cost_source) == (None, "unknown")
+        story.tell(f.CalledBack(job="j", sure=True), attempt)
+        story.tell(told, attempt)
+        found = story.run.attempt(attempt)
+        assert (found.cost, found.cost_source) == (cost, source)
+
+
 def test_27_overdue_is_canceled_first_and_the_next_goes_after_the_answer():
     story = Story(make_run()).held()
     first = story.live()

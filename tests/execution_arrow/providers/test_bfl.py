@@ -49,6 +49,7 @@ def test_submits_and_polls_are_those_of_the_official_clients(case: str) -> None:
     assert {"x-key", "accept"} <= {name.lower() for name in theirs["headers"]} & set(ours.headers)
     accepted = BFL.read_submit(s.FLUX, s.answered("bfl", case))
     assert isinstance(accepted, Accepted)
+    assert accepted.cost == (30_000 if "flux-2" in case else 40_000)
     job = s.job(s.FLUX, accepted.job, **accepted.urls)
     host = accepted.urls["poll"].partition("/v1/")[0]
     call = BFL.build_poll(job, s.context(host))
