@@ -3,6 +3,7 @@
 How it is asked is data, in `own_catalog/`. How its answers are read is the class `Studio`.
 """
 
+import os
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from threading import Thread
@@ -10,7 +11,6 @@ from threading import Thread
 from PIL import Image
 
 from execution_arrow import Arrow, facts
-from execution_arrow.credentials import EnvironmentCredentials
 from execution_arrow.ports import Payload
 from execution_arrow.providers import shipped
 from execution_arrow.providers.base import Call, Context, Reply, Semantics
@@ -51,13 +51,13 @@ class Server(BaseHTTPRequestHandler):
 server = HTTPServer(("127.0.0.1", 0), Server)
 Thread(target=server.serve_forever, daemon=True).start()
 
+os.environ.setdefault(KEY, "made-up")
 with Sandbox() as sandbox:
     place = sandbox.options()
     place["base_urls"]["studio"] = f"http://127.0.0.1:{server.server_port}"
-    place["credentials"] = EnvironmentCredentials(sandbox.environment() | {KEY: "made-up"})
     place["catalog"] = Catalog.open(Path(__file__).parent / "own_catalog")
     with Arrow.open("media-data", providers={**shipped(), "studio": Studio()}, **place) as arrow:
-        arrow.ledger.grant("acct_1", "1", key="hello", create=True)
+        arrow.ledger.grant("acct_1", "5", key="hello", create=True)
         asked = {"generation_prompt": "dusk"}
         assert arrow.generate_and_wait("bfl/flux-schnell", asked, account="acct_1").provider_used == "studio"
         server.shutdown()

@@ -41,7 +41,7 @@ with Sandbox() as sandbox:
     place = sandbox.options() | {"credentials": vault}
     with Arrow.open("media-data", worker=True, **place) as arrow:
         for account in ("acct_1", "eu_2", "acct_7"):
-            arrow.ledger.grant(account, "1", key="hello", create=True)
+            arrow.ledger.grant(account, "5", key="hello", create=True)
             arrow.generate("bfl/flux-schnell", asked, account=account)
         for started in arrow.list():
             print(started.account, arrow.wait(started.id, timeout=60).status)

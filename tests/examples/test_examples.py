@@ -35,6 +35,7 @@ def test_it_runs(script: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         assert done.returncode == 0, done.stderr
         return
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(os, "environ", os.environ.copy())  # what it sets is its own
     runpy.run_path(str(script), run_name="__main__")
 
 

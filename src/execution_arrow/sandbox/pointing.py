@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+from collections import ChainMap
+from collections.abc import Iterable, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -10,17 +12,20 @@ from urllib.parse import urlsplit
 def pointing(base_urls: Mapping[str, str], url: str) -> dict[str, Any]:
     """Arguments of `Arrow.open`.
 
-    No real key is sent. A provider that the sandbox does not play has no key here, so it is passed over and
-    never called. Results are fetched from the sandbox and nowhere else.
+    No real provider's key is read: those that the sandbox plays have a made-up one, the others have none and
+    are passed over. Any other variable (of a provider of your own, of webhooks) is read from the environment.
+    Results are fetched from the sandbox and nowhere else.
     """
     from execution_arrow.credentials import SETTINGS, VARIABLES, EnvironmentCredentials
     from execution_arrow.egress import EgressPolicy
 
-    names = {VARIABLES[name] for name in base_urls}
-    names |= {variable for name in base_urls for variable in SETTINGS.get(name, {}).values()}
+    def variables(names: Iterable[str]) -> list[str]:
+        return [word for name in names for word in (VARIABLES[name], *SETTINGS.get(name, {}).values())]
+
+    made_up, absent = dict.fromkeys(variables(base_urls), "sandbox"), dict.fromkeys(variables(VARIABLES), "")
     return {
         "base_urls": dict(base_urls),
-        "credentials": EnvironmentCredentials(dict.fromkeys(names, "sandbox")),
+        "credentials": EnvironmentCredentials(ChainMap(made_up, absent, os.environ)),
         "egress": EgressPolicy(allowed_hosts=frozenset({urlsplit(url).netloc})),
     }
 
