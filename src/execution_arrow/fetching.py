@@ -7,6 +7,7 @@ into our network, a bounded size, a bounded time. What comes back goes to one pr
 from __future__ import annotations
 
 import asyncio
+import logging
 import re
 from collections.abc import Sequence
 
@@ -16,6 +17,8 @@ from execution_arrow.egress import Egress, EgressPolicy, Fetched
 from execution_arrow.errors import EgressRefused, InputGone, InputRetry
 from execution_arrow.media import sniff
 from execution_arrow.ports import InputFile
+
+logger = logging.getLogger("execution_arrow")
 
 FILE_LIMIT = 32 << 20  # bytes of one file; the providers' own limits are 10 to 50 MB
 TOTAL_LIMIT = 64 << 20  # bytes of all files of one request
@@ -70,9 +73,11 @@ class EgressInputs:
                 _check_status(answer.status, number)
                 data = await _read(answer, number, min(self._file_limit, room))
         except EgressRefused as error:
-            raise InputGone(f"input file {number}: {error}") from error
+            # The reason says where a name leads: that is for us, and not for whoever sent the name.
+            logger.warning("input_refused %s", error)
+            raise InputGone(f"the address of input file {number} is not one that is fetched from") from error
         except (httpcore.TimeoutException, httpcore.NetworkError, httpcore.ProtocolError) as error:
-            raise InputRetry(f"input file {number}: {type(error).__name__} {error}") from error
+            raise InputRetry(f"input file {number} could not be fetched: {type(error).__name__}") from error
         return InputFile(data=data, media_type=_media_type(data, answer, number))
 
 
