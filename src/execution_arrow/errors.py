@@ -48,6 +48,10 @@ class NoPrice(ArrowError):
     http_status = 422
 
 
+class CatalogBroken(ArrowError):
+    """A mapping file is wrong. The message names file, line and path; nothing was held or sent."""
+
+
 class InsufficientCredits(ArrowError):
     """The balance cannot cover the request. Nothing was dispatched; top up and send it again."""
 

@@ -17,7 +17,7 @@ from adaptive_island import Island
 from execution_arrow.artifacts import FolderArtifacts
 from execution_arrow.credentials import EnvironmentCredentials
 from execution_arrow.egress import EgressPolicy
-from execution_arrow.errors import RequestRejected
+from execution_arrow.errors import CatalogBroken, RequestRejected
 from execution_arrow.fetching import EgressInputs
 from execution_arrow.naming import SystemClock, SystemNames
 from execution_arrow.ports import (
@@ -43,7 +43,7 @@ from execution_arrow.wiring.fortress import FortressLedger, open_books
 from execution_arrow.wiring.island import IslandRouter, make_tables, open_island
 from ledger_fortress import AsyncLedger, Ledger
 from ledger_fortress.protocol import LedgerStore
-from rosetta_bridge import Catalog, InvalidRequest, UnknownModel
+from rosetta_bridge import Catalog, InvalidCatalog, InvalidRequest, UnknownModel
 from rosetta_bridge import Payload as NativePayload
 
 
@@ -170,6 +170,8 @@ class BridgeNormalizer:
             raise RequestRejected([error]) from error
         except InvalidRequest as error:
             raise RequestRejected(error.issues) from error
+        except InvalidCatalog as error:
+            raise CatalogBroken(str(error)) from error
         bills = {name: found.cost(asked, name) for name in eligible}
         costs = {name: bill.micros if bill else None for name, bill in bills.items()}
         prices = settled_prices(

@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 from execution_arrow import Arrow, AsyncArrow, RequestRejected
-from execution_arrow.errors import ArrowError, UnknownGeneration
+from execution_arrow.errors import ArrowError, CatalogBroken, UnknownGeneration
+from rosetta_bridge import Catalog
 from tests.execution_arrow.pains.kit import run
 
 MODEL = "bfl/flux-schnell"
@@ -177,3 +178,15 @@ def test_nothing_hangs_when_the_verbs_are_called_too_early_or_too_late(tmp_path:
             await arrow.list()
 
     asyncio.run(asyncio.wait_for(use(), 20))
+
+
+def test_a_broken_mapping_file_is_named(tmp_path: Path) -> None:
+    """It is read when its model is first asked for, so a customer's request may be the first to meet it."""
+    file = tmp_path / "own" / "bfl" / "flux-schnell" / "fal.yaml"
+    file.parent.mkdir(parents=True)
+    file.write_text("extends: shipped\nbody: {prompt: $generation_pompt}\n")
+    with Arrow.open(tmp_path / "data", catalog=Catalog.open(tmp_path / "own")) as arrow:
+        arrow.ledger.grant("acct", 1, key="in", create=True)
+        with pytest.raises(CatalogBroken, match=r"fal\.yaml:2"):
+            arrow.generate(MODEL, GOOD, account="acct")
+        assert (arrow.list(), str(arrow.ledger.balance("acct"))) == ([], "1.000000 available, 0.000000 held")
