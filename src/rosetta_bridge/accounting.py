@@ -27,17 +27,17 @@ _Use = tuple[str, frozenset[str]]
 _NONE: Final[frozenset[str]] = frozenset()
 
 
-def named_values(name: str, routes: Iterable[Route]) -> list[Any]:
-    """Every value of a field that a table, a `when` or a rule names."""
-    named: list[Any] = []
+def named_values(routes: Iterable[Route]) -> dict[str, list[Any]]:
+    """By field, every value that a table, a `when` or a rule names."""
+    named: dict[str, list[Any]] = {}
     for route in routes:
-        conditions = [*route.when, *(c for rule in route.refuses for c in rule.when)]
-        named += [value for c in conditions if c.field == name for value in c.values]
+        for condition in (*route.when, *(c for rule in route.refuses for c in rule.when)):
+            named.setdefault(condition.field, []).extend(condition.values)
         for expr in walk(route.body):
-            if isinstance(expr, Switch) and expr.field == name:
-                named += [key for key, _ in expr.rows]
-        if name in route.accepts:
-            named += route.accepts[name].values or ()
+            if isinstance(expr, Switch):
+                named.setdefault(expr.field, []).extend(key for key, _ in expr.rows)
+        for name, accept in route.accepts.items():
+            named.setdefault(name, []).extend(accept.values or ())
     return named
 
 
@@ -54,6 +54,10 @@ def check_accounting(
     route: Route, contract: Contract, landing: list[dict[str, Any]], report: Reporter
 ) -> None:
     """Report each field that the route can lose. `landing` are the combinations that reach it."""
+    named = named_values((route,))
+    places: dict[str, list[frozenset[str]]] = {}
+    for name, guards in _places(route.body, _NONE, False):
+        places.setdefault(name, []).append(guards)
     for name, field in contract.fields.items():
         if name in route.drops or (name in route.accepts and route.accepts[name].fixes):
             continue
@@ -69,7 +73,7 @@ def check_accounting(
             and all(same(v, reached[0]) for v in reached)
         ):
             continue
-        if (lost := _lost(name, route, contract)) is not None:
+        if (lost := _lost(name, places.get(name, []), named, route, contract)) is not None:
             report(*_told(name, lost, route, contract))
         elif field.is_list:
             _check_first_item(name, route, report)
@@ -94,9 +98,14 @@ def _check_first_item(name: str, route: Route, report: Reporter) -> None:
         report(("body",), f"the first item of {name} is lost on the route {route.name}", "use .first as well")
 
 
-def _lost(name: str, route: Route, contract: Contract) -> dict[str, Any] | None:
+def _lost(
+    name: str,
+    occurrences: list[frozenset[str]],
+    named: dict[str, list[Any]],
+    route: Route,
+    contract: Contract,
+) -> dict[str, Any] | None:
     """A combination of values with which the field is given and not used; None when there is none."""
-    occurrences = list(_guards(route.body, name, _NONE, False))
     if not occurrences:
         return {}
     if any(not guards for guards in occurrences):
@@ -105,7 +114,7 @@ def _lost(name: str, route: Route, contract: Contract) -> dict[str, Any] | None:
     for group in (*contract.together, *contract.exclusive, *(rule.fields for rule in route.refuses)):
         if name in group:
             names = sorted({*names, *group})
-    choices = domains(names, contract, {n: named_values(n, (route,)) for n in names})
+    choices = domains(names, contract, named)
     for combination in islice(product(*choices), MAX_COMBINATIONS):
         values = dict(zip(names, combination, strict=True))
         if values[name] is ABSENT or not _eligible(values, route, contract):
@@ -138,27 +147,26 @@ def _eligible(values: dict[str, Any], route: Route, contract: Contract) -> bool:
     return True
 
 
-def _guards(expr: Expr, name: str, guards: frozenset[str], in_item: bool) -> Iterator[frozenset[str]]:
-    """For each place where the field is used: the fields that decide whether that place is reached."""
+def _places(expr: Expr, guards: frozenset[str], in_item: bool) -> Iterator[tuple[str, frozenset[str]]]:
+    """For each place where a field is used: the field, and those that decide whether the place is reached."""
     match expr:
-        case Ref(field) if field == name:
-            yield guards - {name} if expr.pick != "second" else guards
+        case Ref(field, pick):
+            yield field, guards if pick == "second" else guards - {field}
         case Switch():
-            if expr.field == name:
-                yield guards
+            yield expr.field, guards
             for cell in children(expr):
-                yield from _guards(cell, name, guards | {expr.field}, in_item)
+                yield from _places(cell, guards | {expr.field}, in_item)
         case Text(parts):
             beside = guards | _sources(parts)
             for part in parts:
-                yield from _guards(part, name, beside - {name} if isinstance(part, Ref) else beside, in_item)
+                yield from _places(part, beside - {part.field} if isinstance(part, Ref) else beside, in_item)
         case Object(entries):
             inside = guards | (_sources([e for _, e in entries]) if in_item else _NONE)
             for _, value in entries:
-                yield from _guards(value, name, inside, in_item)
+                yield from _places(value, inside, in_item)
         case Items():
             for item in expr.items:
-                yield from _guards(item, name, guards, True)
+                yield from _places(item, guards, True)
 
 
 def _sources(parts: Iterable[Expr]) -> frozenset[str]:

@@ -130,7 +130,7 @@ def _can_fire(rule: Refusal, contract: Contract, route: Route) -> bool:
             > rule.max
         )
     names = list(rule.fields)
-    choices = domains(names, contract, {name: named_values(name, (route,)) for name in names})
+    choices = domains(names, contract, named_values((route,)))
     for combination in islice(product(*choices), MAX_COMBINATIONS):
         values = dict(zip(names, combination, strict=True))
         present = {k: v for k, v in values.items() if v is not ABSENT}
@@ -155,7 +155,7 @@ def _most(field: Field, accept: Accept) -> float:
 def _landing(contract: Contract, mapping: Mapping) -> dict[str, list[dict[str, Any]]]:
     """For each route the combinations that reach it, over all fields that a `when` names."""
     names = sorted({c.field for route in mapping.routes for c in route.when})
-    choices = domains(names, contract, {name: named_values(name, mapping.routes) for name in names})
+    choices = domains(names, contract, named_values(mapping.routes))
     landing: dict[str, list[dict[str, Any]]] = {route.name: [] for route in mapping.routes}
     for combination in islice(product(*choices), MAX_COMBINATIONS):
         values = dict(zip(names, combination, strict=True))

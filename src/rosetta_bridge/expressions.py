@@ -8,7 +8,7 @@ left.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from dataclasses import field as member
 from typing import Any, Final
@@ -105,23 +105,24 @@ class Items:
 Expr = Literal | Ref | Text | ModelName | Body | Omit | Unsupported | Switch | Object | Items
 
 
-def children(expr: Expr) -> Iterator[Expr]:
+def children(expr: Expr) -> tuple[Expr, ...]:
     """The direct parts of an expression."""
-    match expr:
-        case Text(parts):
-            yield from parts
-        case Switch():
-            for _, cell in expr.cells():
-                yield cell
-        case Object(entries):
-            for _, value in entries:
-                yield value
-        case Items():
-            yield from expr.items
+    parts = _PARTS.get(type(expr))
+    return () if parts is None else parts(expr)
 
 
 def walk(expr: Expr) -> Iterator[Expr]:
-    """The expression and all parts of it."""
-    yield expr
-    for child in children(expr):
-        yield from walk(child)
+    """The expression and all parts of it, from the outside in and in their order."""
+    found = [expr]
+    while found:
+        expr = found.pop()
+        yield expr
+        found += reversed(children(expr))
+
+
+_PARTS: Final[dict[type, Callable[[Any], tuple[Expr, ...]]]] = {
+    Text: lambda text: text.parts,
+    Switch: lambda switch: tuple(cell for _, cell in switch.cells()),
+    Object: lambda made: tuple(value for _, value in made.entries),
+    Items: lambda items: items.items,
+}

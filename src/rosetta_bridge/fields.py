@@ -110,4 +110,8 @@ def same(a: Any, b: Any) -> bool:
 
 
 def among(value: Any, options: Iterable[Any]) -> bool:
-    return any(same(value, option) for option in options)
+    boolean = isinstance(value, bool)
+    for option in options:  # noqa: SIM110 - asked very often; half the time of `any`
+        if option == value and isinstance(option, bool) == boolean:
+            return True
+    return False

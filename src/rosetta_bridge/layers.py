@@ -46,6 +46,7 @@ class Layers:
                 hint = "give the directory that holds <lab>/<model>/model.yaml"
                 raise InvalidCatalog([Problem(str(directory), 0, "", "no such directory", hint)])
         self.roots = tuple(directory.resolve() for directory in directories)
+        self._found: dict[tuple[str, int], int] = {}
         self._docs: dict[tuple[int, str], Doc] = {}
 
     def has(self, name: str) -> bool:
@@ -106,7 +107,12 @@ class Layers:
 
     def _layer_of(self, name: str, below: int) -> int | None:
         """The highest layer under `below` that has the file."""
-        return next((i for i in range(below - 1, -1, -1) if (self.roots[i] / name).is_file()), None)
+        index = self._found.get((name, below))  # what was there is read at most once, so it may be gone
+        if index is None:
+            index = next((i for i in range(below - 1, -1, -1) if (self.roots[i] / name).is_file()), None)
+            if index is not None:
+                self._found[name, below] = index
+        return index
 
     def _file(self, index: int, name: str) -> Doc:
         if (index, name) not in self._docs:

@@ -52,6 +52,7 @@ class Catalog:
         self._layers = Layers(directories)
         self._models: dict[str, Model] = {}
         self._aliases: dict[str, str] | None = None
+        self._providers: frozenset[str] | None = None
         self._digest = ""
         self._lock = threading.RLock()
         _open.add(self)
@@ -127,7 +128,11 @@ class Catalog:
 
     def providers(self) -> frozenset[str]:
         """The provider names that this catalogue knows, whether or not a model uses them."""
-        return frozenset(PROVIDERS) | {Path(name).stem for name in self._layers.names("_providers/*.yaml")}
+        if self._providers is None:
+            self._providers = frozenset(PROVIDERS) | {
+                Path(name).stem for name in self._layers.names("_providers/*.yaml")
+            }
+        return self._providers
 
     @property
     def digest(self) -> str:

@@ -149,7 +149,10 @@ class Mapping:
 
     def route(self, values: MappingType[str, Any]) -> Route | None:
         for route in self.routes:
-            if all(condition.holds(values) for condition in route.when):
+            for condition in route.when:
+                if not condition.holds(values):
+                    break
+            else:
                 return route
         return None
 

@@ -25,13 +25,15 @@ SAMPLE: Final = 4_000
 Values = dict[str, Any]
 
 
-def values_of(field: Field, contract: Contract, mapping: Mapping) -> tuple[Any, ...]:
+def values_of(
+    field: Field, contract: Contract, mapping: Mapping, named: dict[str, list[Any]]
+) -> tuple[Any, ...]:
     """The values of one field that a proof tries, ABSENT first where the public may leave it out."""
     values: tuple[Any, ...]
     if field.is_list:
         values = tuple(items_of(field, n) for n in sorted(_lengths(field, mapping)))
     else:
-        values = field.samples(named_values(field.name, mapping.routes))
+        values = field.samples(named.get(field.name, ()))
         if field.type == "number" and field.min is not None and field.max is not None:
             values = (*values, (field.min + field.max) / 2)
     return (ABSENT, *values) if contract.may_be_absent(field.name) else values
@@ -54,7 +56,8 @@ def _lengths(field: Field, mapping: Mapping) -> set[int]:
 def requests(contract: Contract, mapping: Mapping, seed: int = 0, whole: int = WHOLE) -> Iterator[Values]:
     """Normalized values of the requests to look at; deterministic for a seed."""
     names = list(contract.fields)
-    domains = [values_of(field, contract, mapping) for field in contract.fields.values()]
+    named = named_values(mapping.routes)
+    domains = [values_of(field, contract, mapping, named) for field in contract.fields.values()]
     if prod(map(len, domains)) <= whole:
         chosen: Iterator[tuple[Any, ...]] = product(*domains)
     else:

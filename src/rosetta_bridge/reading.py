@@ -279,16 +279,17 @@ def item_limits(body: Object, contract: Contract) -> dict[str, int]:
 
     Lists that are used as a whole are limited by the contract alone, or by the range of numbered keys.
     """
-    limits: dict[str, int] = {}
-    for name in {e.field for e in walk(body) if isinstance(e, Ref) and contract.fields[e.field].is_list}:
-        picks = {e.pick for e in walk(body) if isinstance(e, Ref) and e.field == name}
-        highest = {"first": 1, "second": 2}
-        if picks <= set(highest):
-            limits[name] = max(highest[pick] for pick in picks)
+    picks: dict[str, set[str]] = {}
+    room: dict[str, int] = {}
     for expr in walk(body):
-        if isinstance(expr, Object):
+        if isinstance(expr, Ref):
+            picks.setdefault(expr.field, set()).add(expr.pick)
+        elif isinstance(expr, Object):
             for key, value in expr.entries:
                 if isinstance(key, Numbered) and isinstance(value, Ref):
-                    room = key.stop - key.start + 1 + (value.pick == "rest")
-                    limits[value.field] = min(room, limits.get(value.field, room))
-    return limits
+                    slots = key.stop - key.start + 1 + (value.pick == "rest")
+                    room[value.field] = min(slots, room.get(value.field, slots))
+    highest = {"first": 1, "second": 2}
+    lists = {name: found for name, found in picks.items() if contract.fields[name].is_list}
+    limits = {name: max(map(highest.__getitem__, p)) for name, p in lists.items() if p <= set(highest)}
+    return limits | {name: min(slots, limits.get(name, slots)) for name, slots in room.items()}

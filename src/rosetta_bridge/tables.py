@@ -92,6 +92,8 @@ def _check_rows(
     if priced and absent and switch.absent is None:
         report(path, f"a price needs a row for absent {field.name}", "add `$absent`")
     for key, cell in switch.cells():
+        if isinstance(cell, Literal):
+            continue
         # A shared table may be used inside a row over the same field; written in place, the two can be one.
         inline = (e for e in walk(cell) if isinstance(e, Switch) and e.path[: len(path)] == path)
         if any(e.field == field.name for e in inline):
