@@ -24,7 +24,7 @@ from benchmarks.harness import Report, interleave
 from benchmarks.peers import bridge_by_hand, bridge_litellm
 from benchmarks.peers.bridge_pydantic import MediaRequest, validate_and_map
 from rosetta_bridge import Catalog, InvalidRequest, Model, Request
-from rosetta_bridge.compile_request import request_of
+from rosetta_bridge.compile_doubts import request_of
 from rosetta_bridge.render import render_route
 
 HERE = Path(__file__).parent
@@ -68,13 +68,16 @@ ALL = """
 import tracemalloc; tracemalloc.start()
 from rosetta_bridge import Catalog
 from rosetta_bridge.compile import compile_mapping
+from rosetta_bridge.compile_payload import compile_payload
 from rosetta_bridge.compile_request import compile_request
 catalog = Catalog.shipped(include="secondary")
 models, kept = [catalog[name] for name in catalog.models()], []
 before = tracemalloc.get_traced_memory()[0]
 for model in models:
     kept.append(compile_request(model.contract, catalog.providers()))
-    kept += [compile_mapping(m, model.contract, "digest", ()) for m in model.mappings.values()]
+    for mapping in model.mappings.values():
+        kept.append(compile_mapping(mapping, model.contract, "digest"))
+        kept.append(compile_payload(mapping, model.contract, catalog.providers(), "digest"))
 print((tracemalloc.get_traced_memory()[0] - before) / 1e6)
 """
 
@@ -84,7 +87,12 @@ def main() -> None:
     report = Report("bridge")
     model = Catalog.open(HERE / "catalog", shipped=False)["bench/media"]
     ours = model.render(model.normalize(GOOD), "fal").arguments
-    if not ours == validate_and_map(GOOD) == bridge_by_hand.validate_and_map(GOOD):
+    if (
+        not ours
+        == model.payload(GOOD, "fal").arguments
+        == validate_and_map(GOOD)
+        == bridge_by_hand.validate_and_map(GOOD)
+    ):
         raise SystemExit("bridge: a peer says another payload; correct the peer before measuring")
     candidates = _candidates(model)
     gc.collect()
@@ -97,6 +105,8 @@ def main() -> None:
         ("interpreter", 3.0),
     ):
         report.faster(f"dict in, payload out, beside {peer}", rounds.compare("ours", peer), target)
+    steps = rounds.compare("normalize, then render", "a hand-written function")
+    report.context("normalize, then render, beside a hand-written function", steps.speedup, unit="x")
     alike = rounds.compare("four parameters", "LiteLLM's image parameters")
     report.context(f"four image parameters, beside {alike.peer}", alike.speedup, unit="x")
     by_hand = rounds.compare("ours", "pydantic and a hand-written mapper")
@@ -131,14 +141,15 @@ def _candidates(model: Model) -> dict[str, Callable[[], None]]:
             error.errors()
 
     calls: dict[str, Callable[[], object]] = {
-        "ours": lambda: model.render(model.normalize(GOOD), "fal"),
+        "ours": lambda: model.payload(GOOD, "fal"),
+        "normalize, then render": lambda: model.render(model.normalize(GOOD), "fal"),
         "pydantic and the same mapper": same_mapper,
         "pydantic and a hand-written mapper": lambda: validate_and_map(GOOD),
         "a hand-written function": lambda: bridge_by_hand.validate_and_map(GOOD),
         "LiteLLM's image parameters": lambda: bridge_litellm.image_body(
             GOOD["generation_prompt"], 2, "1024x1024"
         ),
-        "four parameters": lambda: image.render(image.normalize(FOUR), "fal"),
+        "four parameters": lambda: image.payload(FOUR, "fal"),
         "interpreter": interpreted,
         "normalize": lambda: model.normalize(GOOD),
         "next provider": lambda: model.render(request, "replicate"),

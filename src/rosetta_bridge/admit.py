@@ -6,8 +6,7 @@ No number is read out of a text and no value is clamped. 5.0 is the integer 5, a
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from functools import partial
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from .errors import Hint, Issue, did_you_mean, issue
@@ -16,152 +15,175 @@ from .urls import url_problem
 
 DEFAULT_MAX_ITEMS: Final = 64
 CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
-
-
-class Bad(Exception):
-    def __init__(self, code: str, message: str, hint: Hint = "") -> None:
-        self.code, self.message, self.hint = code, message, hint
-
-    def issue(self, field: str) -> Issue:
-        return issue(field, self.code, self.message, self.hint)
+LONG_TEXT: Final = 100  # up to here `str.isprintable` is the quickest look at a text
+_ASCII_CONTROL: Final = bytes(n for n in range(128) if CONTROL.match(chr(n)))
+_INFINITE: Final = (float("inf"), float("-inf"))
 
 
 def take(field: Field, value: Any, issues: list[Issue]) -> Any:
     """The admitted value; or ABSENT, and one issue more."""
-    try:
-        return admit(field, value)
-    except Bad as bad:
-        issues.append(bad.issue(field.name))
-        return ABSENT
+    found = admit(field, value) if value is None else _ADMIT[field.type](field, value)
+    if type(found) is not Issue:
+        return found
+    issues.append(found)
+    return ABSENT
 
 
 def admit(field: Field, value: Any) -> Any:
+    """The value as the field takes it, or the issue why not, in its place."""
     if value is None:
-        raise Bad("type", "null is not a value", "leave the field out")
-    match field.type:
-        case "string":
-            return _string(field, value)
-        case "enum":
-            return _enum(field, value)
-        case "integer":
-            return _integer(field, value)
-        case "number":
-            return _in_range(field, _number(value))
-        case "boolean":
-            if not isinstance(value, bool):
-                raise Bad("type", f"must be true or false, not {kind_of(value)}")
-            return value
-        case "url":
-            return _url(value)
-    return _list(field, value)
+        return issue(field.name, "type", "null is not a value", "leave the field out")
+    return _ADMIT[field.type](field, value)
 
 
-def _string(field: Field, value: Any) -> str:
-    text = plain_text(value)
+def unclean(text: str) -> bool:
+    """Whether a text holds a character that `CONTROL` names."""
+    if text.isascii():  # by far the quickest way to look through a long text
+        return len(text.encode().translate(None, _ASCII_CONTROL)) != len(text)
+    return CONTROL.search(text) is not None
+
+
+def _string(field: Field, value: Any) -> str | Issue:
+    text = plain_text(field.name, value)
+    if isinstance(text, Issue):
+        return text
     shortest, longest = field.min_length or 0, field.max_length
     if len(text) < shortest:
-        raise Bad("length", f"has {len(text)} characters; at least {shortest} are needed")
-    if shortest and not text.strip():
-        raise Bad("length", "is blank")
-    if longest is not None and len(text) > longest:
-        raise Bad("length", f"has {len(text)} characters; at most {longest} are allowed")
-    if (found := CONTROL.search(text)) is not None:
-        raise Bad("text", f"holds the character U+{ord(found[0]):04X} at position {found.start()}",
-                   "remove control characters; line breaks and tabs are fine")  # fmt: skip
-    return text
+        problem = f"has {len(text)} characters; at least {shortest} are needed"
+    elif shortest and not text.strip():
+        problem = "is blank"
+    elif longest is not None and len(text) > longest:
+        problem = f"has {len(text)} characters; at most {longest} are allowed"
+    elif (found := CONTROL.search(text)) is not None:
+        problem = f"holds the character U+{ord(found[0]):04X} at position {found.start()}"
+        hint = "remove control characters; line breaks and tabs are fine"
+        return issue(field.name, "text", problem, hint)
+    else:
+        return text
+    return issue(field.name, "length", problem, "")
 
 
-def plain_text(value: Any) -> str:
+def plain_text(name: str, value: Any, hint: Hint = "") -> str | Issue:
     """The value as a plain `str`; a subclass of text loses what it adds."""
-    if not isinstance(value, str):
-        raise Bad("type", f"must be text, not {kind_of(value)}")
-    return value if type(value) is str else str.__str__(value)
+    if type(value) is str:
+        return value
+    if isinstance(value, str):
+        return str.__str__(value)
+    return issue(name, "type", f"must be text, not {kind_of(value)}", hint)
 
 
-def _enum(field: Field, value: Any) -> str:
-    values: tuple[Any, ...] = field.values or ()
-    if not isinstance(value, str):
-        near = f"{value}" if isinstance(value, int) and abs(value) < 10**9 else ""
-        raise Bad("type", f"must be text, not {kind_of(value)}", partial(_meant, near, values))
-    text = plain_text(value)
-    if text not in values:
-        raise Bad(
-            "value",
-            f"{shown(text)} is not a value of this field",
-            partial(_meant, text, values),
-        )
-    return text
+def _enum(field: Field, value: Any) -> str | Issue:
+    text = value if type(value) is str else plain_text(field.name, value, (_near, field, value))
+    if type(text) is not str or text in (field.values or ()):
+        return text
+    return issue(field.name, "value", f"{shown(text)} is not a value of this field", (_meant, field, text))
 
 
-def _meant(text: str, values: tuple[str, ...]) -> str:
+def _near(field: Field, value: Any) -> str:
+    """What a value that is no text may mean: 720 is near to 720p."""
+    return _meant(field, f"{value}" if isinstance(value, int) and abs(value) < 10**9 else "")
+
+
+def _meant(field: Field, text: str) -> str:
+    values = field.values or ()
     return (did_you_mean(text, values) if text else "") or f"one of {', '.join(values)}"
 
 
-def _integer(field: Field, value: Any) -> int:
-    number = _number(value)
-    if isinstance(number, float):
+def _integer(field: Field, value: Any) -> int | Issue:
+    number = value if type(value) is int else _plain_number(field, value)
+    if type(number) is float:
         if not number.is_integer():
-            raise Bad("type", f"must be a whole number, not {shown(number)}")
+            return issue(field.name, "type", f"must be a whole number, not {shown(number)}", "")
         number = int(number)
-    if field.values is not None:
-        if not among(number, field.values):
-            raise Bad(
-                "value",
-                f"{shown(number)} is not a value of this field",
-                f"one of {', '.join(map(str, field.values))}",
-            )
+    if type(number) is not int:
         return number
-    _in_range(field, number)
-    return number
+    if field.values is None or abs(number) > MAX_INTEGER:
+        return _out_of_range(field, number) or number
+    if among(number, field.values):
+        return number
+    problem = f"{shown(number)} is not a value of this field"
+    return issue(field.name, "value", problem, f"one of {', '.join(map(str, field.values))}")
 
 
-def _number(value: Any) -> int | float:
+def _number(field: Field, value: Any) -> int | float | Issue:
+    number = _plain_number(field, value)
+    return number if type(number) is Issue else _out_of_range(field, number) or number
+
+
+def _plain_number(field: Field, value: Any) -> Any:
+    """The value as a plain `int` or `float`, or an issue."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         hint = "send it without quotes" if isinstance(value, str) else ""
-        raise Bad("type", f"must be a number, not {kind_of(value)}", hint)
-    if isinstance(value, float):
-        if value != value or value in (float("inf"), float("-inf")):
-            raise Bad("type", "must be a number, not NaN or infinity")
-        return float(value)
-    number = int.__index__(value)
-    if abs(number) > MAX_INTEGER:
-        raise Bad("range", "is beyond 2^53 - 1, which not every JSON reader keeps exact")
-    return number
+        return issue(field.name, "type", f"must be a number, not {kind_of(value)}", hint)
+    if not isinstance(value, float):
+        return int.__index__(value)
+    if value != value or value in _INFINITE:
+        return issue(field.name, "type", "must be a number, not NaN or infinity", "")
+    return float(value)
 
 
-def _in_range(field: Field, number: int | float) -> int | float:
-    if not field.within(number):
-        low = "" if field.min is None else f"at least {field.min}"
-        high = "" if field.max is None else f"at most {field.max}"
-        raise Bad("range", f"{shown(number)} is out of range", " and ".join(filter(None, (low, high))))
-    if field.step is not None and not on_step(number, field.step, field.min):
-        raise Bad("range", f"{shown(number)} is not a step of {field.step} from {field.min or 0}")
-    return number
+def _out_of_range(field: Field, number: int | float) -> Issue | None:
+    if type(number) is int and not -MAX_INTEGER <= number <= MAX_INTEGER:
+        problem = "is beyond 2^53 - 1, which not every JSON reader keeps exact"
+    elif ((low := field.min) is not None and number < low) or (
+        (high := field.max) is not None and number > high
+    ):
+        return issue(field.name, "range", f"{shown(number)} is out of range", (_range, field))
+    elif field.step is not None and not on_step(number, field.step, field.min):
+        problem = f"{shown(number)} is not a step of {field.step} from {field.min or 0}"
+    else:
+        return None
+    return issue(field.name, "range", problem, "")
 
 
-def _url(value: Any) -> str:
-    text = plain_text(value)
-    if (problem := url_problem(text)) is not None:
-        raise Bad("url", *problem)
-    return text
+def _range(field: Field) -> str:
+    low = "" if field.min is None else f"at least {field.min}"
+    high = "" if field.max is None else f"at most {field.max}"
+    return " and ".join(filter(None, (low, high)))
 
 
-def _list(field: Field, value: Any) -> list[str]:
+def _boolean(field: Field, value: Any) -> bool | Issue:
+    if isinstance(value, bool):
+        return value
+    return issue(field.name, "type", f"must be true or false, not {kind_of(value)}", "")
+
+
+def _url(field: Field, value: Any) -> str | Issue:
+    text = plain_text(field.name, value)
+    if isinstance(text, Issue) or (problem := url_problem(text)) is None:
+        return text
+    return issue(field.name, "url", *problem)
+
+
+def _list(field: Field, value: Any) -> list[str] | Issue:
+    most = field.max_items if field.max_items is not None else DEFAULT_MAX_ITEMS
     if not isinstance(value, list | tuple):
         hint = "put it into a list" if isinstance(value, str) else ""
-        raise Bad("type", f"must be a list, not {kind_of(value)}", hint)
-    most = field.max_items if field.max_items is not None else DEFAULT_MAX_ITEMS
+        return issue(field.name, "type", f"must be a list, not {kind_of(value)}", hint)
     if not value:
-        raise Bad("items", "is empty", "leave the field out")
+        return issue(field.name, "items", "is empty", "leave the field out")
     if len(value) > most:
-        raise Bad("items", f"has {len(value)} items; at most {most} are allowed")
-    result = []
+        return issue(field.name, "items", f"has {len(value)} items; at most {most} are allowed", "")
+    result: list[str] = []
+    admit_item = _url if field.type == "url_list" else _string
     for index, item in enumerate(value):
-        try:
-            result.append(_url(item) if field.type == "url_list" else _string(field, item))
-        except Bad as bad:
-            raise Bad(bad.code, f"item {index + 1} {bad.message}", bad.hint) from None
+        taken = admit_item(field, item)
+        if isinstance(taken, Issue):
+            return issue(field.name, taken.code, f"item {index + 1} {taken.message}", taken.hint)
+        result.append(taken)
     return result
+
+
+_ADMIT: Final[dict[str, Callable[[Field, Any], Any]]] = {
+    "string": _string,
+    "enum": _enum,
+    "integer": _integer,
+    "number": _number,
+    "boolean": _boolean,
+    "url": _url,
+    "url_list": _list,
+    "string_list": _list,
+}
 
 
 def wanted(field: Field) -> str:
@@ -170,10 +192,13 @@ def wanted(field: Field) -> str:
     )
 
 
+_KINDS: Final = {type(None): "null", bool: "a boolean", str: "text", int: "a number", float: "a number"}
+
+
 def kind_of(value: Any) -> str:
     """The JSON word for a value's type."""
-    if value is None:
-        return "null"
+    if (word := _KINDS.get(type(value))) is not None:
+        return word
     for kinds, word in (
         (bool, "a boolean"),
         (str, "text"),
@@ -188,6 +213,8 @@ def kind_of(value: Any) -> str:
 
 def shown(value: Any) -> str:
     """A value inside a message: short, and safe to print."""
+    if type(value) is int and abs(value) <= MAX_INTEGER:
+        return str(value)
     text = value if isinstance(value, str) else str(value)
     if len(text) > 60 or not text.isprintable():
         text = CONTROL.sub("\ufffd", text[:60]) + ("…" if len(text) > 60 else "")

@@ -1,50 +1,74 @@
-"""Every answer that a table of constants can give, worked out beforehand for the compiled route."""
+"""What an expression makes of a few listed values, worked out beforehand for the compiled route.
+
+The interpreter does the working out, so a table cannot mean another thing here than there.
+"""
 
 from __future__ import annotations
 
 from itertools import product
+from math import prod
 from typing import Any, Final
 
 from .contract import Contract
-from .expressions import Expr, Literal, Omit, Switch, Unsupported, walk
+from .expressions import Expr, Literal, ModelName, Object, Omit, Ref, Switch, Text, Unsupported, walk
 from .fields import ABSENT
-from .render import OMITTED, choose
+from .render import evaluate
 
 MAX_TABLE: Final = 4096
-_REFUSED: Final = object()
+MAX_MADE: Final = (
+    256  # answers that are put together: a larger table would be slower to make than to do without
+)
+_CELLS: Final = (Switch, Literal, Omit, Unsupported)
 
 
-def answers(switch: Switch, contract: Contract) -> tuple[list[str], dict[Any, Any]] | None:
-    """The fields that decide, and the good answers by their values; None for no table of constants.
+def answers(
+    expr: Expr, contract: Contract, model: str, in_item: bool
+) -> tuple[list[str], dict[Any, Any], bool] | None:
+    """The fields that decide, and the good answers by the value of each in turn, as dicts in dicts.
 
-    The key is the value itself where one field decides, else the values as a tuple. What the provider cannot
-    is not there.
+    What the provider cannot is not there. The third says whether the answers are flat dicts, of which each
+    use needs a copy. None where something else than a few listed values decides.
     """
-    inner = list(walk(switch))
-    if not all(isinstance(e, Switch | Literal | Omit | Unsupported) for e in inner):
+    parts = list(walk(expr))
+    names = list(dict.fromkeys(part.field for part in parts if isinstance(part, Switch | Ref)))
+    if not names or isinstance(expr, Ref) or not all(_plain(part) for part in parts):
         return None
-    names = list(dict.fromkeys(e.field for e in inner if isinstance(e, Switch)))
     domains = []
     for name in names:
         finite = contract.fields[name].finite()
         if finite is None:
             return None
         domains.append((ABSENT, *finite) if contract.may_be_absent(name) else finite)
+    table = all(isinstance(part, _CELLS) for part in parts)
+    if prod(map(len, domains)) > (MAX_TABLE if table else MAX_MADE):
+        return None
     cells: dict[Any, Any] = {}
-    for number, values in enumerate(product(*domains)):
-        if number >= MAX_TABLE:
-            return None
-        if (answer := _answer(switch, dict(zip(names, values, strict=True)))) is not _REFUSED:
-            cells[values if len(names) > 1 else values[0]] = answer
-    return names, cells
+    kinds = set()
+    for values in product(*domains):
+        named = {name: v for name, v in zip(names, values, strict=True) if v is not ABSENT}
+        answer, good = evaluate(expr, named, model, in_item)
+        if good:
+            _put(cells, values, answer)
+            kinds.add(type(answer))
+            if isinstance(answer, dict) and any(isinstance(part, dict | list) for part in answer.values()):
+                return None
+    if dict in kinds and len(kinds) > 1:
+        return None
+    return names, cells, dict in kinds
 
 
-def _answer(expr: Expr, values: dict[str, Any]) -> Any:
-    """What the interpreter would do with the table."""
-    while isinstance(expr, Switch):
-        value = values[expr.field]
-        cell = choose(expr, value)
-        if cell is None:
-            return ABSENT if value is ABSENT else _REFUSED
-        expr = cell
-    return expr.value if isinstance(expr, Literal) else OMITTED if isinstance(expr, Omit) else _REFUSED
+def _plain(part: Expr) -> bool:
+    """Whether its answer is one value, or a dict of such, for given values of its fields."""
+    match part:
+        case Ref(_, pick, fetch):
+            return not pick and not fetch
+        case Object(entries):
+            return all(isinstance(key, str) for key, _ in entries)
+    return isinstance(part, (*_CELLS, Text, ModelName))
+
+
+def _put(cells: dict[Any, Any], values: tuple[Any, ...], answer: Any) -> None:
+    *path, last = values
+    for value in path:
+        cells = cells.setdefault(value, {})
+    cells[last] = answer

@@ -1,13 +1,14 @@
-"""Writes the source of one route: every operator is one or two statements.
+"""Writes the source of what stands in a body: every operator is one or two statements.
 
-Values that it computes live in numbered local names. Tables of constants become one look-up of a dict that
-holds every good answer; absence, which most values cannot have, is tested only where it can be. A `KeyError`
-(a table without an answer, a field that ought to be there) means None: the interpreter has to say why.
+The public values are in `v0`, `v1`, ... in the contract's order; values that are computed live in numbered
+local names. What a few listed values decide becomes one look-up in tables that hold every good answer;
+absence, which most values cannot have, is tested only where it can be. A `KeyError` (a table without an
+answer) means None: the interpreter has to say why.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from .answers import answers
 from .contract import Contract
@@ -24,19 +25,19 @@ from .expressions import (
     Switch,
     Text,
     Unsupported,
-    walk,
 )
 from .fields import ABSENT
-from .frozen import making
-from .mapping import Refusal, Route
-from .render import OMITTED, as_text, fetched
-from .values import Payload
+from .render import OMITTED, as_text
+
+_DISPLAY: Final = 4
 
 
 class Writer:
-    def __init__(self, route: Route, contract: Contract, provider: str, digest: str) -> None:
-        self.route, self.contract = route, contract
-        self.provider, self.digest = provider, digest
+    """Writes expressions of a contract's mappings; `model` is the native id in the route at hand."""
+
+    def __init__(self, contract: Contract) -> None:
+        self.contract, self.model = contract, ""
+        self.numbers = {name: number for number, name in enumerate(contract.fields)}
         self.lines: list[str] = []
         self.depth = 2
         self.count = 0
@@ -44,41 +45,9 @@ class Writer:
             "ABSENT": ABSENT,
             "OMITTED": OMITTED,
             "as_text": as_text,
-            "fetched": fetched,
         }
-        self.locals: dict[str, str] = {}
+        self.constants: dict[str, str] = {}
         self.each: dict[str, str] = {}
-
-    def source(self) -> str:
-        """The whole function, named `render`; its globals are `scope`."""
-        self._limits()
-        self._drops()
-        self._payload()
-        perhaps = self.contract.may_be_absent
-        reads = [
-            f"        {local} = values" + (f".get({name!r}, ABSENT)" if perhaps(name) else f"[{name!r}]")
-            for name, local in self.locals.items()
-        ]
-        around = ["def render(values, given):", "    try:", *reads, *self.lines]
-        return "\n".join([*around, "    except KeyError:", "        return None", ""])
-
-    def _payload(self) -> None:
-        route = self.route
-        result = self.value(route.body, False)
-        empty = f"{{}} if {result} is OMITTED else " if self.may_vanish(route.body) else ""
-        self.put(f"arguments = {empty}{result}")
-        body = "arguments" if isinstance(route.wrap, Body) else self.value(route.wrap, False)
-        fetches = any(isinstance(e, Ref) and e.fetch for e in walk(route.body))
-        constants = {
-            "provider": self.provider, "route": route.name, "method": "POST", "path": route.path,
-            "model": route.model, "encoding": route.encoding, "headers": route.headers,
-            "catalog_digest": self.digest,
-        }  # fmt: skip
-        members = {name: repr(value) for name, value in constants.items()} | {
-            "body": body, "arguments": "arguments", "fetches": "fetched(arguments)" if fetches else "()",
-            "dropped": "dropped" if route.drops else "{}",
-        }  # fmt: skip
-        self.put(("\n" + "    " * self.depth).join(making(Payload, members, self.scope)))
 
     def put(self, line: str) -> None:
         self.lines.append("    " * self.depth + line)
@@ -88,52 +57,17 @@ class Writer:
         return f"t{self.count}"
 
     def constant(self, value: Any) -> str:
-        name = f"K{len(self.scope)}"
+        """The name of a constant; equal ones, down to how they read, are kept once."""
+        name = self.constants.setdefault(repr(value), f"K{len(self.constants)}")
         self.scope[name] = value
         return name
 
     def field(self, name: str) -> str:
-        return self.locals.setdefault(name, f"f{len(self.locals)}")
+        return f"v{self.numbers[name]}"
 
-    def _limits(self) -> None:
-        """What `limit_reasons` says; sets are inlined, other rules called in their one home."""
-        for name, accept in self.route.accepts.items():
-            local = self.field(name)
-            if accept.values is not None and len(accept.values) <= 64:
-                allowed = self.constant(frozenset(accept.values))
-                self.put(f"if {local} is not ABSENT and {local} not in {allowed}: return None")
-            elif accept.none:
-                self.put(f"if {local} is not ABSENT: return None")
-            else:
-                check = self.constant(accept.refusal)
-                self.put(f"if {local} is not ABSENT and {check}({local}) is not None: return None")
-        for name, limit in self.route.item_limits.items():
-            local = self.field(name)
-            self.put(f"if {local} is not ABSENT and len({local}) > {limit}: return None")
-        for rule in self.route.refuses:
-            self.put(
-                f"if {f'{self.constant(rule.fires)}(values)' if rule.when else self._sum(rule)}: return None"
-            )
-
-    def _sum(self, rule: Refusal) -> str:
-        parts = []
-        for name in rule.sum:
-            local = self.field(name)
-            number = f"len({local})" if self.contract.fields[name].is_list else local
-            absent = self.contract.may_be_absent(name)
-            parts.append(f"(0 if {local} is ABSENT else {number})" if absent else number)
-        return f"{' + '.join(parts)} > {rule.max!r}"
-
-    def _drops(self) -> None:
-        if self.route.drops:
-            self.put("dropped = {}")
-        for name, because in self.route.drops.items():
-            field, local = self.contract.fields[name], self.field(name)
-            self.put(f"if {local} is not ABSENT:")
-            if field.strength != "hint":
-                keep = f"{local} != {self.constant(field.default)}" if field.has_default else "True"
-                self.put(f"    if {keep}: return None")
-            self.put(f"    if {name!r} in given: dropped[{name!r}] = {because!r}")
+    def there(self, name: str) -> str:
+        """The beginning of a test about a field's value: nothing where it is always there."""
+        return f"{self.field(name)} is not ABSENT and " if self.contract.may_be_absent(name) else ""
 
     def may_vanish(self, expr: Expr, in_item: bool = False) -> bool:
         """Whether the value can be ABSENT or OMITTED; in a list item absence takes the object along."""
@@ -160,7 +94,7 @@ class Writer:
             case Literal(value):
                 return repr(value)
             case ModelName():
-                return repr(self.route.model)
+                return repr(self.model)
             case Body():
                 return "arguments"
             case Omit():
@@ -171,6 +105,8 @@ class Writer:
             case Ref(field, "", "") if not self.contract.fields[field].is_list:
                 return self.field(field)
         result = self.fresh()
+        if self._look_up(expr, result, in_item):
+            return result
         match expr:
             case Ref():
                 self._ref(expr, result)
@@ -183,6 +119,15 @@ class Writer:
             case Items():
                 self._items(expr, result)
         return result
+
+    def _look_up(self, expr: Expr, result: str, in_item: bool) -> bool:
+        """Write a look-up where a few listed values decide; a `KeyError` there is a refusal."""
+        if (found := answers(expr, self.contract, self.model, in_item)) is None:
+            return False
+        names, cells, copied = found
+        keys = "".join(f"[{self.field(name)}]" for name in names)
+        self.put(f"{result} = {self.constant(cells)}{keys}{'.copy()' if copied else ''}")
+        return True
 
     def _ref(self, ref: Ref, result: str) -> None:
         local = self.field(ref.field)
@@ -213,17 +158,12 @@ class Writer:
 
     def _piece(self, name: str, part: Expr) -> str:
         if isinstance(part, Literal | ModelName):
-            text = self.route.model if isinstance(part, ModelName) else as_text(part.value)
+            text = self.model if isinstance(part, ModelName) else as_text(part.value)
             return text.replace("{", "{{").replace("}", "}}")
         plain = isinstance(part, Ref) and self.contract.fields[part.field].type not in ("number", "boolean")
         return f"{{{name}}}" if plain else f"{{as_text({name})}}"
 
     def _switch(self, switch: Switch, result: str, in_item: bool) -> None:
-        if (table := answers(switch, self.contract)) is not None:
-            names, cells = table
-            key = ", ".join(self.field(name) for name in names)
-            self.put(f"{result} = {self.constant(cells)}[{key}]")
-            return
         local = self.field(switch.field)
         word = "if"
         absent = (
@@ -238,13 +178,24 @@ class Writer:
             word = "elif"
 
     def _object(self, entries: tuple[tuple[str | Numbered, Expr], ...], result: str, in_item: bool) -> None:
-        """All keys in one literal, then those without a value are taken out: quicker than one by one."""
+        """All keys at once, then those without a value are taken out: quicker than one by one.
+
+        A copy of a whole dict, its constants in place, is quicker than a display of more than a few keys.
+        """
         first = next((i for i, (key, _) in enumerate(entries) if isinstance(key, Numbered)), len(entries))
         absences: list[str] = []
         whole = [(repr(key), self.value(expr, in_item), expr) for key, expr in entries[:first]]
-        self.put(f"{result} = {{{', '.join(f'{key}: {name}' for key, name, _ in whole)}}}")
+        copied = len(whole) > _DISPLAY
+        if copied:
+            fixed = {key: e.value if isinstance(e, Literal) else None for key, e in entries[:first]}
+            self.put(f"{result} = {self.constant(fixed)}.copy()")
+        else:
+            self.put(f"{result} = {{{', '.join(f'{key}: {name}' for key, name, _ in whole)}}}")
         for quoted, name, expr in whole:
-            absences += self._unless(name, expr, in_item, f"del {result}[{quoted}]")
+            missing = self._unless(name, expr, in_item, f"del {result}[{quoted}]")
+            absences += missing
+            if copied and not isinstance(expr, Literal):
+                self.put(f"{'else: ' if missing else ''}{result}[{quoted}] = {name}")
         for key, expr in entries[first:]:
             name = self.value(expr, in_item)
             there = f"{name} is not ABSENT and {name} is not OMITTED"

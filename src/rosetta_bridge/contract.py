@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from datetime import date as Day  # noqa: N812 - `date` is a key of the files
 from typing import Any
 
-from .admit import Bad, admit
-from .errors import InvalidCatalog, Problem, did_you_mean
+from .admit import admit
+from .errors import InvalidCatalog, Issue, Problem, did_you_mean
 from .fields import ABSENT, MAX_INTEGER, ORDER_FIELD, TYPES, Field, among
 from .yaml12 import Doc, Path
 
@@ -285,16 +285,9 @@ def _check_default(field: Field, path: Path, report: Reporter) -> None:
     if field.is_list or field.is_url:
         report(at, f"a {field.type} cannot have a default")
         return
-    try:
-        good = type(admit(field, field.default)) is type(field.default)
-    except Bad as bad:
-        report(
-            at,
-            f"the default {field.default!r} is not a value of the field: {bad.message}",
-            bad.issue("").hint,
-        )
-    else:
-        if not good:
-            report(
-                at, f"the default {field.default!r} is not a value of the field", "write a whole number as 5"
-            )
+    taken = admit(field, field.default)
+    what = f"the default {field.default!r} is not a value of the field"
+    if isinstance(taken, Issue):
+        report(at, f"{what}: {taken.message}", taken.hint)
+    elif type(taken) is not type(field.default):
+        report(at, what, "write a whole number as 5")

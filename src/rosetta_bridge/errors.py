@@ -9,13 +9,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import FrozenInstanceError, dataclass
+from typing import Any
 
 from .frozen import maker
 
-Hint = str | Callable[[], str]
+# A hint, or a function with the arguments that it needs to find one.
+Hint = str | tuple[Any, ...]
 
 
-class Issue:
+class _Issue:
+    __slots__ = ("_hint", "code", "field", "message")
+
+
+class Issue(_Issue):
     """One thing wrong with a request; a frozen value.
 
     `field` is the public field ("" for the request as a whole), `code` a stable word (`required`,
@@ -23,23 +29,27 @@ class Issue:
     `order`, `too_large`, `too_deep`, `not_eligible`), `message` says what is wrong, `hint` what to do (""
     when the message says it).
 
-    `hint` may be given as a function without arguments. It is called when the hint is read: looking for
-    what was meant takes longer than refusing, and many a refusal is only counted.
+    A hint that has to be looked for is looked for when it is read: that takes longer than refusing, and many
+    a refusal is only counted.
     """
 
-    __slots__ = ("_hint", "code", "field", "message")
+    __slots__ = ()
     field: str
     code: str
     message: str
     _hint: Hint
 
-    def __init__(self, field: str, code: str, message: str, hint: Hint = "") -> None:
+    def __init__(self, field: str, code: str, message: str, hint: str = "") -> None:
         for name, value in (("field", field), ("code", code), ("message", message), ("_hint", hint)):
             object.__setattr__(self, name, value)
 
     @property
     def hint(self) -> str:
-        return self._hint if isinstance(self._hint, str) else self._hint()
+        if isinstance(self._hint, str):
+            return self._hint
+        find, *about = self._hint
+        found: str = find(*about)
+        return found
 
     def __setattr__(self, name: str, _: object) -> None:
         raise FrozenInstanceError(f"cannot assign to field {name!r}")
@@ -102,9 +112,12 @@ class InvalidRequest(RosettaError, ValueError):
 
     def __init__(self, issues: Iterable[Issue]) -> None:
         self.issues: tuple[Issue, ...] = tuple(issues)
+        self.args = ()
+
+    @property
+    def code(self) -> str:  # type: ignore[override]
         kinds = {issue.code for issue in self.issues}
-        self.code = "BSE2010" if "too_large" in kinds else "BSE2008" if kinds == {"range"} else "BSE2001"
-        super().__init__()
+        return "BSE2010" if "too_large" in kinds else "BSE2008" if kinds == {"range"} else "BSE2001"
 
     def __str__(self) -> str:
         return "; ".join(map(str, self.issues))

@@ -7,7 +7,8 @@ from datetime import date
 from typing import Any
 
 from .compile import Compiled, compile_mapping
-from .compile_request import Door, compile_request
+from .compile_payload import OneCall, compile_payload
+from .compile_request import Door, Rows, compile_request, compile_rows
 from .contract import Contract
 from .errors import InvalidRequest, Issue, NotEligible, did_you_mean
 from .fields import ORDER_FIELD
@@ -42,10 +43,13 @@ class Model:
         self.contract, self.mappings, self.overrides = contract, {m.provider: m for m in mappings}, overrides
         self._digest, self._known, self._on, self._include = digest, known_providers, on, include
         self._compiled: dict[str, Compiled] = {}
+        self._one_call: dict[str, OneCall] = {}
         self._shut = {
             (m.provider, r.name): why for m in mappings for r in m.routes if (why := self._closed(r))
         }
-        self._door: Door | None = None
+        self._door: Door = self._first
+        self._rows: Rows | None = None
+        self._fields = contract.fields
         self.id, self.kind, self.lab = contract.id, contract.kind, contract.lab
         self.providers = tuple(
             m.provider for m in mappings if any((m.provider, r.name) not in self._shut for r in m.routes)
@@ -60,19 +64,7 @@ class Model:
         An explicit `generation_provider_order` that names no eligible provider is an issue, unless nobody
         is eligible: that is `require_eligible`'s to say.
         """
-        if self._door is None:
-            self._door = compile_request(self.contract, self._known)
-        request = self._door(data)
-        if type(order := request.order) is tuple and not any(
-            self._reasons(request, name) == () for name in order
-        ):
-            eligible = self.eligible(request)
-            if eligible:
-                message = "names no provider that can honour this request"
-                raise InvalidRequest(
-                    [Issue(ORDER_FIELD, "order", message, f"eligible: {', '.join(eligible)}")]
-                )
-        return request
+        return self._door(data)
 
     def eligible(self, request: Request) -> tuple[str, ...]:
         """The providers that honour this request exactly, in the model's default order; may be empty."""
@@ -110,17 +102,27 @@ class Model:
 
     def render(self, request: Request, provider: str) -> Payload:
         """The provider's payload, whole. Raises `NotEligible` when it cannot honour the request."""
-        compiled = self._compiled.get(provider)
-        if (
-            compiled is not None
-            and request.model == self.id
-            and (payload := compiled(request.values, request.given)) is not None
-        ):
-            return payload
+        try:
+            row = request._row if request._fields is self._fields else self._row(request)
+            if (payload := self._compiled[provider](row)) is not None:
+                return payload
+        except KeyError:
+            pass  # the provider's first, or not one of this model's
         found, reasons = self._attempt(request, provider)
         if found is None:
             raise NotEligible(provider, reasons)
         return found
+
+    def payload(self, data: Any, provider: str) -> Payload:
+        """`normalize`, then `render` for one provider, in one step. Raises what they raise."""
+        one_call = self._one_call.get(provider)
+        if one_call is None:
+            if (mapping := self.mappings.get(provider)) is None:
+                return self.render(self.normalize(data), provider)
+            one_call = compile_payload(mapping, self.contract, self._known, self._digest(), self._shut)
+            self._one_call[provider] = one_call
+        payload = one_call(data)
+        return self.render(self.normalize(data), provider) if payload is None else payload
 
     def cost(self, request: Request, provider: str) -> Cost | None:
         """What the provider bills for this request; None when no price is known. Raises `NotEligible`."""
@@ -148,6 +150,19 @@ class Model:
         """Whether the catalogue's `include` and date allow a route at all."""
         return (provider, route) not in self._shut
 
+    def _first(self, data: Any) -> Request:
+        """The first request: from then on the compiled function takes its place."""
+        self._door = compile_request(self.contract, self._known, self._settle)
+        return self._door(data)
+
+    def _settle(self, request: Request) -> None:
+        """Refuse an order that names no eligible provider, unless nobody is eligible."""
+        if any(self._reasons(request, name) == () for name in request.order):
+            return
+        if eligible := self.eligible(request):
+            message = "names no provider that can honour this request"
+            raise InvalidRequest([Issue(ORDER_FIELD, "order", message, f"eligible: {', '.join(eligible)}")])
+
     def _closed(self, route: Route) -> str | None:
         """Why a route is not used at all: retired, or its evidence is weaker than the catalogue allows."""
         for retired in (self.contract.retired, route.retired):
@@ -161,10 +176,7 @@ class Model:
 
     def _attempt(self, request: Request, provider: str) -> tuple[Payload | None, Reasons]:
         """The payload, by the compiled mapping where it can tell, else by the interpreter; or why not."""
-        if request.model != self.id:
-            raise ValueError(
-                f"a request for {request.model} was given to {self.id}; normalize it with this model"
-            )
+        row = request._row if request._fields is self._fields else self._row(request)
         compiled = self._compiled.get(provider)
         if compiled is None:
             if (mapping := self.mappings.get(provider)) is None:
@@ -173,9 +185,22 @@ class Model:
                 )
             compiled = compile_mapping(mapping, self.contract, self._digest(), self._shut)
             self._compiled[provider] = compiled
-        if (payload := compiled(request.values, request.given)) is not None:
+        if (payload := compiled(row)) is not None:
             return payload, ()
         return self._interpreted(request, self.mappings[provider])
+
+    def _row(self, request: Request) -> tuple[Any, ...]:
+        """What compiled routes read of a request that this model did not normalize.
+
+        Empty for one that lacks what `normalize` puts in always; a `ValueError` for another model's.
+        """
+        if request.model != self.id:
+            raise ValueError(
+                f"a request for {request.model} was given to {self.id}; normalize it with this model"
+            )
+        if self._rows is None:
+            self._rows = compile_rows(self.contract)
+        return self._rows(request.values, request.given)
 
     def _interpreted(self, request: Request, mapping: Mapping) -> tuple[Payload | None, Reasons]:
         """What a mapping means, by its specification."""

@@ -8,11 +8,10 @@ may be left out. Work is bounded before it is done: size and depth first, then e
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import partial
-from itertools import chain
+from itertools import chain, filterfalse
 from typing import Any, Final
 
-from .admit import CONTROL, Bad, kind_of, plain_text, shown, take, wanted
+from .admit import CONTROL, kind_of, plain_text, shown, take, wanted
 from .contract import Contract
 from .errors import InvalidRequest, Issue, did_you_mean, issue
 from .fields import ABSENT, ORDER_FIELD, ORDERS, Field
@@ -21,7 +20,7 @@ MAX_REQUEST_BYTES: Final = 100 * 1024
 MAX_DEPTH: Final = 16
 MAX_ISSUES: Final = 64
 DEFAULT_ORDER: Final = "fastest"
-_SCALARS: Final = frozenset((int, float, bool, type(None)))
+SCALARS: Final = frozenset((int, float, bool, type(None)))
 _NESTED: Final = (list, tuple, Mapping)
 _FEW: Final = 256
 
@@ -69,14 +68,13 @@ def names(
 ) -> Order:
     """The provider order; an issue for each name that the contract does not have."""
     order: Order = DEFAULT_ORDER
-    for key in data:
-        if key == ORDER_FIELD:
-            try:
-                order = _order(data[key], providers)
-            except Bad as bad:
-                issues.append(bad.issue(ORDER_FIELD))
-        elif key not in contract.fields:
+    for key in filterfalse(contract.fields.__contains__, data):
+        if key != ORDER_FIELD:
             issues.append(_unknown(key, contract))
+        elif isinstance(found := _order(data[key], providers), Issue):
+            issues.append(found)
+        else:
+            order = found
     return order
 
 
@@ -116,19 +114,20 @@ def across(contract: Contract, given: frozenset[str], values: Values, issues: li
             )
 
 
-def _order(value: Any, providers: frozenset[str]) -> Order:
+def _order(value: Any, providers: frozenset[str]) -> Order | Issue:
     """One of the four words, or the names in a comma list as a tuple."""
-    if not isinstance(value, str):
-        raise Bad("type", f"must be text, not {kind_of(value)}", partial(_provider_meant, "", providers))
-    words = [word.strip() for word in plain_text(value).split(",")]
+    text = plain_text(ORDER_FIELD, value, (_provider_meant, "", providers))
+    if isinstance(text, Issue):
+        return text
+    words = [word.strip() for word in text.split(",")]
     if len(words) == 1 and words[0] in ORDERS:
         return words[0]
     for index, word in enumerate(words):
         if word not in providers:
-            meant = partial(_provider_meant, word, providers)
-            raise Bad("order", f"{shown(word)} is not a provider", meant)
+            meant = (_provider_meant, word, providers)
+            return issue(ORDER_FIELD, "order", f"{shown(word)} is not a provider", meant)
         if word in words[:index]:
-            raise Bad("order", f"{word} stands twice")
+            return issue(ORDER_FIELD, "order", f"{word} stands twice", "")
     return tuple(words)
 
 
@@ -140,9 +139,9 @@ def _provider_meant(word: str, providers: frozenset[str]) -> str:
 def _unknown(key: Any, contract: Contract) -> Issue:
     if not isinstance(key, str):
         return Issue("", "unknown_field", f"a key that is {kind_of(key)}", "keys are text")
-    name = CONTROL.sub("\ufffd", key[:80])
-    meant = partial(_field_meant, name, contract)
-    return issue(name, "unknown_field", f"{contract.id} has no such field", meant)
+    name = key if len(key) <= 80 and key.isprintable() else CONTROL.sub("\ufffd", key[:80])
+    problem = f"{contract.id} has no such field"
+    return issue(name, "unknown_field", problem, (_field_meant, name, contract))
 
 
 def _field_meant(name: str, contract: Contract) -> str:
@@ -161,7 +160,7 @@ def _plainly_small(data: Mapping[Any, Any]) -> bool:
                 size += len(value)
             elif kind is list and len(value) <= _FEW:
                 size += len("".join(value)) + len(value)
-            elif kind not in _SCALARS:
+            elif kind not in SCALARS:
                 return False
     except TypeError:  # a key or an item that is no text
         return False
@@ -178,7 +177,7 @@ def _size_issue(data: Mapping[Any, Any]) -> Issue | None:
             return Issue("", "too_deep", f"nested deeper than {MAX_DEPTH} levels", "requests are flat")
         for part in chain(node.keys(), node.values()) if isinstance(node, Mapping) else node:
             budget -= 2
-            if type(part) in _SCALARS:
+            if type(part) in SCALARS:
                 continue
             if isinstance(part, str):
                 budget -= len(part) if part.isascii() else len(part.encode("utf-8", "surrogatepass"))

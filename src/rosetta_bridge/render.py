@@ -72,6 +72,13 @@ def render_route(
     return Rendered(arguments, body, dropped, fetched(arguments), reasons)
 
 
+def evaluate(expr: Expr, values: Mapping[str, Any], model: str, in_item: bool) -> tuple[Any, bool]:
+    """What one expression is for these values, and whether the provider can do it."""
+    run = _Run(values, model)
+    found = run.evaluate(expr, in_item)
+    return found, not run.reasons
+
+
 def limit_reasons(route: Route, values: Mapping[str, Any]) -> Reasons:
     """Reasons that do not come from the body: `accepts`, list limits, `refuses`."""
     reasons: Reasons = []

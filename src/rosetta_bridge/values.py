@@ -3,13 +3,45 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from .fields import ABSENT, Field
 from .frozen import maker
 
 
+class _Request:
+    """What `normalize` leaves in a request: the value of every field in the contract's order, then `absent`.
+
+    `absent` has bit i set where the caller did not name field i. Compiled routes read the row; members that
+    it implies are worked out when they are first read, as most requests are rendered and nothing else. A
+    request made in another way (by its constructor, by pickle) has its members and no row: `_fields` is None.
+    """
+
+    __slots__ = ("_fields", "_row", "asked", "given", "kind", "model", "order", "values", "work")
+    _fields: dict[str, Field] | None
+    _row: tuple[Any, ...]
+
+    if not TYPE_CHECKING:  # else every misspelt member would pass as one of these
+
+        def __getattr__(self, name):
+            if name == "_fields":
+                return None
+            if name not in ("values", "given", "work") or self._fields is None:
+                raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}", name=name)
+            *found, absent = self._row
+            if name == "values":
+                pairs = zip(self._fields, found, strict=True)
+                value = {field: value for field, value in pairs if value is not ABSENT}
+            elif name == "given":
+                value = frozenset(field for i, field in enumerate(self._fields) if not absent >> i & 1)
+            else:
+                value = work_class(self.values)
+            object.__setattr__(self, name, value)
+            return value
+
+
 @dataclass(frozen=True, slots=True)
-class Request:
+class Request(_Request):
     """A request that passed `Model.normalize`.
 
     `values` are the public fields, defaults included, as plain JSON; treat them as read-only. `given` names
@@ -29,8 +61,15 @@ class Request:
     work: str
 
 
+class _Payload:
+    __slots__ = (
+        "arguments", "body", "catalog_digest", "dropped", "encoding", "fetches", "headers", "method", "model",
+        "path", "provider", "route",
+    )  # fmt: skip
+
+
 @dataclass(frozen=True, slots=True)
-class Payload:
+class Payload(_Payload):
     """What to send to a provider, without host, credentials and webhooks, which are the sender's.
 
     `path` is below the provider's base URL, `model` the provider's own id, `body` the whole JSON body (or
@@ -92,7 +131,9 @@ class Cost:
 
 
 # `Request(...)` and `Payload(...)` of all their members, in a quarter of the time.
-make_request = maker(Request, ("model", "kind", "values", "given", "order", "asked", "work"))
+make_request = maker(
+    Request, ("model", "kind", "values", "given", "order", "asked", "work"), later=("_fields", "_row")
+)
 make_payload = maker(
     Payload,
     ("provider", "route", "method", "path", "model", "encoding", "headers", "body", "arguments", "fetches",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import dataclasses
 import os
 import pickle
 import signal
@@ -15,7 +17,7 @@ from typing import Any
 import pytest
 
 import rosetta_bridge
-from rosetta_bridge import Catalog, InvalidRequest, NotEligible, UnknownModel
+from rosetta_bridge import Catalog, InvalidRequest, NotEligible, Request, UnknownModel
 from tests.rosetta_bridge.support import FILES, MODEL, catalog, changed, one_body, write
 
 URL = "https://example.com/cat.png"
@@ -158,6 +160,62 @@ def test_a_request_of_another_model_is_refused(tmp_path: Path, shipped: Catalog)
     request = shipped["bfl/flux-schnell"].normalize({"generation_prompt": "p"})
     with pytest.raises(ValueError, match="normalize it with this model"):
         catalog(tmp_path)[MODEL].eligible(request)
+
+
+def test_a_request_that_came_another_way_renders_as_the_normalized_one(tmp_path: Path) -> None:
+    """By pickle, by the constructor, and from a catalogue whose contract has the fields in another order."""
+    model = catalog(tmp_path)[MODEL]
+    prompt = "          generation_prompt: {type: string, required: true, min_length: 1, max_length: 100}\n"
+    last = "          generation_seed: {type: integer, min: 0, max: 1000, strength: hint}\n"
+    turned = dict(FILES)
+    turned["lab/one/model.yaml"] = (
+        FILES["lab/one/model.yaml"].replace(prompt, "").replace(last, last + prompt)
+    )
+    (tmp_path / "other").mkdir()
+    other = catalog(tmp_path / "other", turned)[MODEL]
+    data = {"generation_prompt": "p", "generation_seed": 7, "generation_ratio": "16:9"}
+    request = model.normalize(data)
+    again = [
+        pickle.loads(pickle.dumps(request)),
+        copy.deepcopy(request),
+        dataclasses.replace(request),
+        other.normalize(data),
+        Request(MODEL, "image", request.values, request.given, "fastest", 1, "1K"),
+    ]
+    for one in again:
+        assert one == request
+        assert model.render(one, "fal") == model.render(request, "fal")
+        assert model.explain(one) == model.explain(request)
+    lacking = dataclasses.replace(request, values={"generation_prompt": "p"})
+    assert model.render(lacking, "fal").arguments == {"prompt": "p"}, "nothing is put in that it does not say"
+
+
+def test_a_request_and_a_payload_are_frozen(tmp_path: Path) -> None:
+    model = catalog(tmp_path)[MODEL]
+    request = model.normalize({"generation_prompt": "p"})
+    for value, member in ((request, "order"), (request, "values"), (model.render(request, "fal"), "body")):
+        with pytest.raises(dataclasses.FrozenInstanceError):
+            setattr(value, member, "other")
+    with pytest.raises(AttributeError, match="no attribute 'valeus'"):
+        request.valeus  # type: ignore[attr-defined]  # noqa: B018
+    assert not hasattr(Request(MODEL, "image", {}, frozenset(), "fastest", 1, "1K"), "nothing")
+
+
+def test_one_call_is_the_two_steps(tmp_path: Path) -> None:
+    model = catalog(tmp_path)[MODEL]
+    files = [URL, URL]
+    data = {"generation_prompt": "p", "generation_input_file": files}
+    payload = model.payload(data, "fal")
+    assert payload == model.render(model.normalize(data), "fal")
+    payload.arguments["image_urls"].append("x")
+    assert files == [URL, URL], "the caller's list is his own"
+    assert model.payload({**data, "generation_provider_order": "fal"}, "fal").arguments["image_urls"] == files
+    with pytest.raises(InvalidRequest, match="generation_promt"):
+        model.payload({"generation_promt": "p"}, "fal")
+    with pytest.raises(NotEligible, match="generation_output_number"):
+        model.payload({"generation_prompt": "p", "generation_output_number": 2}, "replicate")
+    with pytest.raises(NotEligible, match="did you mean replicate"):
+        model.payload(data, "replicat")
 
 
 def test_aliases_lead_to_the_canonical_model(tmp_path: Path) -> None:

@@ -1,0 +1,111 @@
+"""What a compiled door calls when a request is not plainly good.
+
+Each step is the normalizer's own. What is added here decides only when a step is needed at all.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any, Final
+
+from .admit import DEFAULT_MAX_ITEMS, take, unclean
+from .contract import Contract
+from .errors import InvalidRequest, Issue
+from .fields import ABSENT, ORDERS, Field
+from .normalize import (
+    MAX_REQUEST_BYTES,
+    SCALARS,
+    across,
+    bounded_work,
+    missing,
+    names,
+    normalize,
+    refusal,
+)
+from .urls import MAX_URL, PLAIN, url_problem
+from .values import Request, make_request, work_class
+
+BYTES_PER_CHARACTER: Final = 4
+_FEW: Final = 16
+_SHORT: Final = 500  # so few and so short fill half the byte limit at most
+_SHOWN: Final = 80
+
+
+def request_of(contract: Contract, providers: frozenset[str], data: Any) -> Request:
+    """The same by the interpreter: what the compiled function must equal."""
+    values, given, order = normalize(contract, data, providers)
+    asked = values.get("generation_output_number", 1)
+    return make_request(contract.id, contract.kind, values, given, order, asked, work_class(values))
+
+
+def doubts(contract: Contract, providers: frozenset[str]) -> dict[str, Any]:
+    """The names that every door's source uses; each field adds its own."""
+    most, open_texts = most_bytes(contract)
+    bounded = not open_texts and most <= MAX_REQUEST_BYTES // 2
+    return {
+        "ABSENT": ABSENT, "unclean": unclean, "url_problem": url_problem, "ORDERS": frozenset(ORDERS),
+        "plain": PLAIN.match, "bounded": bounded_work, "take": take, "missing": missing,
+        "other": partial(request_of, contract, providers), "refuse": partial(_refuse, contract, bounded),
+        "names": partial(_names, contract, providers),
+    }  # fmt: skip
+
+
+def _names(
+    contract: Contract, providers: frozenset[str], data: dict[Any, Any], issues: list[Issue] | None
+) -> tuple[Any, list[Issue] | None]:
+    """The order, and all issues so far, those of names first as the normalizer tells them."""
+    if len(data) > len(contract.fields) + _FEW:
+        bounded_work(data)
+    found: list[Issue] = []
+    order = names(contract, data, providers, found)
+    found += issues or ()
+    if not found:
+        bounded_work(data)
+    return order, found or None
+
+
+def _refuse(
+    contract: Contract, bounded: bool, data: dict[Any, Any], issues: list[Issue] | None, found: Any
+) -> InvalidRequest:
+    """All issues: those of single fields, then those over several."""
+    issues = issues or []
+    if not (bounded and _little(data, issues)):
+        bounded_work(data)
+    if contract.together or contract.exclusive:
+        named = zip(contract.fields, found, strict=True)
+        values = {name: value for name, value in named if value is not ABSENT}
+        across(contract, frozenset(name for name in contract.fields if name in data), values, issues)
+    return refusal(issues)
+
+
+def _little(data: dict[Any, Any], issues: list[Issue]) -> bool:
+    """Whether all that is wrong takes up next to nothing of the byte limit; quick to see."""
+    if len(issues) > _FEW:
+        return False
+    for issue in issues:
+        name = issue.field
+        if issue.code == "unknown_field" and not (0 < len(name) < _SHOWN and name.isascii()):
+            return False  # not the name as it was sent
+        value = data.get(name)
+        if type(value) is str:
+            if len(value) > _SHORT:
+                return False
+        elif type(value) not in SCALARS:
+            return False
+    return True
+
+
+def most_bytes(contract: Contract) -> tuple[int, list[tuple[int, Field]]]:
+    """Most bytes of a request of good fields, without its texts that may be very long; and these texts."""
+    most, open_texts = 0, []
+    for number, field in enumerate(contract.fields.values()):
+        items = (field.max_items or DEFAULT_MAX_ITEMS) if field.is_list else 1
+        if field.is_url:
+            most += items * MAX_URL
+        elif field.type in ("string", "string_list"):
+            if field.max_length is None or items * field.max_length > 8000:
+                open_texts.append((number, field))
+            else:
+                most += items * field.max_length * BYTES_PER_CHARACTER
+        most += 2 * items + len(field.name) + 64
+    return most, open_texts
