@@ -147,6 +147,8 @@ def touch_of(commands: Iterable[Command]) -> Touch:
 
 def flatten(items: Sequence[Item]) -> list[Command]:
     """The commands in the order in which they are answered."""
+    if len(items) == 1 and not isinstance(items[0], Linked):
+        return [items[0]]
     flat: list[Command] = []
     for item in items:
         if isinstance(item, Linked):

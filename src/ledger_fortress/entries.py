@@ -134,15 +134,14 @@ def chain_hash(
     note_hash: str,
 ) -> bytes:
     """The hash of an entry whose fields are given in the order of the module's description."""
-    prev = prev_hash.hex()
-    end = f"{len(link)}:{link}{len(note_hash)}:{note_hash}" if link or note_hash else "0:0:"
     text = (
-        f"{CHAIN_VERSION}{len(prev)}:{prev}{len(account)}:{account}{len(kind)}:{kind}{len(key)}:{key}"
-        f"{len(hold)}:{hold}{len(numbers)}:{numbers}{len(body)}:{body}{len(fingerprint)}:{fingerprint}{end}"
+        f"\x0164:{prev_hash.hex()}{len(account)}:{account}{len(kind)}:{kind}{len(key)}:{key}{len(hold)}:{hold}"
+        f"{len(numbers)}:{numbers}{len(body)}:{body}{len(fingerprint)}:{fingerprint}"
     )
+    text += f"{len(link)}:{link}{len(note_hash)}:{note_hash}" if link or note_hash else "0:0:"
     raw = text.encode()
-    if len(raw) != len(text):  # lengths count bytes: a text beyond ASCII is measured after encoding
-        fields = (prev, account, kind, key, hold, numbers, body, fingerprint, link, note_hash)
+    if not text.isascii():  # lengths count bytes: a text beyond ASCII is measured after encoding
+        fields = (prev_hash.hex(), account, kind, key, hold, numbers, body, fingerprint, link, note_hash)
         parts = [b"%d:%b" % (len(field), field) for field in map(str.encode, fields)]
         raw = CHAIN_VERSION.encode() + b"".join(parts)
     return sha256(raw).digest()

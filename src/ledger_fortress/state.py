@@ -11,9 +11,9 @@ the tuples *is* the order in which credits are spent: priority, then expiry, the
 from __future__ import annotations
 
 import json
+from json.encoder import encode_basestring as quoted
 from typing import Final, NamedTuple
 
-from .checks import or_null
 from .commands import NEVER
 from .tuples import maker
 
@@ -181,7 +181,8 @@ _slice: Final = maker(Slice)
 def pack_buckets(buckets: tuple[Bucket, ...]) -> str:
     """Buckets as canonical JSON: an array of arrays in the order of the fields."""
     rows = [
-        f"[{priority},{expires},{number},{or_null(source)},{effective},{available},{held}]"
+        f"[{priority},{expires},{number},{'null' if source is None else quoted(source)}"
+        f",{effective},{available},{held}]"
         for priority, expires, number, source, effective, available, held in buckets
     ]
     return f"[{','.join(rows)}]"
@@ -195,7 +196,7 @@ def unpack_buckets(packed: str) -> tuple[Bucket, ...]:
 def pack_slices(slices: tuple[Slice, ...]) -> str:
     """Slices as canonical JSON: an array of arrays in the order of the fields."""
     rows = [
-        f"[{bucket},{amount},{priority},{expires},{or_null(source)}]"
+        f"[{bucket},{amount},{priority},{expires},{'null' if source is None else quoted(source)}]"
         for bucket, amount, priority, expires, source in slices
     ]
     return f"[{','.join(rows)}]"

@@ -84,9 +84,11 @@ class Writer:
         False: the queue is full, and `room` will be delivered once, from another thread, when it is not.
         """
         with self._lock:
-            self._start()
+            if self._thread is None:
+                self._start()
             if self._group.offer(job):
-                self._work.notify()
+                if len(self._group) == 1:  # whoever waits for work has been told of the others
+                    self._work.notify()
                 return True
             if room is not None:
                 self._waiters.append(room)
@@ -108,16 +110,16 @@ class Writer:
         thread.join(CLOSE_SECONDS)
 
     def _enqueue(self, job: Job) -> None:
-        self._start()
+        if self._thread is None:
+            self._start()
         if not self._room.wait_for(lambda: self._group.offer(job), ROOM_SECONDS):
             raise no_room()
         self._work.notify()
 
     def _start(self) -> None:
-        if self._thread is None:
-            thread = threading.Thread(target=self._serve, name="ledger-fortress writer", daemon=True)
-            thread.start()
-            self._thread = thread
+        thread = threading.Thread(target=self._serve, name="ledger-fortress writer", daemon=True)
+        thread.start()
+        self._thread = thread
 
     def _set_free(self) -> None:
         self._busy = False

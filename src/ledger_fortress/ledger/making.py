@@ -9,7 +9,7 @@ from datetime import datetime
 from math import isfinite
 from secrets import token_bytes
 
-from ledger_fortress.answers import Answer, Applied, Receipt, Refusal, Replayed
+from ledger_fortress.answers import Answer, Applied, Receipt, Refusal
 from ledger_fortress.commands import (
     NEVER,
     Charge,
@@ -140,13 +140,14 @@ def with_salt(item: Item) -> Item:
 
 def receipt_of(answer: Answer | Failure) -> Receipt:
     """What a verb returns for its answer. Raises `Refused`, or the error of a command that failed."""
+    if isinstance(answer, Applied):
+        return answer.receipt
     if isinstance(answer, Failure):
         raise answer.error
     if isinstance(answer, Refusal):
         raise Refused(answer)
-    if isinstance(answer, Replayed) and isinstance(answer.first, Refusal):
+    if isinstance(answer.first, Refusal):
         raise Refused(answer.first, replayed=True)
-    assert isinstance(answer, Applied | Replayed)
     return answer.receipt
 
 
@@ -160,6 +161,8 @@ def answers_of(answers: list[Answer | Failure]) -> list[Answer]:
 
 
 def _micros(seconds: float, what: str = "timeout") -> int:
+    if type(seconds) is int:
+        return seconds * 1_000_000
     if isinstance(seconds, bool) or not isinstance(seconds, int | float):
         raise TypeError(f"{what} is a number of seconds, not {type(seconds).__name__}")
     if not isfinite(seconds):

@@ -105,9 +105,9 @@ def test_damaged_wal(figure: Callable[[str], None]) -> None:
     with quick_folder() as folder:
         path = folder / "credits.db"
         with Ledger(SQLiteStore(path, clock=clock)) as ledger:
-            kept = live(ledger, path, range(12), False)
+            kept = live(ledger, path, range(6), False)
         with Ledger(SQLiteStore(path, clock=clock)) as ledger:
-            kept += live(ledger, path, range(12, 30), True)
+            kept += live(ledger, path, range(6, 15), True)
             for suffix in ("", "-wal"):  # as a crash leaves them: closing would empty the WAL
                 shutil.copy(f"{path}{suffix}", folder / f"crashed{suffix}")
         for number in range(cases):

@@ -116,7 +116,7 @@ def kill_one(path: Path, life: int, dice: random.Random) -> tuple[int, list[Any]
     steered = life % 8 != 0
     Watched.phase, Watched.here = phase, here
     Watched.stop_after = dice.randint(1, 5) if steered else 0
-    Watched.transactions = dice.randint(2, 25)
+    Watched.transactions = dice.randint(2, 12)
     delay = 0.02 + dice.random() * 0.1
     child = os.fork()
     if child == 0:
@@ -186,7 +186,7 @@ def test_killed_writers(figure: Callable[[str], None]) -> None:
     acknowledged = silent = 0
     with quick_folder() as folder:
         for life in range(kills):
-            path = folder / f"{life // 10}.db"  # ten lives in one file, each after the last one's crash
+            path = folder / f"{life // 5}.db"  # five lives in one file, each after the last one's crash
             at, told = kill_one(path, life, dice)
             phases[at] += 1
             acknowledged += len(told)

@@ -27,6 +27,7 @@ from ledger_fortress.stores.memory import MemoryStore
 from ledger_fortress.stores.redis import RedisStore
 from ledger_fortress.testing import FakeClock, LedgerStoreContract, run_scenario
 from ledger_fortress.testing.scenario import START
+from tests.ledger_fortress.places import quick_folder
 from tests.ledger_fortress.proof.test_differential import agree
 from tests.ledger_fortress.redis.servers import RedisServer
 from tests.ledger_fortress.words import Words
@@ -46,13 +47,20 @@ class Eager(RedisStore):
         return changes
 
 
+@pytest.fixture
+def quick() -> Iterator[Path]:
+    """Where an archive is that is synced thousands of times."""
+    with quick_folder() as folder:
+        yield folder / "old.db"
+
+
 class TestEager(LedgerStoreContract):
     @pytest.fixture
-    def stores(self, url: str, tmp_path: Path) -> Iterator[OpenStore]:
+    def stores(self, url: str, quick: Path) -> Iterator[OpenStore]:
         with ExitStack() as opened:
 
             def open_it(clock: Callable[[], float]) -> LedgerStore:
-                store = Eager(url, clock=clock, archive=tmp_path / "old.db")
+                store = Eager(url, clock=clock, archive=quick)
                 opened.callback(store.close)
                 return store
 
@@ -60,15 +68,15 @@ class TestEager(LedgerStoreContract):
 
 
 @pytest.mark.parametrize("file", SCENARIOS, ids=lambda file: file.stem)
-def test_scenario(file: Path, url: str, tmp_path: Path) -> None:
+def test_scenario(file: Path, url: str, quick: Path) -> None:
     clock = FakeClock()
-    with Ledger(Eager(url, clock=clock, archive=tmp_path / "old.db")) as ledger:
+    with Ledger(Eager(url, clock=clock, archive=quick)) as ledger:
         assert run_scenario(file.read_text("utf-8"), ledger, clock, file.name) > 10
 
 
-def test_it_cannot_be_told_from_memory(url: str, tmp_path: Path, figure: Callable[[str], None]) -> None:
+def test_it_cannot_be_told_from_memory(url: str, quick: Path, figure: Callable[[str], None]) -> None:
     clock = FakeClock()
-    store = Eager(url, clock=clock, archive=tmp_path / "old.db")
+    store = Eager(url, clock=clock, archive=quick)
     stores: list[LedgerStore] = [MemoryStore(clock), store]
     sent, _ = agree(stores, Words("archive", clock), Counter())
     figure(f"Redis with an archive against memory: {sent} commands, each archived at once")
