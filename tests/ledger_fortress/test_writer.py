@@ -361,7 +361,7 @@ def test_answers_for_a_closed_loop_are_dropped_and_counted() -> None:
     async def leave() -> None:
         store.open.clear()
         task = asyncio.create_task(ledger.grant("a", 5, key="in", create=True))
-        await asyncio.sleep(0.01)
+        await asyncio.to_thread(store.entered.wait)  # the writer has it, alone
         task.cancel()
 
     asyncio.run(leave())
