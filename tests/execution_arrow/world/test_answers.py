@@ -29,13 +29,19 @@ from tests.execution_arrow.providers.test_fuzz import replies
 from tests.execution_arrow.world.hand import SHORT, HandClock, live, parts
 
 N = int(os.environ.get("N") or 1)
-PROVIDERS = ("replicate", "fal", "byteplus", "cloudflare", "bfl", "runway")
+# By a word of their addresses; Replicate's name other providers' models.
+HOSTS = {
+    "api.replicate": "replicate", "fal.run": "fal", "cloudflare": "cloudflare", "bfl.ai": "bfl",
+    "runwayml": "runway", "openai.com": "openai", "aliyuncs": "alibabacloud", "bytepluses": "byteplus",
+}  # fmt: skip
 ORDERS = {
     "bfl/flux-schnell": ("replicate", "fal", "cloudflare"),
     "bytedance/seedream-4.5": ("byteplus", "replicate", "fal"),
     "bytedance/seedance-1-pro": ("byteplus", "replicate", "fal"),
     "bfl/flux-1.1-pro": ("bfl", "replicate", "fal"),
     "google/veo-3.1": ("runway", "replicate", "fal"),
+    "openai/gpt-image-2": ("openai", "replicate", "runway"),
+    "wan/2.7-t2v": ("alibabacloud", "replicate", "fal"),
 }
 OK = 200
 # Answers that are right, so that lives go on beyond the submit and meet junk later.
@@ -76,6 +82,18 @@ RIGHT: dict[tuple[str, str], list[Any]] = {
         {"id": "job1", "status": "SUCCEEDED", "output": ["https://x.example/a.mp4"], "cost": {"credits": 1}},
         {"id": "job1", "status": "FAILED", "failureCode": "SAFETY.INPUT.TEXT", "cost": {"credits": 1}},
         {"id": "job1", "status": "CANCELLED", "cost": {"credits": -1}},
+    ],
+    ("openai", "POST"): [
+        {"data": [{"b64_json": "iVBORw0KGgo="}]},
+        {"data": [{"url": "https://x.example/a.png"}, {"b64_json": None}]},
+    ],
+    ("alibabacloud", "POST"): [{"output": {"task_id": "job1", "task_status": "PENDING"}}],
+    ("alibabacloud", "GET"): [
+        {"output": {"task_id": "job1", "task_status": "RUNNING"}},
+        {"output": {"task_id": "job1", "task_status": "SUCCEEDED", "video_url": "https://x.example/a.mp4"}},
+        {"output": {"task_id": "job1", "task_status": "SUCCEEDED", "results": [{"code": "InternalError"}]}},
+        {"output": {"task_id": "job1", "task_status": "UNKNOWN"}},
+        {"output": {"task_id": "job1", "task_status": "FAILED", "code": "DataInspectionFailed"}},
     ],
     ("cloudflare", "POST"): [
         {"success": True, "result": {"image": "iVBORw0KGgo="}},
@@ -119,7 +137,7 @@ class Hostile:
         self.submits: list[str] = []
 
     async def send(self, call: Call, *, spool: Path | None = None) -> Reply:
-        provider = next(name for name in PROVIDERS if name in call.url or name == "byteplus")
+        provider = next((name for word, name in HOSTS.items() if word in call.url), "")
         if call.method == "POST" and not call.url.endswith("/cancel"):
             self.submits.append(call.headers["x-client-request-id"])
         found = next(self._drawn, Reply(status=502, body=b"<html>"))
@@ -162,6 +180,8 @@ class NotAPicture(FolderArtifacts):
 @example("bfl/flux-schnell", [1, 0, 2], [0, 1, 2], [b"\x89PNG\r\n\x1a\n"])
 @example("bfl/flux-1.1-pro", [0, 1, 2], [0, 0, 3, 3, 1], [b"\x89PNG\r\n\x1a\n"])
 @example("google/veo-3.1", [0, 1, 2], [0, 0, 3, 1], [])
+@example("openai/gpt-image-2", [0, 1, 2], [0, 0, 1], [])
+@example("wan/2.7-t2v", [0, 1, 2], [0, 0, 1, 3, 3, 3], [b"\0\0\0\x18ftypisom\0\0\0\0isommp42"])
 @example("bytedance/seedance-1-pro", [0, 1, 2], [0, 1], [b"\0\0\0\x18ftypisom\0\0\0\0isommp42"])
 def test_no_answer_kills_a_worker_and_none_that_is_junk_is_a_success(
     model: str, order: list[int], drawn: list[Any], bytes_: list[bytes]

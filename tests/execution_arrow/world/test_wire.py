@@ -30,11 +30,14 @@ ACCEPTED = {
     "byteplus": {"id": "job1"},
     "bfl": {"id": "job1", "polling_url": "https://elsewhere.example/"},
     "runway": {"id": "job1"},
+    "alibabacloud": {"output": {"task_id": "job1", "task_status": "PENDING"}},
 }
 ASKS: dict[str, tuple[str, dict[str, Any]]] = {
     "byteplus": ("bytedance/seedance-1-pro", {"generation_duration": 5, "generation_resolution": "480p"}),
     "bfl": ("bfl/flux-1.1-pro", {}),
     "runway": ("google/veo-3.1", {"generation_duration": 4}),
+    "alibabacloud": ("wan/2.7-t2v", {}),
+    "openai": ("openai/gpt-image-2", {}),
 }
 
 
@@ -118,7 +121,7 @@ async def server(say: Say, right: bytes | None) -> AsyncIterator[tuple[str, list
 @pytest.mark.parametrize("what", SAYS)
 @run
 async def test_a_server_that_misbehaves(tmp_path: Path, what: str, where: str):
-    known = list(ACCEPTED) + ["cloudflare"] * (where == "submit")  # it answers with the picture: no polls
+    known = list(ACCEPTED) + ["cloudflare", "openai"] * (where == "submit")  # they answer with the picture
     first = list(SAYS).index(what) % len(known)
     for provider in known if "N" in os.environ else known[first : first + 1]:
         right = reply(json.dumps(ACCEPTED[provider]).encode()) if where == "poll" else None
