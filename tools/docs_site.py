@@ -18,12 +18,17 @@ def on_files(files: Files, config: Any, **_: Any) -> Files:
     """Add the scripts that pages point at."""
     root = Path(config.config_file_path).parent
     for path in sorted(root.glob("examples/**/*.*")):
-        if path.suffix in (".py", ".sh", ".yaml") and path.stat().st_size:
+        if path.suffix in (".py", ".sh", ".yaml") and path.stat().st_size and "demo" not in path.parts:
             files.append(File.generated(config, path.relative_to(root).as_posix(), abs_src_path=str(path)))
     return files
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
     """Point at the scripts where the site has them, and write names of files above their blocks."""
-    markdown = _SCRIPT.sub(r"](\1", markdown)
-    return _NAMED.sub(r"`\2`\n\n```\1", markdown)
+    return _NAMED.sub(_named, _SCRIPT.sub(r"](\1", markdown))
+
+
+def _named(block: re.Match[str]) -> str:
+    """Unless the sentence above has the name already."""
+    told = block[2] in block.string[: block.start()].rstrip().rpartition("\n")[2]
+    return ("" if told else f"`{block[2]}`\n\n") + f"```{block[1]}"

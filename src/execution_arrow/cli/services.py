@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import json
 import signal
 import sys
 from collections.abc import Callable
@@ -22,7 +23,7 @@ def add_commands(add: Callable[[str, Any, str], argparse.ArgumentParser]) -> Non
     add_places(worker)
     add("migrate", _migrate, "make or bring up the tables of jobs and ledger in a database")
     command = add("sandbox", _sandbox, "run local stand-ins for the providers until Ctrl-C")
-    command.add_argument("--port", type=int, default=8600)
+    command.add_argument("--port", type=int, default=8600, help="of the page; 0 takes a free one")
     command.add_argument("--seed", type=int, default=0)
     command.add_argument("--fault", action="append", default=[], metavar="PROVIDER=KIND[:SHARE]")
 
@@ -68,10 +69,12 @@ def _sandbox(arguments: argparse.Namespace) -> int:
         provider, fault = parse_fault(text)
         box.fault(provider, fault)
     with box:
-        print(f"calls and bill book: {box.url}", file=sys.stderr)
-        print(f"for execution-arrow: --sandbox {box.url}; for other clients:", file=sys.stderr)
-        for name, value in box.environment().items():
-            print(f"export {name}={value}")
+        if arguments.json:
+            print(json.dumps({"url": box.url, "environment": box.environment()}))
+        else:
+            print(f"calls and bill book: {box.url}", file=sys.stderr)
+            print(f"for execution-arrow: --sandbox {box.url}; for other clients:", file=sys.stderr)
+            print("\n".join(f"export {name}={value}" for name, value in box.environment().items()))
         sys.stdout.flush()
         asyncio.run(_until_stopped())
     return 0

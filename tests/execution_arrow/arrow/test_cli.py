@@ -5,8 +5,11 @@ from __future__ import annotations
 import io
 import json
 import os
+import signal
+import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -20,6 +23,7 @@ from execution_arrow.sandbox import Fault, Sandbox
 from ledger_fortress import Ledger
 from tests.execution_arrow.arrow.conftest import box, listening
 from tests.execution_arrow.machine.build import Story, make_run
+from tools.packages import ROOT
 
 __all__ = ["box", "listening"]
 SCHNELL, PROMPT = "bfl/flux-schnell", "generation_prompt=a lighthouse"
@@ -159,6 +163,33 @@ def test_a_reader_that_has_seen_enough_is_no_error(run: Run, monkeypatch: pytest
     with os.fdopen(write, "w") as pipe:
         monkeypatch.setattr(sys, "stdout", pipe)
         assert main(["doctor"]) == 0
+
+
+@contextmanager
+def beside(*words: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """A command that runs until it is told to stop, and its first line."""
+    command = [sys.executable, "-m", "execution_arrow.cli", *words]
+    environment = os.environ | {"PYTHONPATH": str(ROOT / "src"), "PYTHONUNBUFFERED": "1"}
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as program:
+        assert program.stdout is not None
+        try:
+            yield program, program.stdout.readline()
+        finally:
+            program.send_signal(signal.SIGTERM)
+    assert program.returncode == 0
+
+
+def test_a_sandbox_and_a_worker_beside(run: Run) -> None:
+    """One terminal plays the providers, one works; on SQLite one process writes at a time."""
+    with beside("sandbox", "--port", "0", "--json", "--fault", "replicate=never_finishes") as (_, told):
+        place = ("--account", "acct", "--sandbox", json.loads(told)["url"], "--no-wait", "--json")
+        slow = json.loads(run("generate", SCHNELL, PROMPT, *place)[1])["id"]
+        made = json.loads(run("generate", SCHNELL, PROMPT, "generation_provider_order=fal", *place)[1])["id"]
+        with beside("worker", "--json", *place[2:4]) as (_, first):
+            assert GenerationV1.model_validate_json(first).id == made
+        assert run("cancel", slow, *place[2:4])[0] == 0
+        assert run("wait", slow, *place[2:4])[0] == 1
+        assert json.loads(run("get", slow, "--json")[1])["status"] == "canceled"
 
 
 class Terminal(io.StringIO):
