@@ -23,7 +23,10 @@ if TYPE_CHECKING:
 
 TITLE = f"babysea-primitives: {len(PROVIDERS)} local providers, one account with 5 credits"
 LEGEND = "charged: to the account. wasted: billed to us for nothing (?: perhaps)"
-_WORDS = {"not_sent": "unreachable", "http_429": "throttled"}
+_WORDS = {
+    "not_sent": "unreachable", "http_429": "throttled", "insufficient_quota": "unpaid",
+    "InternalError.Algo": "failed",
+}  # fmt: skip
 _STYLES = {
     Outcome.USED: "green", Outcome.FAILED: "red", Outcome.UNKNOWN: "yellow", Outcome.DISCARDED: "magenta",
     Outcome.CANCELED: "magenta", Outcome.PENDING: "cyan",

@@ -16,8 +16,10 @@ from examples.demo.stories import CREDITS, PRICES, TOO_DEAR, WRONG, Act, Pace, S
 from execution_arrow import AsyncArrow, Generation, InsufficientCredits, Outcome, RequestRejected
 from execution_arrow.credentials import EnvironmentCredentials
 from execution_arrow.egress import EgressPolicy
+from execution_arrow.providers import shipped
 from execution_arrow.record import File
 from execution_arrow.sandbox import PROVIDERS, Bill, Received, Sandbox
+from execution_arrow.testing import hurried
 from ledger_fortress import Balance, Verification
 from ledger_fortress.audit import Replayed, replay
 from ledger_fortress.entries import Entry
@@ -83,6 +85,7 @@ async def perform(folder: Path, pace: Pace, screen: Screen) -> Evidence:
             worker=True,
             base_urls={provider: box.base_url(provider) for provider in PROVIDERS},
             credentials=EnvironmentCredentials(box.environment()),
+            providers=shipped() if pace.poll is None else hurried(pace.poll),
             egress=EgressPolicy(allowed_hosts=frozenset({urlsplit(box.url).netloc})),
             watch=stage.watch,
         )

@@ -11,8 +11,11 @@ from execution_arrow.sandbox import Fault, Rate, Timing
 
 CREDITS = "5"
 PATIENCE = 1.0  # seconds for which a provider that throttles us wants to be left alone
-#: The sandbox's own list has Veo's price with sound; without it a second costs half.
-PRICES = {"fal": {"fal-ai/veo3.1": Rate(per_second=200_000)}}
+#: Where the catalogue and the sandbox's list differ: that has Veo's price with sound, and not the other two.
+PRICES: Mapping[str, Mapping[str, Rate | int]] = {
+    "fal": {"fal-ai/veo3.1": Rate(per_second=200_000)},
+    "replicate": {"openai/gpt-image-2": 47_000, "qwen/qwen-image": 25_000},
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,15 +26,11 @@ class Pace:
     patience: float  # how long a lost answer is looked for
     deadline: float  # of the attempt that will be overdue
     late: float  # how much later its result arrives
-    slow_polls: bool  # whether to wait for BytePlus' clip, which is asked for every five seconds
+    poll: float | None  # how often a provider is asked; None: as it wishes, BytePlus and Runway every five
 
 
-SHOW = Pace(
-    timing=Timing(queue=0.6, image=1.8, video=3.5), patience=2.0, deadline=5.0, late=12.0, slow_polls=True
-)
-QUICK = Pace(
-    timing=Timing(queue=0.05, image=0.2, video=0.4), patience=0.5, deadline=2.5, late=4.5, slow_polls=False
-)
+SHOW = Pace(timing=Timing(queue=0.6, image=1.8, video=3.5), patience=2.0, deadline=5.0, late=12.0, poll=None)
+QUICK = Pace(timing=Timing(queue=0.05, image=0.2, video=0.4), patience=0.5, deadline=2.5, late=4.5, poll=0.2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +62,7 @@ def acts(pace: Pace) -> tuple[Act, ...]:
         shows="the cheapest by what was learned",
     )  # fmt: skip
     return (
-        Act("all four providers are well", _well(pace)),
+        Act("all eight providers are well", _well()),
         Act("BytePlus is down, the others misbehave", _ill() + _odd(pace), _faults(pace)),
         Act("the ranking has learned", (learned,)),
     )
@@ -83,12 +82,14 @@ def _faults(pace: Pace) -> tuple[tuple[str, Fault], ...]:
         ("fal", Fault("rate_limited", times=1, model="fal-ai/flux/schnell", seconds=PATIENCE)),
         ("replicate", Fault("lost_reply", times=1, model="bytedance/seedream-4")),
         ("replicate", Fault("late", times=1, model=flux, seconds=pace.late)),
-        ("replicate", Fault("moderation", times=1, model="black-forest-labs/flux-schnell")),
+        ("runway", Fault("moderation", times=1, model="gen4_image")),
+        ("openai", Fault("no_credit", times=1, model="gpt-image-2")),
+        ("alibabacloud", Fault("job_fails", times=1, model="qwen-image")),
     )
 
 
-def _well(pace: Pace) -> tuple[Story, ...]:
-    stories = [
+def _well() -> tuple[Story, ...]:
+    return (
         Story(
             "lighthouse", "bytedance/seedream-4.5", ask("a lighthouse at dusk", ratio="16:9"),
             shows="the answer to one call names the picture",
@@ -112,8 +113,13 @@ def _well(pace: Pace) -> tuple[Story, ...]:
             shows="a clip from a task",
             attempts=("byteplus used",),
         ),
-    ]  # fmt: skip
-    return tuple(story for story in stories if pace.slow_polls or story.name != "beam")
+        Story(
+            "spray", "bfl/flux-1.1-pro",
+            ask("spray over the pier", ratio="4:3", provider_order="bfl, fal"),
+            shows="asked for at an address of its own",
+            attempts=("bfl used",),
+        ),
+    )  # fmt: skip
 
 
 def _ill() -> tuple[Story, ...]:
@@ -137,11 +143,23 @@ def _ill() -> tuple[Story, ...]:
             attempts=("fal failed", "fal used"),
         ),
         Story(
-            "wreck", "bfl/flux-schnell",
-            ask("what the provider's filter refuses", provider_order="replicate, fal"),
-            shows="moderated: nobody else asked, not charged",
-            attempts=("replicate failed",),
+            "wreck", "runway/gen-4-image",
+            ask("what the provider's filter refuses", ratio="16:9", provider_order="runway, replicate"),
+            shows="moderated: nobody else asked; we pay, nobody is charged",
+            attempts=("runway failed",),
             status=Status.FAILED,
+        ),
+        Story(
+            "signal", "openai/gpt-image-2",
+            ask("signal flags on a mast", provider_order="openai, replicate"),
+            shows="our account there is empty: the next one is asked",
+            attempts=("openai failed", "replicate used"),
+        ),
+        Story(
+            "junk", "qwen/image",
+            ask("a junk under sail", ratio="16:9", provider_order="alibabacloud, replicate"),
+            shows="the answer says that it failed",
+            attempts=("alibabacloud failed", "replicate used"),
         ),
     )  # fmt: skip
 

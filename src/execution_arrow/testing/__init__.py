@@ -13,6 +13,7 @@ from execution_arrow.testing.fakes import (
     FakeTransport,
     fake_parts,
 )
+from execution_arrow.testing.hurry import hurried
 
 __all__ = [
     "FakeArtifacts",
@@ -24,4 +25,5 @@ __all__ = [
     "FakeTransport",
     "JobStoreContract",
     "fake_parts",
+    "hurried",
 ]

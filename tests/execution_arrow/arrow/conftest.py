@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +11,6 @@ import pytest
 from execution_arrow import AsyncArrow
 from execution_arrow.credentials import EnvironmentCredentials
 from execution_arrow.egress import EgressPolicy
-from execution_arrow.providers import shipped
-from execution_arrow.providers.base import Provider
 from execution_arrow.sandbox import PROVIDERS, Sandbox, Timing
 
 Opener = Callable[..., AsyncArrow]
@@ -40,15 +36,6 @@ def options(box: Sandbox) -> dict[str, Any]:
         "credentials": EnvironmentCredentials(box.environment()),
         "egress": EgressPolicy(allow_loopback=True),
     }
-
-
-def hurried() -> dict[str, Provider]:
-    """The shipped providers, asked more often than their real services like (Runway: every five seconds)."""
-    found: dict[str, Any] = {name: copy.copy(provider) for name, provider in shipped().items()}
-    for provider in found.values():
-        if provider.semantics.poll_every is not None:
-            provider.semantics = replace(provider.semantics, poll_every=0.1)
-    return found
 
 
 @pytest.fixture

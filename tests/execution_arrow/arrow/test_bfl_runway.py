@@ -6,7 +6,6 @@ import asyncio
 import base64
 import io
 from collections.abc import Coroutine, Iterator
-from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from threading import Thread
 from typing import Any
@@ -17,8 +16,9 @@ from PIL import Image
 from execution_arrow import Generation, GenerationFailed, Policy, Status
 from execution_arrow.egress import EgressPolicy
 from execution_arrow.sandbox import Fault, Sandbox
+from execution_arrow.testing import hurried
 from rosetta_bridge import Catalog
-from tests.execution_arrow.arrow.conftest import Opener, hurried
+from tests.execution_arrow.arrow.conftest import Opener
 
 FILL = {
     "generation_prompt": "a hat",
@@ -136,8 +136,7 @@ def test_a_signed_callback_of_bfl_ends_a_generation(box: Sandbox, open_arrow: Op
     """It is polled so seldom here that only the callback can have told the end."""
 
     async def work() -> None:
-        providers = hurried()
-        providers["bfl"].semantics = replace(providers["bfl"].semantics, poll_every=50.0)
+        providers = hurried(50.0)
         heard: list[Any] = []
         loop = asyncio.get_running_loop()
 

@@ -25,8 +25,9 @@ from execution_arrow import (
 from execution_arrow.errors import CancelTooLate, IdempotencyConflict, UnknownGeneration, WaitTimeout
 from execution_arrow.machine.state import Outcome, State, Status, Stop
 from execution_arrow.sandbox import Fault, Sandbox
+from execution_arrow.testing import hurried
 from rosetta_bridge import Catalog
-from tests.execution_arrow.arrow.conftest import Opener, hurried
+from tests.execution_arrow.arrow.conftest import Opener
 
 SEEDREAM = "bytedance/seedream-4.5"
 SCHNELL = "bfl/flux-schnell"
