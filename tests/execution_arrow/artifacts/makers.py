@@ -8,6 +8,7 @@ from functools import cache
 from pathlib import Path
 
 import av
+import pillow_avif  # noqa: F401 - Pillow before 11.3 writes AVIF with this
 from PIL import Image
 
 

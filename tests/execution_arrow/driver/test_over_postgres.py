@@ -20,6 +20,7 @@ from tests.services import postgres_server
 # These look into the dictionaries of a `MemoryStore`, or use one again that an Arrow has closed.
 OF_MEMORY = {
     "test_usage_reads_more_than_a_page_and_says_what_it_could_not_read",
+    "test_usage_says_nothing_of_unreadable_rows_outside_its_window",
     "test_what_nobody_looks_at_is_named",
     "test_a_row_of_a_newer_version_is_named",
     "test_delete_forgets_the_words_and_keeps_the_books",

@@ -12,12 +12,13 @@ from typing import Any
 
 import pytest
 
-from execution_arrow import GenerationFailed, InsufficientCredits, Policy, Status, WaitTimeout
+from execution_arrow import AsyncArrow, GenerationFailed, InsufficientCredits, Policy, Status, WaitTimeout
 from execution_arrow.machine.state import State
-from execution_arrow.sandbox import Fault, Sandbox
+from execution_arrow.sandbox import Fault, Sandbox, Timing
+from execution_arrow.sandbox.clock import RealClock
 from execution_arrow.tariff import Ask
 from execution_arrow.testing import FakeTransport
-from tests.execution_arrow.arrow.conftest import Opener
+from tests.execution_arrow.arrow.conftest import Opener, options
 from tests.execution_arrow.pains.kit import (
     CLIP,
     SCHNELL,
@@ -67,16 +68,32 @@ async def test_a_timeout_is_refunded_while_the_provider_renders_on(box: Sandbox,
         assert (await arrow.ledger.balance("acct")).available.micros == 5_000_000 - 3_000
 
 
+class Leaping(RealClock):
+    """The providers' clock, which the test puts forward."""
+
+    ahead = 0.0
+
+    def now(self) -> float:
+        return super().now() + self.ahead
+
+
 @run
-async def test_used_and_unused_spending_cannot_be_told_apart(box: Sandbox, open_arrow: Opener):
+async def test_used_and_unused_spending_cannot_be_told_apart(tmp_path: Path):
     """Pain 4: the operator compared bills with jobs by hand."""
+    clock = Leaping()
+    with Sandbox(seed=1, clock=clock, timing=Timing(queue=0.02, image=0.1)) as box:
+        await _used_and_unused(box, clock, tmp_path)
+
+
+async def _used_and_unused(box: Sandbox, clock: Leaping, folder: Path) -> None:
     box.fault("fal", Fault("lost_reply", times=1))
-    box.fault("replicate", Fault("late", times=1, seconds=3.0))
-    policy = Policy(attempt_deadline=0.4, cancel_patience=0.2, generation_deadline=30)
-    async with open_arrow(policy=policy) as arrow:
+    box.fault("replicate", Fault("late", times=1, seconds=3600.0))
+    policy = Policy(attempt_deadline=2.0, cancel_patience=0.2, generation_deadline=60)
+    async with AsyncArrow.open(folder / "data", policy=policy, **options(box)) as arrow:
         await fund(arrow)
         wish = ask("fal, replicate, cloudflare")
         done = await arrow.generate_and_wait(SCHNELL, wish, account="acct", timeout=30)
+        clock.ahead = 3600.0  # the clip that nobody waits for any more is ready
         while outcomes(done)[1][1] == "pending" or len(billed(box, done)) < 3:
             await asyncio.sleep(0.05)
             done = await arrow.get(done.id)

@@ -47,9 +47,9 @@ MUTANTS = (
     Mutant(
         "a second POST on 5xx",
         "perform.py",
-        "        return [self.read_submit(run, attempt, reply)]",
+        "        return self.read_submit(run, attempt, reply)\n",
         "        if reply.status >= 500:\n            reply = await self.send(call, spool)\n"
-        "        return [self.read_submit(run, attempt, reply)]",
+        "        return self.read_submit(run, attempt, reply)\n",
     ),
     Mutant(
         "effects start before the change is written",
@@ -75,8 +75,8 @@ MUTANTS = (
     Mutant(
         "a lost answer counts as not sent",
         "perform.py",
-        "        except MaybeSentError as error:\n            return [f.Ambiguous(message=_say(error))]",
-        "        except MaybeSentError as error:\n            return [f.NotSent(message=_say(error))]",
+        "        except MaybeSentError as error:\n            return f.Ambiguous(message=_say(error))",
+        "        except MaybeSentError as error:\n            return f.NotSent(message=_say(error))",
     ),
     Mutant(
         "an undeclared 5xx counts as a refusal",
