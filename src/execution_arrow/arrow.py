@@ -47,6 +47,7 @@ class AsyncArrow(Running):
         limits: Limits | None = None,
         watch: Callable[[Generation], None] | None = None,
         webhooks: WebhookPolicy | None = None,
+        retain: float | None = None,
         **parts: Any,
     ) -> Self:
         """Open everything in one folder (`ledger.db`, `arrow.db`, `island.db`, …), or `postgresql://…`.
@@ -54,6 +55,7 @@ class AsyncArrow(Running):
         `worker` claims and drives whatever is due, also what a killed process left. `base_urls` replaces a
         provider's address (a sandbox, a regional host). `watch` is called with every changed generation.
         `webhooks` says how events are sent out (`arrow.webhooks` says to whom); workers send them.
+        `retain` is for how many seconds results are kept (None: for ever); a worker deletes older ones.
         `parts` replace single ones: `catalog`, `jobs`, `ledger`, `island`, `tariff`, `credentials`,
         `providers`, `transport`, `egress`; what else there is, `wiring.default_parts` tells.
         """
@@ -69,6 +71,7 @@ class AsyncArrow(Running):
             limits=limits,
             watch=watch,
             webhooks=webhooks,
+            retain=retain,
         )
 
     async def generate(
@@ -154,16 +157,36 @@ class AsyncArrow(Running):
         self._here()
         return await self._follower.advance(generation_id)
 
-    async def delete(self, generation_id: str) -> bool:
+    async def delete(self, generation_id: str, *, files: bool = False) -> bool:
         """Forget what the customer wrote. True when it is done; False when it waits for the end.
 
         Request, provider payloads, error texts and recorded answers are blanked in the store as soon as the
         generation has ended and nothing of it is watched any more. Ids, amounts, costs and the results'
-        hashes stay: the books must add up. Files stay, too, because equal ones are shared: they are the
-        artifact folder's, under the keys of the record. Deleting twice is harmless.
+        hashes stay: the books must add up. With `files` the results are deleted as well, also those that came
+        too late and were kept; equal bytes of another generation are the same file and go with it. Deleting
+        twice is harmless.
         """
         self._here()
-        return await self._follower.delete(generation_id)
+        done = await self._follower.delete(generation_id)
+        if done and files:
+            generation = await self.get(generation_id)
+            kept = [file for attempt in generation.attempts for file in attempt.kept]
+            for file in (*generation.files, *kept):
+                await self._parts.artifacts.remove(file.key)
+        return done
+
+    async def link(self, key: str) -> str | None:
+        """A new address of a stored file (`file.key`), good for a while; None for files in a folder."""
+        return await self._parts.artifacts.link(key)
+
+    async def sweep(self, older_than: float) -> int:
+        """Delete the files that were last stored more than `older_than` seconds ago; returns how many.
+
+        With `retain` a worker does it every hour. Records keep what the files were.
+        """
+        self._here()
+        check_timeout(older_than)
+        return await self._parts.artifacts.sweep(self._parts.clock.now() - older_than)
 
     async def usage(self, *, since: datetime | None = None, until: datetime | None = None) -> Usage:
         """Submissions, outcomes and costs per provider, of the generations created in a window of time.

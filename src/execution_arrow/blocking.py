@@ -138,9 +138,17 @@ class Arrow:
         """See `AsyncArrow.advance`."""
         return self._run(lambda arrow: arrow.advance(generation_id))
 
-    def delete(self, generation_id: str) -> bool:
+    def delete(self, generation_id: str, *, files: bool = False) -> bool:
         """See `AsyncArrow.delete`."""
-        return self._run(lambda arrow: arrow.delete(generation_id))
+        return self._run(lambda arrow: arrow.delete(generation_id, files=files))
+
+    def link(self, key: str) -> str | None:
+        """See `AsyncArrow.link`."""
+        return self._run(lambda arrow: arrow.link(key))
+
+    def sweep(self, older_than: float) -> int:
+        """See `AsyncArrow.sweep`."""
+        return self._run(lambda arrow: arrow.sweep(older_than))
 
     def usage(self, *, since: datetime | None = None, until: datetime | None = None) -> Usage:
         """See `AsyncArrow.usage`."""

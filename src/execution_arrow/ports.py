@@ -232,7 +232,19 @@ class ArtifactStore(Protocol):
         """Where a stored file can be opened, or None when it is not on this machine."""
         ...
 
+    async def link(self, key: str) -> str | None:
+        """An address of a stored file for whoever has it, good for a while; None where there is none."""
+        ...
+
     def read(self, key: str) -> AsyncIterator[bytes]: ...
+
+    async def remove(self, key: str) -> bool:
+        """Delete a stored file; whether it was there."""
+        ...
+
+    async def sweep(self, before: float) -> int:
+        """Delete what was last stored before this time (unix seconds); returns how many files."""
+        ...
 
     async def aclose(self) -> None: ...
 

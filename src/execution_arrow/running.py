@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import os
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import replace
@@ -21,7 +22,7 @@ from execution_arrow.delivery import WebhookPolicy, Webhooks
 from execution_arrow.delivery.courier import Courier
 from execution_arrow.desk import Desk
 from execution_arrow.driver import Driver
-from execution_arrow.errors import StoreUnavailable, WrongLoop
+from execution_arrow.errors import ArrowError, StoreUnavailable, WrongLoop
 from execution_arrow.following import Follower, Reader
 from execution_arrow.lease import Lease, StoreClock
 from execution_arrow.machine.state import Phase, Run
@@ -40,6 +41,9 @@ if TYPE_CHECKING:
     from rosetta_bridge import Catalog
 
 T = TypeVar("T")
+logger = logging.getLogger("execution_arrow")
+
+SWEEP_EVERY = 3600.0  # seconds
 
 
 class Running:
@@ -57,13 +61,14 @@ class Running:
         limits: Limits | None = None,
         watch: Callable[[Generation], None] | None = None,
         webhooks: WebhookPolicy | None = None,
+        retain: float | None = None,
     ) -> None:
         check_opening(parts.providers, policy, region, base_urls, public_url)
         parts = replace(parts, router=FailOpen(parts.router, parts.clock))
         self._parts = parts
         self._worker_wanted = worker
         self._limits = limits or Limits()
-        self._watch = watch
+        self._watch, self._retain = watch, retain
         self._store = parts.access(parts.store)
         self._reader = Reader(self._store, parts.artifacts)
         self._clock = StoreClock(parts.clock)
@@ -72,7 +77,7 @@ class Running:
         self._performer = _performer(parts, base_urls or {}, public_url)
         self._inbound = Inbound(self._store, self._performer, parts.clock, self._here)
         self._courier = Courier(
-            self._store, self._clock, parts.credentials, webhooks or WebhookPolicy(), lambda key: key
+            self._store, self._clock, parts.credentials, webhooks or WebhookPolicy(), parts.artifacts.link
         )
         self._webhooks = Webhooks(self._store, self._clock, parts.credentials, self._courier)
         self._desk = Desk(self._store, parts.holds, self._clock, self._follower)
@@ -83,6 +88,7 @@ class Running:
         self._driver: Driver | None = None
         self._worker: Worker | None = None
         self._watches: list[Callable[[], None]] = []
+        self._sweeping: asyncio.Task[None] | None = None
         self._pid = os.getpid()
 
     @property
@@ -132,6 +138,8 @@ class Running:
             self._tasks.create_task(self._worker.serve())
             self._watches.append(self._store.watch(self._courier.hear))
             self._tasks.create_task(self._courier.serve())
+            if self._retain is not None:
+                self._sweeping = self._tasks.create_task(self._sweep_for_ever(self._retain))
         return self
 
     async def __aexit__(
@@ -147,6 +155,8 @@ class Running:
         assert self._driver is not None
         assert self._worker is not None
         self._worker.stop()
+        if self._sweeping is not None:
+            self._sweeping.cancel()
         for end in self._watches:
             end()
         with contextlib.suppress(StoreUnavailable):  # our lease ends by itself; others take over then
@@ -168,6 +178,14 @@ class Running:
         self._store.close()
         self._parts.blocking_ledger.close()
         self._parts.island.close()
+
+    async def _sweep_for_ever(self, retain: float) -> None:
+        while True:
+            try:
+                await self._parts.artifacts.sweep(self._parts.clock.now() - retain)
+            except (ArrowError, OSError) as error:
+                logger.warning("sweep_failed error=%s: old results are looked for again in an hour", error)
+            await asyncio.sleep(SWEEP_EVERY)
 
     def _here(self) -> Driver:
         if os.getpid() != self._pid:

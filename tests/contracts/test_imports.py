@@ -34,6 +34,7 @@ EXTRAS = {
     "psycopg",
     "stripe",
     "boto3",
+    "minio",
 }
 
 # What a decision must not touch. `make check` also looks at what cores import indirectly.
@@ -71,7 +72,7 @@ SHELLS = {
             "lease",
             "naming",
         ),
-        *("outage", "perform", "reporting", "routing", "running", "sandbox", "spool", "stores"),
+        *("outage", "perform", "reporting", "routing", "running", "s3", "sandbox", "sink", "spool", "stores"),
         *("tasks", "transport", "webhooks", "wiring", "worker"),
     },
     "ledger_fortress": {"ledger", "stores", "testing", "writer"},

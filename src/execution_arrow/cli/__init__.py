@@ -57,7 +57,10 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     shared = argparse.ArgumentParser(add_help=False)
     shared.add_argument("--data", default="./media-data", metavar="FOLDER|URL", help="where all is kept")
-    shared.add_argument("--artifacts", metavar="FOLDER", help="where files are kept; needed with a URL")
+    shared.add_argument(
+        "--artifacts", metavar="FOLDER|s3://…", help="where files are kept; needed with a URL"
+    )
+    shared.add_argument("--scratch", metavar="FOLDER", help="on this machine, for a URL and a bucket")
     shared.add_argument("--json", action="store_true", help="print published documents, one per line")
 
     def add(name: str, run: object, text: str) -> argparse.ArgumentParser:

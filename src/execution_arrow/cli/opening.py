@@ -32,7 +32,7 @@ def opened(arguments: argparse.Namespace, **more: Any) -> AsyncArrow:
         more |= options(url)
     if given := getattr(arguments, "base_url", None):
         more["base_urls"] = {**more.get("base_urls", {}), **dict(map(_address, given))}
-    return AsyncArrow.open(arguments.data, artifacts=arguments.artifacts, **more)
+    return AsyncArrow.open(arguments.data, artifacts=arguments.artifacts, scratch=arguments.scratch, **more)
 
 
 def require_a_key(providers: Iterable[str]) -> None:

@@ -18,7 +18,9 @@ from execution_arrow.reconciling import Finding
 
 def add_commands(add: Callable[[str, Any, str], argparse.ArgumentParser]) -> None:
     """Add the commands; `add` takes name, function and help."""
-    add("delete", _delete, "forget a generation's request; results and amounts stay").add_argument("id")
+    command = add("delete", _delete, "forget a generation's request; results and amounts stay")
+    command.add_argument("id")
+    command.add_argument("--files", action="store_true", help="delete its results as well")
     command = add("usage", _usage, "submissions, outcomes and costs per provider")
     command.add_argument("--days", type=float, default=30.0, help="how far back (30)")
     command = add("reconcile", _reconcile, "list what a person should look at; 1 if there is any")
@@ -30,7 +32,7 @@ def add_commands(add: Callable[[str, Any, str], argparse.ArgumentParser]) -> Non
 def _delete(arguments: argparse.Namespace) -> int:
     async def run() -> bool:
         async with opened(arguments) as arrow:
-            return await arrow.delete(arguments.id)
+            return await arrow.delete(arguments.id, files=arguments.files)
 
     done = asyncio.run(run())
     print(json.dumps({"id": arguments.id, "erased": done}) if arguments.json else _ERASED[done])
@@ -86,10 +88,10 @@ def _doctor(arguments: argparse.Namespace) -> int:
     from execution_arrow.wiring import default_parts
 
     where = arguments.data
-    folder = Path(arguments.artifacts or where) if "://" in where else Path(where)
+    folder = Path(arguments.scratch or arguments.artifacts or where) if "://" in where else Path(where)
     if not folder.is_dir():
         raise FileNotFoundError(f"no folder {folder}: `--data` names the one that the service works on")
-    parts = default_parts(where, artifacts=arguments.artifacts)
+    parts = default_parts(where, artifacts=arguments.artifacts, scratch=arguments.scratch)
     try:
         found = examine(
             parts.store,

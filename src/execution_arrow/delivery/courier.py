@@ -13,12 +13,12 @@ import contextlib
 import json
 import logging
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from execution_arrow.delivery.endpoints import endpoint_of, live_secrets, secret_of
-from execution_arrow.delivery.payload import body_of, generation_data, headers_of
+from execution_arrow.delivery.payload import body_of, generation_data, headers_of, told_files
 from execution_arrow.delivery.policy import Answer, WebhookPolicy, judge, why_disabled
 from execution_arrow.errors import ArrowError, EgressRefused, StoreUnavailable
 from execution_arrow.machine.codec import load_run, load_spec
@@ -50,7 +50,7 @@ _MOST_READ = 16_384  # bytes of an answer; nobody looks at them, but a connectio
 
 
 class Courier:
-    """Delivers on one event loop. `link` makes the address of a stored file from its key."""
+    """Delivers on one event loop. `link` makes the address of a stored file, where it has one."""
 
     def __init__(
         self,
@@ -58,7 +58,7 @@ class Courier:
         clock: Clock,
         credentials: Credentials,
         policy: WebhookPolicy,
-        link: Callable[[str], str],
+        link: Callable[[str], Awaitable[str | None]],
     ) -> None:
         self._store, self._clock, self._credentials = store, clock, credentials
         self.policy, self._link = policy, link
@@ -179,9 +179,10 @@ class Courier:
         row = await self._store.load(delivery.subject)
         if row is None:
             raise ArrowError(f"generation {delivery.subject} is not in this store any more")
-        return body_of(
-            delivery, generation_data(delivery, load_run(load_spec(row.spec), row.state), self._link)
-        )
+        run = load_run(load_spec(row.spec), row.state)
+        keys = [file.key for file in told_files(delivery, run)]
+        links = {key: await self._link(key) or key for key in keys}
+        return body_of(delivery, generation_data(delivery, run, links))
 
     async def _post(self, url: str, headers: dict[str, str], body: bytes) -> Answer:
         import httpcore

@@ -8,12 +8,13 @@ was erased meanwhile is not told any more. The event's type says which status is
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from execution_arrow.delivery.policy import delivery_id, event_id
-from execution_arrow.machine.state import Attempt, Run, Status
+from execution_arrow.facts import Stored
+from execution_arrow.machine.state import Attempt, Run
 from execution_arrow.ports import Secret
 from execution_arrow.signing import sign_babysea, sign_standard
 from execution_arrow.stores.outgoing import Delivery
@@ -54,8 +55,15 @@ def headers_of(delivery: Delivery, body: bytes, secrets: Sequence[Secret], now: 
     }
 
 
-def generation_data(delivery: Delivery, run: Run, link: Callable[[str], str]) -> dict[str, Any]:
-    """`webhook_data` of a generation's event. `link` makes the address of a stored file from its key."""
+def told_files(delivery: Delivery, run: Run) -> tuple[Stored, ...]:
+    """The files that the event tells of."""
+    winner = run.attempt(run.winner) if run.winner is not None else None
+    told = delivery.type == "generation.completed" and winner is not None
+    return winner.files if told and winner is not None else ()
+
+
+def generation_data(delivery: Delivery, run: Run, links: Mapping[str, str]) -> dict[str, Any]:
+    """`webhook_data` of a generation's event. `links` are the addresses of its files, by their keys."""
     spec, settlement = run.spec, run.settlement
     status = _STATUS.get(delivery.type, run.status.value)
     ended = status != "processing"
@@ -75,8 +83,8 @@ def generation_data(delivery: Delivery, run: Run, link: Callable[[str], str]) ->
         "credits_refunded": returned if ended and delivery.settled and status != "succeeded" else None,
         "credits_settled": delivery.settled if ended else None,
     }
-    if status == Status.SUCCEEDED and attempt is not None:
-        known["generation_output_file"] = [link(file.key) for file in attempt.files]
+    if files := told_files(delivery, run):
+        known["generation_output_file"] = [links[file.key] for file in files]
     return {name: value for name, value in known.items() if value is not None}
 
 

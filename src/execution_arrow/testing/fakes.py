@@ -136,8 +136,17 @@ class FakeArtifacts:
     def path(self, key: str) -> Path | None:
         return None
 
+    async def link(self, key: str) -> str | None:
+        return None
+
     async def read(self, key: str) -> AsyncIterator[bytes]:
         yield self.files[key]
+
+    async def remove(self, key: str) -> bool:
+        return self.files.pop(key, None) is not None
+
+    async def sweep(self, before: float) -> int:
+        return 0
 
     async def aclose(self) -> None:
         pass

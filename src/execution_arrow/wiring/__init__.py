@@ -73,7 +73,8 @@ class Parts:
 def default_parts(
     where: str | Path,
     *,
-    artifacts: str | Path | None = None,
+    artifacts: str | Path | ArtifactStore | None = None,
+    scratch: str | Path | None = None,
     migrate: bool = False,
     catalog: Catalog | None = None,
     jobs: str | JobStore | None = None,
@@ -90,10 +91,11 @@ def default_parts(
 
     `where` is the folder, `postgresql://…` for all three stores in one database, or `memory:`. Files are kept
     all the same: for the latter two `artifacts` must name a folder, for several hosts one that all of them
-    see. `migrate` makes or brings up tables. `jobs`, `ledger` and `island` go elsewhere by a URL, or are open
+    see, or a bucket (`s3://…`, see `s3.S3Artifacts`) together with `scratch`, a folder of this machine.
+    `migrate` makes or brings up tables. `jobs`, `ledger` and `island` go elsewhere by a URL, or are open
     already. `egress` is for copying results, `input_egress` for fetching a request's files.
     """
-    folder, places = _places(where, artifacts)
+    folder, places = _places(where, artifacts, scratch)
     given = {"arrow": jobs, "ledger": ledger, "island": island}
     places |= {name: place for name, place in given.items() if place is not None}
     store, books, learned = _open_stores(places, migrate)
@@ -103,7 +105,7 @@ def default_parts(
         router=IslandRouter(learned),
         holds=FortressLedger(credits),
         store=store,
-        artifacts=FolderArtifacts(Path(artifacts) if artifacts else folder / "artifacts", egress=egress),
+        artifacts=_open_artifacts(artifacts, folder, egress),
         transport=transport or _httpx(),
         credentials=credentials or EnvironmentCredentials(),
         providers=providers or shipped(), inputs=EgressInputs(input_egress),
@@ -125,6 +127,18 @@ def _open_stores(places: Mapping[str, Any], migrate: bool) -> tuple[JobStore, Le
         return store, books, learned
 
 
+def _open_artifacts(
+    where: str | Path | ArtifactStore | None, folder: Path, egress: EgressPolicy | None
+) -> ArtifactStore:
+    if isinstance(where, str) and where.startswith("s3://"):
+        from execution_arrow.s3 import S3Artifacts
+
+        return S3Artifacts(where, folder / "artifacts", egress=egress)
+    if where is None or isinstance(where, str | Path):
+        return FolderArtifacts(Path(where) if where else folder / "artifacts", egress=egress)
+    return where
+
+
 def migrate(where: str | Path) -> None:
     """Make or bring up the tables of jobs, ledger and island, and nothing else."""
     _, urls = _places(where, ".")
@@ -139,7 +153,9 @@ def _httpx() -> Transport:
     return HttpxTransport()
 
 
-def _places(where: str | Path, artifacts: str | Path | None) -> tuple[Path, dict[str, Any]]:
+def _places(
+    where: str | Path, artifacts: str | Path | ArtifactStore | None, scratch: str | Path | None = None
+) -> tuple[Path, dict[str, Any]]:
     """The folder for files, and the URLs of the three stores."""
     if not str(where):
         raise ValueError("Arrow.open(''): name a folder; the current one is '.'")
@@ -150,9 +166,13 @@ def _places(where: str | Path, artifacts: str | Path | None) -> tuple[Path, dict
         folder.mkdir(parents=True, exist_ok=True)
         urls = {name: f"sqlite:///{quote(str(folder.absolute() / name))}.db" for name in names}
         return folder, {**urls, "island": f"sqlite:///{folder.absolute()}/island.db"}  # never unquoted there
+    named = isinstance(artifacts, str | Path) and not str(artifacts).startswith("s3://")
+    local = scratch or (artifacts if named else None)
     if artifacts is None:
         raise ValueError(f"Arrow.open('{scheme}:…') keeps files all the same: pass artifacts='some/folder'")
-    return Path(artifacts), dict.fromkeys(names, str(where))
+    if not isinstance(local, str | Path):
+        raise ValueError("results go elsewhere, and pass through this machine: pass scratch='some/folder'")
+    return Path(local), dict.fromkeys(names, str(where))
 
 
 class BridgeNormalizer:

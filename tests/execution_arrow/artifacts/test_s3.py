@@ -1,0 +1,204 @@
+"""Results in a bucket: a local store that speaks S3, and boto3 as the judge of what lies in it."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+import time
+import urllib.request
+from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from moto.server import ThreadedMotoServer
+
+from execution_arrow import AsyncArrow, s3
+from execution_arrow import facts as f
+from execution_arrow.artifacts import FolderArtifacts
+from execution_arrow.egress import EgressPolicy
+from execution_arrow.errors import ArtifactGone, ArtifactRetry
+from execution_arrow.s3 import S3Artifacts
+from execution_arrow.testing import FakeProvider, fake_parts
+from execution_arrow.wiring import default_parts
+from tests.execution_arrow.artifacts.makers import picture
+from tests.execution_arrow.delivery.kit import run
+from tests.execution_arrow.driver.test_driver import arrow_of
+from tests.execution_arrow.transport.test_httpx_transport import answer, replying, serving
+
+LOCAL = EgressPolicy(allow_loopback=True)
+
+
+@pytest.fixture(scope="module")
+def endpoint() -> Iterator[str]:
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
+@pytest.fixture
+def judge(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> Any:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAEXAMPLE")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "very-secret")
+    client = boto3.client("s3", endpoint_url=endpoint, region_name="us-east-1")
+    client.create_bucket(Bucket="media")
+    for found in client.list_objects_v2(Bucket="media").get("Contents", []):
+        client.delete_object(Bucket="media", Key=found["Key"])
+    return client
+
+
+def with_store(url: str, folder: Path, work: Callable[[S3Artifacts], Awaitable[Any]]) -> Any:
+    async def main() -> Any:
+        store = S3Artifacts(url, folder, LOCAL)
+        try:
+            return await work(store)
+        finally:
+            await store.aclose()
+
+    return asyncio.run(main())
+
+
+def names(judge: Any) -> list[str]:
+    return [found["Key"] for found in judge.list_objects_v2(Bucket="media").get("Contents", [])]
+
+
+def test_a_result_is_copied_described_read_linked_and_removed(
+    judge: Any, endpoint: str, tmp_path: Path
+) -> None:
+    data = picture("PNG", 64, 48)
+
+    async def work(store: S3Artifacts) -> None:
+        async with serving(replying(answer(data))) as server:
+            stored = await store.copy(f"{server.url}/x", index=2, kind="image")
+        assert stored.sha256 == hashlib.sha256(data).hexdigest()
+        assert (stored.index, stored.size, stored.width, stored.media_type) == (2, len(data), 64, "image/png")
+        assert names(judge) == [f"results/{stored.key}"]
+        found = judge.get_object(Bucket="media", Key=f"results/{stored.key}")
+        assert found["Body"].read() == data
+        assert (found["ContentType"], found["Metadata"]) == ("image/png", {"sha256": stored.sha256})
+        assert b"".join([piece async for piece in store.read(stored.key)]) == data
+        link = await store.link(stored.key)
+        assert link is not None
+        assert "very-secret" not in link
+        with urllib.request.urlopen(link) as answered:
+            assert answered.read() == data
+        assert store.path(stored.key) is None
+        assert [path for path in tmp_path.rglob("*") if path.is_file()] == []  # nothing stays on the way
+        assert await store.remove(stored.key) is True
+        assert await store.remove(stored.key) is False
+        with pytest.raises(ArtifactGone):
+            [piece async for piece in store.read(stored.key)]
+
+    with_store(f"s3://media/results/?endpoint={endpoint}", tmp_path, work)
+
+
+def test_a_large_result_is_sent_in_parts_and_equal_ones_are_one_object(
+    judge: Any, endpoint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(s3, "PART", 5 << 20)
+    data = picture("PNG", 64, 48) + bytes(11 << 20)
+
+    async def work(store: S3Artifacts) -> None:
+        first, second = await asyncio.gather(*(store.put(data, index=i, kind="image") for i in (0, 1)))
+        assert first.key == second.key
+        found = judge.head_object(Bucket="media", Key=first.key)
+        assert found["ContentLength"] == len(data) > 2 * s3.PART
+        assert found["ETag"].endswith('-3"')
+
+    with_store(f"s3://media?endpoint={endpoint}", tmp_path, work)
+
+
+def test_what_is_refused_never_reaches_the_bucket(judge: Any, endpoint: str, tmp_path: Path) -> None:
+    async def work(store: S3Artifacts) -> None:
+        with pytest.raises(ArtifactGone, match="neither"):
+            await store.put(b"<html>" * 40, index=0, kind="image")
+        for key in ("../secret", "sha256/zz/x.png", "results"):
+            assert await store.link(key) is None
+            assert await store.remove(key) is False
+            with pytest.raises(ArtifactGone):
+                [piece async for piece in store.read(key)]
+
+    with_store(f"s3://media?endpoint={endpoint}", tmp_path, work)
+    assert names(judge) == []
+
+
+@pytest.mark.parametrize(
+    ("url", "says"),
+    [("s3://nowhere?endpoint={}", "make the bucket"), ("s3://media?endpoint=http://127.0.0.1:9", "reached")],
+)
+@pytest.mark.usefixtures("judge")
+def test_a_bucket_that_is_away_is_our_own_trouble_and_tried_again(
+    endpoint: str, tmp_path: Path, url: str, says: str
+) -> None:
+    async def work(store: S3Artifacts) -> None:
+        with pytest.raises(ArtifactRetry, match=says) as refused:
+            await store.put(picture("PNG"), index=0, kind="image")
+        assert refused.value.ours
+        assert "very-secret" not in str(refused.value)
+
+    with_store(url.format(endpoint), tmp_path, work)
+
+
+@pytest.mark.parametrize("kind", ["folder", "bucket"])
+def test_a_sweep_deletes_what_was_last_stored_before(
+    judge: Any, endpoint: str, tmp_path: Path, kind: str
+) -> None:
+    async def work(store: FolderArtifacts) -> None:
+        await store.put(picture("PNG"), index=0, kind="image")
+        assert await store.sweep(time.time() - 60) == 0
+        assert await store.sweep(time.time() + 60) == 1
+        assert await store.sweep(time.time() + 60) == 0
+
+    if kind == "bucket":
+        with_store(f"s3://media/p?endpoint={endpoint}", tmp_path, work)
+        assert names(judge) == []
+    else:
+        asyncio.run(work(FolderArtifacts(tmp_path, LOCAL)))
+
+
+@run
+async def test_a_generation_lives_and_dies_in_a_bucket(judge: Any, endpoint: str, tmp_path: Path) -> None:
+    store = S3Artifacts(f"s3://media?endpoint={endpoint}", tmp_path / "way", LOCAL)
+    async with serving(replying(answer(picture("PNG")))) as server:
+        done = f.Succeeded(outputs=(f.Output(index=0, url=f"{server.url}/0.png"),))
+        async with arrow_of(tmp_path, FakeProvider(polls=[done]), artifacts=store) as arrow:
+            made = await arrow.generate_and_wait("m", {"generation_prompt": "x"}, account="a", timeout=30)
+            (file,) = made.files
+            assert (file.path, names(judge)) == (None, [file.key])
+            assert await arrow.link(file.key) is not None
+            assert await arrow.delete(made.id) is True
+            assert names(judge) == [file.key]
+            assert await arrow.delete(made.id, files=True) is True
+            assert (await arrow.get(made.id)).erased
+    assert names(judge) == []
+
+
+@run
+async def test_a_worker_deletes_what_is_older_than_it_is_to_be_kept(tmp_path: Path) -> None:
+    store = FolderArtifacts(tmp_path / "files", LOCAL)
+    stored = await store.put(picture("PNG"), index=0, kind="image")
+    parts = fake_parts({"fake": FakeProvider()}, tmp_path, artifacts=store)
+    async with AsyncArrow(parts, worker=True, retain=-60.0):
+        while store.path(stored.key) is not None:
+            await asyncio.sleep(0.01)
+
+
+@pytest.mark.parametrize("url", ["s3://", "s3://b?secret=x", "s3://b?endpoint=host:9000"])
+def test_an_address_that_is_none_is_refused(url: str, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"s3://bucket|endpoint"):
+        S3Artifacts(url, tmp_path)
+
+
+def test_a_bucket_beside_a_database_needs_a_folder_of_this_machine(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="scratch"):
+        default_parts("memory:", artifacts="s3://media")
+    parts = default_parts("memory:", artifacts="s3://media", scratch=tmp_path)
+    assert isinstance(parts.artifacts, S3Artifacts)
+    assert parts.spool == tmp_path / "spool"
+    for part in (parts.store, parts.blocking_ledger, parts.island):
+        part.close()
