@@ -186,7 +186,7 @@ class AsyncArrow(Running):
         """
         self._here()
         check_timeout(older_than)
-        return await self._parts.artifacts.sweep(self._parts.clock.now() - older_than)
+        return await self._sweeper.sweep(older_than)
 
     async def usage(self, *, since: datetime | None = None, until: datetime | None = None) -> Usage:
         """Submissions, outcomes and costs per provider, of the generations created in a window of time.

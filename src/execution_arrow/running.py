@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import os
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import replace
@@ -22,7 +21,7 @@ from execution_arrow.delivery import WebhookPolicy, Webhooks
 from execution_arrow.delivery.courier import Courier
 from execution_arrow.desk import Desk
 from execution_arrow.driver import Driver
-from execution_arrow.errors import ArrowError, StoreUnavailable, WrongLoop
+from execution_arrow.errors import StoreUnavailable, WrongLoop
 from execution_arrow.following import Follower, Reader
 from execution_arrow.lease import Lease, StoreClock
 from execution_arrow.machine.state import Phase, Run
@@ -30,6 +29,7 @@ from execution_arrow.perform import Performer
 from execution_arrow.policy import Policy
 from execution_arrow.record import Generation
 from execution_arrow.routing import FailOpen
+from execution_arrow.sweeping import Sweeper
 from execution_arrow.tasks import to_the_end
 from execution_arrow.webhooks import Inbound
 from execution_arrow.worker import Limits, Worker
@@ -41,9 +41,6 @@ if TYPE_CHECKING:
     from rosetta_bridge import Catalog
 
 T = TypeVar("T")
-logger = logging.getLogger("execution_arrow")
-
-SWEEP_EVERY = 3600.0  # seconds
 
 
 class Running:
@@ -68,7 +65,8 @@ class Running:
         self._parts = parts
         self._worker_wanted = worker
         self._limits = limits or Limits()
-        self._watch, self._retain = watch, retain
+        self._watch, self._retain, self._pid = watch, retain, os.getpid()
+        self._sweeper = Sweeper(parts.artifacts, parts.clock)
         self._store = parts.access(parts.store)
         self._reader = Reader(self._store, parts.artifacts)
         self._clock = StoreClock(parts.clock)
@@ -88,8 +86,6 @@ class Running:
         self._driver: Driver | None = None
         self._worker: Worker | None = None
         self._watches: list[Callable[[], None]] = []
-        self._sweeping: asyncio.Task[None] | None = None
-        self._pid = os.getpid()
 
     @property
     def ledger(self) -> AsyncLedger:
@@ -138,8 +134,7 @@ class Running:
             self._tasks.create_task(self._worker.serve())
             self._watches.append(self._store.watch(self._courier.hear))
             self._tasks.create_task(self._courier.serve())
-            if self._retain is not None:
-                self._sweeping = self._tasks.create_task(self._sweep_for_ever(self._retain))
+            self._sweeper.start(self._tasks, self._retain)
         return self
 
     async def __aexit__(
@@ -155,8 +150,7 @@ class Running:
         assert self._driver is not None
         assert self._worker is not None
         self._worker.stop()
-        if self._sweeping is not None:
-            self._sweeping.cancel()
+        self._sweeper.stop()
         for end in self._watches:
             end()
         with contextlib.suppress(StoreUnavailable):  # our lease ends by itself; others take over then
@@ -178,14 +172,6 @@ class Running:
         self._store.close()
         self._parts.blocking_ledger.close()
         self._parts.island.close()
-
-    async def _sweep_for_ever(self, retain: float) -> None:
-        while True:
-            try:
-                await self._parts.artifacts.sweep(self._parts.clock.now() - retain)
-            except (ArrowError, OSError) as error:
-                logger.warning("sweep_failed error=%s: old results are looked for again in an hour", error)
-            await asyncio.sleep(SWEEP_EVERY)
 
     def _here(self) -> Driver:
         if os.getpid() != self._pid:

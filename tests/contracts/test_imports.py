@@ -73,7 +73,7 @@ SHELLS = {
             "naming",
         ),
         *("outage", "perform", "reporting", "routing", "running", "s3", "sandbox", "sink", "spool", "stores"),
-        *("tasks", "transport", "webhooks", "wiring", "worker"),
+        *("sweeping", "tasks", "transport", "webhooks", "wiring", "worker"),
     },
     "ledger_fortress": {"ledger", "stores", "testing", "writer"},
     "rosetta_bridge": {"loading", "products"},

@@ -206,6 +206,12 @@ class FakeLedger:
         return True
 
 
+def _payload(provider: str) -> Payload:
+    return Payload(
+        provider=provider, route="main", method="POST", path="/", model="m", encoding="json", body={}
+    )
+
+
 class FakeNormalizer:
     """Every provider can do everything, at one price."""
 
@@ -221,20 +227,7 @@ class FakeNormalizer:
             work="",
             asked=self._asked,
             quotes=tuple(
-                Quote(
-                    payload=Payload(
-                        provider=name,
-                        route="main",
-                        method="POST",
-                        path="/",
-                        model="m",
-                        encoding="json",
-                        body={},
-                    ),
-                    cost=self._price,
-                    price=self._price,
-                )
-                for name in self._providers
+                Quote(payload=_payload(name), cost=self._price, price=self._price) for name in self._providers
             ),
             catalog_digest="fake",
         )

@@ -101,10 +101,8 @@ def default_parts(
     store, books, learned = _open_stores(places, migrate)
     credits, models = AsyncLedger(books), catalog or Catalog.shipped()
     return Parts(
-        normalizer=BridgeNormalizer(models, tariff or DearestCost()),
-        router=IslandRouter(learned),
-        holds=FortressLedger(credits),
-        store=store,
+        normalizer=BridgeNormalizer(models, tariff or DearestCost()), router=IslandRouter(learned),
+        holds=FortressLedger(credits), store=store,
         artifacts=_open_artifacts(artifacts, folder, egress),
         transport=transport or _httpx(),
         credentials=credentials or EnvironmentCredentials(),

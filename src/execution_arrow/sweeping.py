@@ -1,0 +1,42 @@
+"""Results that are not to be kept any longer."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from execution_arrow.errors import ArrowError
+from execution_arrow.ports import ArtifactStore, Clock
+
+logger = logging.getLogger("execution_arrow")
+
+EVERY = 3600.0  # seconds
+
+
+class Sweeper:
+    """Deletes old files of an artifact store: when asked, or (`serve`) every hour."""
+
+    def __init__(self, artifacts: ArtifactStore, clock: Clock) -> None:
+        self._artifacts, self._clock = artifacts, clock
+        self._serving: asyncio.Task[None] | None = None
+
+    async def sweep(self, older_than: float) -> int:
+        """Delete what was last stored more than so many seconds ago; returns how many files."""
+        return await self._artifacts.sweep(self._clock.now() - older_than)
+
+    def start(self, tasks: asyncio.TaskGroup, retain: float | None) -> None:
+        """Keep files for `retain` seconds from now on; None: for ever."""
+        if retain is not None:
+            self._serving = tasks.create_task(self._serve(retain))
+
+    async def _serve(self, retain: float) -> None:
+        while True:
+            try:
+                await self.sweep(retain)
+            except (ArrowError, OSError) as error:
+                logger.warning("sweep_failed error=%s: old results are looked for again in an hour", error)
+            await asyncio.sleep(EVERY)
+
+    def stop(self) -> None:
+        if self._serving is not None:
+            self._serving.cancel()
