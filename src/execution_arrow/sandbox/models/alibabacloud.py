@@ -88,10 +88,10 @@ def _messages(size: str, path: str = ANSWERS[0], **defaults: Any) -> Model:
     return _model("image", path, {"messages": _MESSAGES}, _STILL, "messages", size=size, **defaults)
 
 
-def _prompted(size: str, longest: int) -> Model:
+def _prompted(size: str, longest: int, path: str = TASKS[0], *required: str) -> Model:
     prompt: Schema = {"type": "string", "minLength": 1, "maxLength": longest}
     inputs = {"prompt": prompt, "negative_prompt": TEXT, "images": links(3)}
-    return _model("image", TASKS[0], inputs, _STILL, "prompt", size=size, n=4)
+    return _model("image", path, inputs, _STILL, "prompt", *required, size=size, n=4)
 
 
 def _clip(path: str = TASKS[3], *required: str, **defaults: Any) -> Model:
@@ -112,6 +112,7 @@ ALIBABACLOUD: Mapping[str, Model] = {
     "wan2.2-t2i-flash": _prompted("1024*1024", 800),
     "wan2.2-t2i-plus": _prompted("1024*1024", 800),
     "wan2.5-t2i-preview": _prompted("1280*1280", 2000),
+    "wan2.5-i2i-preview": _prompted("1280*1280", 2000, TASKS[1], "images"),
     "wan2.6-t2i": _messages("1280*1280", n=4),
     "wan2.6-image": _messages("1280*1280", TASKS[2], n=4),
     "wan2.7-image": _messages("2048*2048", n=4),

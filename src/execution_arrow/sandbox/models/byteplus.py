@@ -82,9 +82,13 @@ BYTEPLUS: Mapping[str, Model] = {
     "seedream-4-5-251128": _b_image(),
     "seedream-5-0-260128": _b_image(),
     "seedream-5-0-lite-260128": _b_image(),
+    "dola-seedream-5-0-pro-260628": _b_image(),
     "seedance-1-0-lite-t2v-250428": _b_video("720p"),
+    "seedance-1-0-lite-i2v-250428": _b_video("720p"),
     "seedance-1-0-pro-250528": _b_video("1080p"),
     "seedance-1-0-pro-fast-251015": _b_video("1080p"),
     "seedance-1-5-pro-251215": _b_video("720p"),
     "dreamina-seedance-2-0-260128": _b_video("720p"),
+    "dreamina-seedance-2-0-fast-260128": _b_video("720p"),
+    "dreamina-seedance-2-0-mini-260615": _b_video("720p"),
 }

@@ -12,6 +12,23 @@ from execution_arrow.sandbox.inputs import (
     whole,
 )
 
+_DIFFUSION = Model(
+    raw="image/png",
+    defaults={"width": 1024, "height": 1024},
+    properties={
+        "prompt": {"type": "string", "minLength": 1},
+        "negative_prompt": TEXT,
+        "width": whole(256, 2048),
+        "height": whole(256, 2048),
+        "num_steps": whole(1, 20),
+        "guidance": number(0, 100),
+        "seed": SEED,
+        "strength": number(0, 1),
+        "image": {"type": "array"},
+        "image_b64": TEXT,
+        "mask": {"type": "array"},
+    },
+)
 CLOUDFLARE: Mapping[str, Model] = {
     "@cf/black-forest-labs/flux-1-schnell": Model(
         properties={"prompt": {"type": "string", "minLength": 1, "maxLength": 2048}, "steps": whole(1, 8)},
@@ -42,21 +59,6 @@ CLOUDFLARE: Mapping[str, Model] = {
             "negative_prompt": TEXT,
         },
     ),
-    "@cf/bytedance/stable-diffusion-xl-lightning": Model(
-        raw="image/png",
-        defaults={"width": 1024, "height": 1024},
-        properties={
-            "prompt": {"type": "string", "minLength": 1},
-            "negative_prompt": TEXT,
-            "width": whole(256, 2048),
-            "height": whole(256, 2048),
-            "num_steps": whole(1, 20),
-            "guidance": number(0, 100),
-            "seed": SEED,
-            "strength": number(0, 1),
-            "image": {"type": "array"},
-            "image_b64": TEXT,
-            "mask": {"type": "array"},
-        },
-    ),
+    "@cf/bytedance/stable-diffusion-xl-lightning": _DIFFUSION,
+    "@cf/stabilityai/stable-diffusion-xl-base-1.0": _DIFFUSION,
 }
