@@ -16,6 +16,7 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
 def test_pictures_in_and_without_an_envelope(seen):
     assert seen["picture"] == [1024, 1024]
+    assert seen["picture_from_a_form"] == [768, 512]
     assert seen["picture_without_an_envelope"] == ["image/jpeg", [640, 384]]
 
 

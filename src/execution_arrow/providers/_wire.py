@@ -20,9 +20,11 @@ from urllib.parse import urlsplit
 
 from execution_arrow.errors import PayloadUnsupported
 from execution_arrow.facts import Ambiguous, Fault, PollFailed, Refused
+from execution_arrow.inputs import form
 from execution_arrow.media import sniff
 from execution_arrow.ports import Payload
-from execution_arrow.providers.base import Context, Reply
+from execution_arrow.providers.base import Call, Context, Reply
+from execution_arrow.values import replace
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,199}")
 _WEB = re.compile(r"https?://[!-~]{3,8000}")
@@ -252,11 +254,19 @@ def _date(value: str) -> float | None:
         return None
 
 
+def with_body(call: Call, payload: Payload) -> Call:
+    """Return the call with what it sends: JSON, or a form where the mapping says so."""
+    if payload.encoding != "multipart":
+        return replace(call, json=plain_body(payload))
+    kind, content = form(payload)
+    return replace(call, headers={**call.headers, "content-type": kind}, content=content)
+
+
 def plain_body(payload: Payload) -> dict[str, Any]:
     """Return a copy of a JSON body.
 
-    Raises `PayloadUnsupported` for multipart bodies and for input files that must be fetched first: no
-    mapping of the shipped providers needs them yet, and a marker that is sent as it stands is a paid mistake.
+    Raises `PayloadUnsupported` for a form, and for files that nobody has put in their places: a marker that
+    is sent as it stands is a paid mistake.
     """
     if payload.encoding != "json":
         raise PayloadUnsupported(payload.provider, f"{payload.encoding} bodies")

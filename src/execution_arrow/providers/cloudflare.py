@@ -90,13 +90,13 @@ class Cloudflare(Synchronous):
         headers = {**payload.headers, **wire.headers(context, f"Bearer {context.secret.reveal()}")}
         if payload.path.rstrip("/") == "/ai/run":
             headers["cf-aig-max-attempts"] = "1"  # REST API: the gateway must not repeat a paid call
-        return Call(
+        call = Call(
             method=payload.method,
             url=f"{context.base_url}/accounts/{context.settings['account_id']}{payload.path}",
             headers=headers,
-            json=wire.plain_body(payload),
             timeout=context.deadline or SEMANTICS.image_deadline,
         )
+        return wire.with_body(call, payload)  # models: FLUX.2 takes a form
 
     def read_submit(self, payload: Payload, reply: Reply) -> SubmitFact:
         if wire.ok(reply) and (kind := sniff(reply.body[:64])) is not None:

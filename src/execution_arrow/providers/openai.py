@@ -38,7 +38,6 @@ from execution_arrow.facts import (
     Succeeded,
     UnknownStatus,
 )
-from execution_arrow.inputs import form
 from execution_arrow.ports import Payload
 from execution_arrow.providers import _wire as wire
 from execution_arrow.providers._wire import HTTP_RULES, Rule
@@ -116,10 +115,7 @@ class OpenAI:
             headers={**payload.headers, **_headers(context)},
             timeout=(context.deadline or SEMANTICS.image_deadline) if sync else 60.0,
         )
-        if payload.encoding == "multipart":
-            kind, content = form(_whole(payload))
-            return replace(call, headers={**call.headers, "content-type": kind}, content=content)
-        return replace(call, json=wire.plain_body(_whole(payload)))
+        return wire.with_body(call, _whole(payload))
 
     def read_submit(self, payload: Payload, reply: Reply) -> SubmitFact:
         body = wire.json_object(reply)

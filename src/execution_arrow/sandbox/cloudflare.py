@@ -1,9 +1,9 @@
 """Cloudflare Workers AI: hosted `@cf/...` models, answered in the call that asks.
 
-`POST /accounts/{account}/ai/run/{model}` with the bare input; slashes of the model may come as `%2F`, as
-the official client sends them. The answer is an envelope with a base64 picture, or the picture's bytes.
-No job id, no poll, no cancel. Sources: the API's error page and the models' JSON descriptions; the codes of
-content blocks (8007, formerly 3030) come from public error logs.
+`POST /accounts/{account}/ai/run/{model}` with the bare input, as a form for FLUX.2; slashes of the model may
+come as `%2F`, as the official client sends them. The answer is an envelope with a base64 picture, or the
+picture's bytes. No job id, no poll, no cancel. Sources: the API's error page and the models' JSON
+descriptions; the codes of content blocks (8007, formerly 3030) come from public error logs.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import json
 from typing import Any
 
 from execution_arrow.sandbox import sizes
-from execution_arrow.sandbox.desk import Desk, filled, integer, still, with_prompt
+from execution_arrow.sandbox.desk import Desk, filled, from_form, integer, still, with_prompt
 from execution_arrow.sandbox.faults import Fault
 from execution_arrow.sandbox.inputs import Model
 from execution_arrow.sandbox.wire import Answer, Reply, Request, reply
@@ -21,6 +21,7 @@ from execution_arrow.sandbox.work import Job, Order, State
 
 ROOT = "/client/v4"
 _LARGEST = 10_000_000  # bytes of a request
+_NUMBERS = ("steps", "width", "height", "seed")
 
 
 class Cloudflare(Desk):
@@ -39,11 +40,14 @@ class Cloudflare(Desk):
 
     def _run(self, request: Request, name: str, now: float) -> Answer:
         self.engine.note(request.call, on="submit", model=name)
-        model, body = self.models.get(name), request.json()
+        model, form = self.models.get(name), request.form()
         if len(request.body) > _LARGEST:
             return _error(413, 3006, "Request is too large")
         if model is None:
             return _error(400, 5007, f"No such model {name} or task")
+        if model.form and form is None:
+            return _error(400, 5006, "Error: required properties at '/' are 'multipart'")
+        body = request.json() if form is None else from_form(form, numbers=_NUMBERS)
         for problem in self.check(model, body):
             if problem.kind == "missing":
                 return _error(400, 3003, f"Request is missing headers or body: {problem.field}")

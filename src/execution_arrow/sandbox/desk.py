@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import replace
 from typing import Any, ClassVar
 
@@ -14,7 +14,7 @@ from execution_arrow.sandbox.faults import Fault
 from execution_arrow.sandbox.inputs import Model
 from execution_arrow.sandbox.models import MODELS
 from execution_arrow.sandbox.webhooks import Notice
-from execution_arrow.sandbox.wire import Answer, HangUp, Reply, Request, Wait, lost
+from execution_arrow.sandbox.wire import Answer, Field, HangUp, Reply, Request, Wait, lost
 from execution_arrow.sandbox.work import Job, Order, Output
 
 #: faults by which nothing is accepted, each said by a method of the provider of the same name
@@ -111,6 +111,24 @@ def _bent(fault: Fault | None, answer: Answer) -> Answer:
 
 
 # --- reading an input -----------------------------------------------------------------------------------
+
+
+def from_form(
+    form: Iterable[Field], *, numbers: Container[str], flags: Container[str] = ()
+) -> dict[str, Any]:
+    """A form as the object that it stands for: a file is `file`, `name[]` a list, the rest mostly texts."""
+    body: dict[str, Any] = {}
+    for part in form:
+        value: Any = part.text if part.file is None else "file"
+        if part.name in numbers and value.isascii() and value.isdigit() and len(value) < 11:
+            value = int(value)
+        elif part.name in flags:
+            value = {"true": True, "false": False}.get(value, value)
+        if part.name.endswith("[]"):
+            body.setdefault(part.name, []).append(value)
+        else:
+            body[part.name] = value
+    return body
 
 
 def still(size: sizes.Size, form: Any) -> Output:

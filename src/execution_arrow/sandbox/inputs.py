@@ -13,13 +13,15 @@ Schema = Mapping[str, Any]
 class Model:
     """`many`: whether the result is a list of URLs. `raw`: the media type of an answer in bytes (Cloudflare).
 
-    `family` selects a table of sizes. `properties` None: nothing is known and nothing is checked.
+    `family` selects a table of sizes. `properties` None: nothing is known and nothing is checked. `form`: the
+    input comes as a form.
     """
 
     kind: str = "image"
     many: bool = True
     family: str = ""
     raw: str | None = None
+    form: bool = False
     properties: Schema | None = None
     required: tuple[str, ...] = ("prompt",)
     defaults: Mapping[str, Any] = field(default_factory=dict)

@@ -16,11 +16,21 @@ from typing import Any
 
 from execution_arrow.sandbox import sizes
 from execution_arrow.sandbox.checks import Problem
-from execution_arrow.sandbox.desk import Desk, clip, copies, filled, integer, media_format, still, with_prompt
+from execution_arrow.sandbox.desk import (
+    Desk,
+    clip,
+    copies,
+    filled,
+    from_form,
+    integer,
+    media_format,
+    still,
+    with_prompt,
+)
 from execution_arrow.sandbox.faults import Fault
 from execution_arrow.sandbox.inputs import Model
 from execution_arrow.sandbox.models.openai import EDITS
-from execution_arrow.sandbox.wire import Answer, Field, Reply, Request, reply
+from execution_arrow.sandbox.wire import Answer, Reply, Request, reply
 from execution_arrow.sandbox.work import Job, Order, State
 
 ROOT = "/v1"
@@ -62,7 +72,7 @@ class OpenAI(Desk):
     def _submit(self, request: Request, verb: str, now: float) -> Answer:
         self.engine.note(request.call, on="submit")
         form = request.form()
-        body = request.json() if form is None else _read(form)
+        body = request.json() if form is None else from_form(form, numbers=_NUMBERS, flags=("stream",))
         if not isinstance(body, dict):
             return _error(400, None, "We could not parse the body of your request.")
         name = body.get("model") or ("sora-2" if verb == "videos" else "gpt-image-2")
@@ -217,27 +227,7 @@ class OpenAI(Desk):
 
 
 _JSON = {"content-type": "application/json"}
-
-
-def _read(form: tuple[Field, ...]) -> dict[str, Any]:
-    """A form as the body that it stands for: numbers and truth values are texts there, files are `file`."""
-    body: dict[str, Any] = {}
-    for field in form:
-        value = "file" if field.file is not None else _scalar(field.name, field.text)
-        if field.name.endswith("[]"):
-            body.setdefault(field.name, []).append(value)
-        else:
-            body[field.name] = value
-    return body
-
-
 _NUMBERS = ("n", "output_compression", "partial_images")
-
-
-def _scalar(name: str, text: str) -> Any:
-    if name in _NUMBERS and text.isascii() and text.isdigit() and len(text) < 9:
-        return int(text)
-    return {"true": True, "false": False}.get(text, text) if name == "stream" else text
 
 
 def _more(model: Model, body: dict[str, Any], verb: str) -> tuple[Problem, ...]:

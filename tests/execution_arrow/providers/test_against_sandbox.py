@@ -83,6 +83,18 @@ EDIT = s.payload(
     model="gpt-image-2",
     encoding="multipart",
 )
+FLUX_2 = s.payload(
+    "cloudflare",
+    "/ai/run/@cf/black-forest-labs/flux-2-klein-4b",
+    {
+        "prompt": "waves",
+        "width": 768,
+        "height": 512,
+        "input_image_0": InputFile(data=b"\x89PNG\r\n\x1a\n", media_type="image/png"),
+    },
+    model="@cf/black-forest-labs/flux-2-klein-4b",
+    encoding="multipart",
+)
 WAN_PICTURE = s.payload(
     "alibabacloud",
     "/services/aigc/text2image/image-synthesis",
@@ -221,6 +233,7 @@ RESULTS = [
     (PICTURE, "image", "image/jpeg", 2560 / 1440, None),
     (CLIP, "video", "video/mp4", 864 / 480, 2.0),
     (s.HOSTED, "image", "image/jpeg", 1.0, None),
+    (FLUX_2, "image", "image/jpeg", 1.5, None),
     (s.GPT_IMAGE, "image", "image/png", 1536 / 864, None),
     (EDIT, "image", "image/webp", 2.0, None),
     (s.SORA, "video", "video/mp4", 1280 / 720, 4.0),

@@ -44,19 +44,28 @@ def test_pictures_are_inside_the_answer() -> None:
         OPENAI.inline_output(answer, 1)
 
 
-@pytest.mark.parametrize("case", ["images_edit_multipart_mask", "images_edit_multipart_two_images"])
-def test_a_form_has_the_parts_of_the_official_clients(case: str) -> None:
+@pytest.mark.parametrize(
+    ("provider", "case"),
+    [
+        ("openai", "images_edit_multipart_mask"),
+        ("openai", "images_edit_multipart_two_images"),
+        ("openai", "videos_create_input_reference_file"),
+        ("cloudflare", "run_flux_2_dev_multipart_via_client_post"),
+    ],
+)
+def test_a_form_has_the_parts_of_the_official_clients(provider: str, case: str) -> None:
     """Names, values, file names and types of every part; the two clients order them differently."""
-    theirs = s.requested("openai", case)["body"]
+    theirs = s.requested(provider, case)["body"]
     body: dict[str, Any] = {}
     for part in theirs:
         head = part["headers"]["Content-Disposition"]
         name = head.split('name="')[1].split('"')[0]
         value = {"$fetch": "https://x/a.png", "as": "file"} if "filename" in head else part["value"]
         body[name] = [*body.get(name, []), value] if name.endswith("[]") else value
-    asked = s.payload("openai", "/images/edits", body, encoding="multipart", fetches=("https://x/a.png",))
+    asked = s.payload(provider, "/x", body, encoding="multipart", fetches=("https://x/a.png",))
     files = {"https://x/a.png": InputFile(data=PNG, media_type="image/png")}
-    call = OPENAI.build_submit(filled(asked, files), HOST)
+    host = s.context("http://h", settings={"account_id": "a"})
+    call = shipped()[provider].build_submit(filled(asked, files), host)
     assert call.json is None
     assert call.content is not None
     boundary = call.headers["content-type"].removeprefix("multipart/form-data; boundary=").encode()

@@ -124,6 +124,13 @@ def test_a_credential_is_required(name, authorization):
         (CLOUDFLARE, CLOUDFLARE.path, {"steps": 4}, 400, "3003"),
         (CLOUDFLARE, CLOUDFLARE.path, {"prompt": "x", "width": 512}, 400, "width"),
         (CLOUDFLARE, "/accounts/0/ai/nowhere", {}, 404, "No route"),
+        (
+            CLOUDFLARE,
+            "/accounts/0/ai/run/@cf/black-forest-labs/flux-2-dev",
+            {"prompt": "x"},
+            400,
+            "multipart",
+        ),
         (GPT_IMAGE, GPT_IMAGE.path, {"model": "dall-e-3", "prompt": "x"}, 404, "model_not_found"),
         (GPT_IMAGE, GPT_IMAGE.path, {**GPT_IMAGE.body, "size": "1000x1000"}, 400, "multiples of 16"),
         (GPT_IMAGE, GPT_IMAGE.path, {**GPT_IMAGE.body, "size": "3840x640"}, 400, "at most 3:1"),

@@ -9,6 +9,7 @@ from execution_arrow.sandbox.inputs import (
     TEXT,
     Model,
     number,
+    one_of,
     whole,
 )
 
@@ -33,6 +34,21 @@ CLOUDFLARE: Mapping[str, Model] = {
     "@cf/black-forest-labs/flux-1-schnell": Model(
         properties={"prompt": {"type": "string", "minLength": 1, "maxLength": 2048}, "steps": whole(1, 8)},
         defaults={"width": 1024, "height": 1024},
+    ),
+    **dict.fromkeys(
+        (f"@cf/black-forest-labs/flux-2-{size}" for size in ("dev", "klein-4b", "klein-9b")),
+        Model(
+            form=True,
+            properties={
+                "prompt": {"type": "string", "minLength": 1},
+                "steps": whole(1, 50),
+                "seed": SEED,
+                "width": whole(256, 1920),
+                "height": whole(256, 1920),
+                **{f"input_image_{number}": one_of("file") for number in range(4)},
+            },
+            defaults={"width": 1024, "height": 1024},
+        ),
     ),
     "@cf/leonardo/lucid-origin": Model(
         properties={
