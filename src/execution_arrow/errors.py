@@ -1,15 +1,17 @@
 """Everything `execution_arrow` raises.
 
 One base, `ArrowError`, with `code` (BabySea's error code where one fits), `retryable`, `retry_after`
-(seconds) and `http_status`, the status a web service would answer with. Below it two families: what the
-caller of `Arrow` may meet, and what ports raise to the driver, which turns them into facts. The codes and
-their meaning follow BabySea's public error table (docs.babysea.ai/setup/errors).
+(seconds) and `http_status`, the status a web service would answer with; what a code means is in `codes`.
+Below it two families: what the caller of `Arrow` may meet, and what ports raise to the driver, which turns
+them into facts.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, ClassVar
+
+from execution_arrow.codes import CODES
 
 if TYPE_CHECKING:
     from execution_arrow.record import Generation
@@ -23,6 +25,12 @@ class ArrowError(Exception):
     retryable: ClassVar[bool] = False
     retry_after: float | None = None
 
+    def __init_subclass__(cls) -> None:
+        """A class that names a code has that code's status and answer, unless it says otherwise."""
+        if "code" in vars(cls):
+            cls.http_status = vars(cls).get("http_status", CODES[cls.code].http)
+            cls.retryable = vars(cls).get("retryable", CODES[cls.code].retryable)
+
 
 # --- the caller's ---------------------------------------------------------------------------------------
 
@@ -31,7 +39,6 @@ class RequestRejected(ArrowError):
     """The request cannot run as it stands. `issues` holds all of them, each with field, code and message."""
 
     code = "BSE2001"
-    http_status = 400
 
     def __init__(self, issues: Iterable[Any]) -> None:
         self.issues: tuple[Any, ...] = tuple(issues)
@@ -56,7 +63,6 @@ class InsufficientCredits(ArrowError):
     """The balance cannot cover the request. Nothing was dispatched; top up and send it again."""
 
     code = "BSE1004"
-    http_status = 402
 
     def __init__(self, account: str, needed: int, available: int) -> None:
         self.account, self.needed, self.available = account, needed, available
@@ -70,7 +76,6 @@ class LedgerRefused(ArrowError):
     """The ledger refused the hold for another reason than the balance; `reason` is its own word."""
 
     code = "BSE1003"
-    http_status = 403
 
     def __init__(self, account: str, reason: str) -> None:
         self.account, self.reason = account, reason
@@ -85,7 +90,6 @@ class IdempotencyConflict(ArrowError):
     """The same idempotency key came with another request (BSE2015)."""
 
     code = "BSE2015"
-    http_status = 409
 
     def __init__(self, key: str, generation_id: str) -> None:
         self.key, self.generation_id = key, generation_id
@@ -99,7 +103,6 @@ class UnknownGeneration(ArrowError, LookupError):
     """No generation has this id here."""
 
     code = "BSE4001"
-    http_status = 404
 
     def __init__(self, generation_id: str) -> None:
         self.generation_id = generation_id
@@ -112,7 +115,6 @@ class UnknownEndpoint(ArrowError, LookupError):
     """No webhook endpoint has this id here."""
 
     code = "BSE4001"
-    http_status = 404
 
     def __init__(self, endpoint_id: str) -> None:
         self.endpoint_id = endpoint_id
@@ -123,7 +125,6 @@ class WebhookRejected(ArrowError):
     """A webhook that came in is not to be believed. `reason`: a `signing.Signature`, or `malformed`."""
 
     code = "BSE1002"
-    http_status = 401
 
     def __init__(self, reason: str) -> None:
         self.reason = reason
@@ -134,7 +135,6 @@ class GenerationFailed(ArrowError):
     """The generation ended as `failed` or `canceled`; nothing was charged unless its record says so."""
 
     code = "BSE3003"
-    http_status = 502
 
     def __init__(self, generation: Generation) -> None:
         self.generation = generation
@@ -147,7 +147,7 @@ class WaitTimeout(ArrowError, TimeoutError):
     """The wait ended, the generation did not. It goes on; `get` or `wait` again with its id."""
 
     code = "BSE3002"
-    http_status = 504
+    retryable = False  # a second request would be paid a second time
 
     def __init__(self, generation_id: str, seconds: float) -> None:
         self.generation_id = generation_id
@@ -160,14 +160,12 @@ class CancelTooLate(ArrowError):
     """The generation has ended, or its results are being stored; there is nothing left to cancel."""
 
     code = "BSE4002"
-    http_status = 409
 
 
 class MissingCredentials(ArrowError):
     """No API key was found for a provider."""
 
     code = "BSE3004"
-    http_status = 503
 
     def __init__(self, provider: str, variable: str) -> None:
         self.provider, self.variable = provider, variable
@@ -186,8 +184,6 @@ class StoreUnavailable(ArrowError):
     """The store did not answer. `maybe_applied`: it may have happened, repeat it with the same key."""
 
     code = "BSE5001"
-    http_status = 503
-    retryable = True
 
     def __init__(self, message: str, *, maybe_applied: bool) -> None:
         self.maybe_applied = maybe_applied

@@ -9,7 +9,10 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from execution_arrow.codes import CODES
+from execution_arrow.facts import Fault
 from execution_arrow.machine.state import Attempt, Outcome, Run, State, Status, Stop
+from execution_arrow.machine.verdicts import caller_code
 
 
 @lru_cache(maxsize=4096)  # an application has few prices, and shows each of them often
@@ -61,6 +64,22 @@ class AttemptRecord:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ProviderError:
+    """Why one provider did not do it, in BabySea's terms; the provider's own words stand apart.
+
+    They are shortened, and hold no key and no signed link.
+    """
+
+    provider: str
+    code: str
+    type: str
+    message: str
+    retryable: bool
+    provider_code: str
+    provider_message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Generation:
     """A generation as its customer and its operator see it. Times are unix seconds.
 
@@ -81,6 +100,7 @@ class Generation:
     chain_reason: str
     provider_used: str | None
     attempts: tuple[AttemptRecord, ...]
+    provider_errors: tuple[ProviderError, ...]
     files: tuple[File, ...]
     hold: Decimal
     charged: Decimal
@@ -126,6 +146,7 @@ def view(run: Run, version: int, key: str | None, find: Callable[[str], Path | N
         chain_reason=spec.chain_reason,
         provider_used=winner.provider if winner is not None else None,
         attempts=tuple(_attempt(run, attempt, find) for attempt in run.attempts),
+        provider_errors=tuple(_provider_error(a) for a in run.attempts if a.outcome(run.winner) in _ERRORS),
         files=_files(winner, find) if winner is not None and run.status is Status.SUCCEEDED else (),
         hold=credits(spec.hold),
         charged=credits(charged),
@@ -166,6 +187,30 @@ def _attempt(run: Run, attempt: Attempt, find: Callable[[str], Path | None]) -> 
         hedge=attempt.hedge,
         kept=_files(attempt, find) if discarded else (),
     )
+
+
+_ERRORS = (Outcome.FAILED, Outcome.UNKNOWN)
+_FAULTS = {Fault.ACCOUNT: "BSE3005", Fault.HERE: "BSE3006", Fault.PROVIDER: "BSE3001"}
+
+
+def _provider_error(attempt: Attempt) -> ProviderError:
+    row = CODES[_code_of(attempt)]
+    return ProviderError(
+        provider=attempt.provider, code=row.code, type=row.type, message=row.meaning, retryable=row.retryable,
+        provider_code=attempt.code, provider_message=attempt.message,
+    )  # fmt: skip
+
+
+def _code_of(attempt: Attempt) -> str:
+    if attempt.state in (State.UNKNOWN, State.WRITTEN_OFF):
+        return "BSE3007"
+    if attempt.state is State.EXPIRED or attempt.stop is Stop.OVERDUE:
+        return "BSE3002"
+    if attempt.fault is Fault.CALLER:
+        return caller_code(attempt)
+    if attempt.code == "missing_credentials":
+        return "BSE3004"
+    return _FAULTS.get(attempt.fault, "BSE3001") if attempt.fault is not None else "BSE3001"
 
 
 def possible_waste(run: Run, attempt: Attempt) -> int:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 import execution_arrow.errors as errors
+from execution_arrow.codes import CODES
 from execution_arrow.sandbox import KINDS
 from ledger_fortress import Reason
 from tools import providers_page
@@ -47,6 +48,17 @@ def test_errors_are_listed() -> None:
     }
     told = set(re.findall(r"^\| `(\w+)` \| [a-z]", page, re.M))
     assert told == {reason.value for reason in Reason}
+
+
+def test_codes_are_listed() -> None:
+    """The table of codes is the code's."""
+    page = (ROOT / "docs" / "errors.md").read_text("utf-8")
+    rows = re.findall(r"^\| (BSE\d+) \| `(\w+)` \| (\d+) \| (yes|no) \| (.+) \| (\w+) \|$", page, re.M)
+    assert rows == [
+        (c.code, c.type, str(c.http), "yes" if c.retryable else "no", c.meaning, c.source)
+        for c in CODES.values()
+    ]
+    assert len({code.type for code in CODES.values()}) == len(CODES)
 
 
 OF_PORTS = {

@@ -39,6 +39,8 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f]+")
 _KEYS = re.compile(
     r"\b(r8_\w{4,}|sk-[\w-]{4,}|(?:Bearer|Key|Token)\s+[\w:.-]{8,}|[0-9a-f-]{36}:[0-9a-f]{16,})"
 )
+# A signed link is a key for whoever reads it.
+_SIGNED = re.compile(r"(https?://)(?:[^\s/@\"']+@)?([^\s?\"'<>]+)\?[^\s\"'<>]+")
 # BytePlus' keys look like any id and Cloudflare's like any word: what stands beside the word "key" is one.
 _NAMED_KEY = re.compile(
     r"(\b(?:key|token|secret|credential)s?\b[^\w]{0,4}(?:(?:is|was|provided|given)[^\w]{1,4}){0,2})"
@@ -147,6 +149,7 @@ def text(value: Any, limit: int = 500) -> str:
     if not isinstance(value, str):
         return ""
     clean = _CONTROL.sub(" ", value[: limit * 2]).encode("utf-8", "replace").decode()
+    clean = _SIGNED.sub(r"\1\2?***", clean)
     return _NAMED_KEY.sub(r"\1***", _KEYS.sub("***", clean)).strip()[:limit]
 
 
