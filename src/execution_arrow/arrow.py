@@ -50,7 +50,7 @@ class AsyncArrow(Running):
         retain: float | None = None,
         **parts: Any,
     ) -> Self:
-        """Open everything in one folder (`ledger.db`, `arrow.db`, `island.db`, …), or `postgresql://…`.
+        """Open everything in one folder (`ledger.db`, `arrow.db`, …), or `postgresql://…`, `redis://…`.
 
         `worker` claims and drives whatever is due, also what a killed process left. `base_urls` replaces a
         provider's address (a sandbox, a regional host). `watch` is called with every changed generation.

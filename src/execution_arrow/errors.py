@@ -195,6 +195,15 @@ class StoreUnavailable(ArrowError):
         super().__init__(f"{message} ({hint})")
 
 
+class StoreNotDurable(ArrowError):
+    """A server may forget what it has acknowledged, so that attempts would be sent, and paid, twice."""
+
+    def __init__(self, where: str, lacks: str, remedy: str, *, acceptable: bool = True) -> None:
+        self.lacks = lacks
+        accept = "; or say accept_duplicate_submits=1, if that may happen" if acceptable else ""
+        super().__init__(f"{where} may forget jobs: {lacks}: {remedy}{accept}")
+
+
 class SchemaOutdated(ArrowError):
     """The store was written by another version; the message names the command that migrates it."""
 

@@ -13,7 +13,7 @@ SEVERAL_WRITERS = "i_accept_corruption_by_several_writers"
 
 
 def open_store(url: str, *, migrate: bool = False) -> JobStore:
-    """`memory:`, `sqlite:///path` or `postgresql://…`. Raises `ValueError` for anything else.
+    """`memory:`, `sqlite:///path`, `postgresql://…` or `redis://…`. Raises `ValueError` for anything else.
 
     A SQLite file is made when it is missing. Tables in a database are made only by `migrate`, old ones in
     either are brought up only by it; else they are `SchemaOutdated`.
@@ -40,6 +40,15 @@ def open_store(url: str, *, migrate: bool = False) -> JobStore:
         from execution_arrow.stores.postgres import PostgresStore
 
         return PostgresStore(url, migrate=migrate)
+    if url.startswith(("redis://", "rediss://", "redis+unix://")):
+        try:
+            import redis  # noqa: F401
+        except ImportError as error:
+            raise MissingExtra("redis:// job stores", "redis") from error
+        from execution_arrow.stores.redis import RedisStore
+
+        return RedisStore.from_url(url)
     raise ValueError(
-        f"no job store for {url!r}: use 'memory:', 'sqlite:///path/to/arrow.db' or 'postgresql://user@host/database'"
+        f"no job store for {url!r}: use 'memory:', 'sqlite:///path/to/arrow.db', "
+        "'postgresql://user@host/database' or 'redis://host/0'"
     )

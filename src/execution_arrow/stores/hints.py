@@ -14,11 +14,13 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 from execution_arrow.stores import base
-from execution_arrow.stores.base import Hear, Hint, Op, Result
+from execution_arrow.stores.base import ANYTHING, Hear, Hint, Op, Result
 from execution_arrow.stores.outgoing import Posted, Publish, Replay
 
 logger = logging.getLogger("execution_arrow")
 
+LONGEST: Final = 7_900  # bytes of one message: PostgreSQL takes 8,000 per notification
+KINDS: Final = ("free", "fact", "end", "post", "any")
 ENDED: Final = ("succeeded", "failed", "canceled")
 
 
@@ -46,6 +48,21 @@ def hints_of(ops: Iterable[Op], results: Iterable[Result]) -> list[Hint]:
                 hints.extend(Hint("free", name) for name, next_at in op.rows if next_at is not None)
             case base.Disown() | base.Beat(seconds=0):
                 hints.append(Hint("free"))
+    return hints
+
+
+def payload_of(hints: Iterable[Hint]) -> str:
+    """Hints as one notification: `kind:generation` with blanks between, or `any:` when they are too many."""
+    text = " ".join(dict.fromkeys(f"{hint.kind}:{hint.generation}" for hint in hints))
+    return text if len(text.encode()) <= LONGEST else "any:"
+
+
+def hints_in(payload: str) -> list[Hint]:
+    """What `payload_of` wrote; what another version wrote may mean anything."""
+    hints = []
+    for word in payload.split():
+        kind, _, generation = word.partition(":")
+        hints.append(Hint(kind, generation) if kind in KINDS else ANYTHING)  # type: ignore[arg-type]
     return hints
 
 

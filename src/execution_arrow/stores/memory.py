@@ -38,7 +38,9 @@ from execution_arrow.values import replace
 
 
 @dataclass(slots=True)
-class _Record:
+class Record:
+    """One generation as the store holds it."""
+
     row: Row
     status: str
     fingerprint: str
@@ -56,7 +58,7 @@ class MemoryStore(Operations[Result]):
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
         self._clock = clock
         self._bell = Bell()
-        self._records: dict[str, _Record] = {}
+        self._records: dict[str, Record] = {}
         self._keys: dict[tuple[str, str], str] = {}
         self._jobs: dict[tuple[str, str, str], str] = {}
         self._leases: dict[str, float] = {}
@@ -80,7 +82,7 @@ class MemoryStore(Operations[Result]):
             epoch=1 if op.owner else 0, owner=op.owner, owner_until=None, next_at=op.next_at,
             created_at=op.created_at,
         )  # fmt: skip
-        record = self._records[op.id] = _Record(row, op.status, op.fingerprint)
+        record = self._records[op.id] = Record(row, op.status, op.fingerprint)
         self._note(record)
         if op.key is not None:
             self._keys[op.account, op.key] = op.id
@@ -136,7 +138,7 @@ class MemoryStore(Operations[Result]):
             self._note(record)
         return True
 
-    def _note(self, record: _Record) -> None:
+    def _note(self, record: Record) -> None:
         """Keep in mind whether anybody has to look at this row again."""
         if record.row.next_at is None and not record.inbox:
             self._wanted.pop(record.row.id, None)
@@ -185,13 +187,13 @@ class MemoryStore(Operations[Result]):
         ends = [self._leases.get(row.owner, now) for row in rows if row.owner not in (None, owner)]
         return min((at for at in [*due, *ends] if at is not None), default=None)
 
-    def _free(self, record: _Record, op: Claim, now: float) -> bool:
+    def _free(self, record: Record, op: Claim, now: float) -> bool:
         row = record.row
         if row.owner is not None:
             return self._leases.get(row.owner, 0.0) <= now
         return bool(op.ids or record.inbox) or (row.next_at is not None and row.next_at <= now)
 
-    def _view(self, record: _Record) -> Row:
+    def _view(self, record: Record) -> Row:
         inbox = tuple(record.inbox.values())
         until = self._leases.get(record.row.owner) if record.row.owner else None
         return replace(record.row, inbox=inbox, owner_until=until)
@@ -255,7 +257,7 @@ class MemoryStore(Operations[Result]):
         self._leases.clear()
 
 
-def _fold(record: _Record, seq: int) -> None:
+def _fold(record: Record, seq: int) -> None:
     """A fact leaves the inbox; that it was heard stays known."""
     if (fact := record.inbox.pop(seq, None)) is not None:
         record.facts[fact.attempt, fact.dedup] = replace(fact, seq=0)

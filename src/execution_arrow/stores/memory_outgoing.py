@@ -44,6 +44,13 @@ class Outbox(OutgoingOperations[Result]):
         self._endpoints: dict[str, Endpoint] = {}
         self._deliveries: dict[_Name, Delivery] = {}
 
+    def know(self, one: Endpoint | Delivery) -> None:
+        """Put in what another store has kept."""
+        if isinstance(one, Endpoint):
+            self._endpoints[one.id] = one
+        else:
+            self._put(one)
+
     def post(self, event: Delivery, only: str | None = None) -> int:
         """Make a delivery of `event` (whose endpoint is left open) for everybody who wants it."""
         made = 0
@@ -151,6 +158,9 @@ class Outbox(OutgoingOperations[Result]):
 
     def _waiting(self) -> Iterable[Delivery]:
         return [delivery for delivery in self._deliveries.values() if delivery.state == "waiting"]
+
+    def all(self) -> list[Delivery]:
+        return list(self._deliveries.values())
 
     def endpoints(self) -> list[Endpoint]:
         return [self._endpoints[name] for name in sorted(self._endpoints)]

@@ -17,9 +17,9 @@ from psycopg import errors
 from execution_arrow.errors import ArrowError, StoreUnavailable
 from execution_arrow.machine.state import Event
 from execution_arrow.stores.base import Hear, Inboxed, Op, Result, Row, durable
-from execution_arrow.stores.hints import hints_of
+from execution_arrow.stores.hints import hints_of, payload_of
 from execution_arrow.stores.outgoing import Delivery, DeliveryState, Endpoint
-from execution_arrow.stores.postgres_listen import Listener, payload_of
+from execution_arrow.stores.postgres_listen import Listener
 from execution_arrow.stores.postgres_ops import Batch, Undone, fact_of, named, row_of
 from execution_arrow.stores.postgres_outgoing import delivery_of, endpoint_of
 from execution_arrow.stores.postgres_pool import (

@@ -12,37 +12,20 @@ import logging
 import os
 import random
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Final
 
 import psycopg
 from psycopg import sql
 
 from execution_arrow.errors import StoreUnavailable
-from execution_arrow.stores.base import ANYTHING, Hear, Hint
-from execution_arrow.stores.hints import Bell
+from execution_arrow.stores.base import ANYTHING, Hear
+from execution_arrow.stores.hints import Bell, hints_in
 from execution_arrow.stores.postgres_pool import Connection, Pool, readable, run
 
 logger = logging.getLogger("execution_arrow")
 
-LONGEST: Final = 7_900  # bytes: PostgreSQL takes 8,000 per notification
 _PAUSES: Final = (0.05, 0.2, 1.0, 5.0)
-_KINDS: Final = ("free", "fact", "end", "any")
-
-
-def payload_of(hints: Iterable[Hint]) -> str:
-    """Hints as one notification: `kind:generation` with blanks between, or `any:` when they are too many."""
-    text = " ".join(dict.fromkeys(f"{hint.kind}:{hint.generation}" for hint in hints))
-    return text if len(text.encode()) <= LONGEST else "any:"
-
-
-def hints_in(payload: str) -> list[Hint]:
-    """What `payload_of` wrote; what another version wrote may mean anything."""
-    hints = []
-    for word in payload.split():
-        kind, _, generation = word.partition(":")
-        hints.append(Hint(kind, generation) if kind in _KINDS else ANYTHING)  # type: ignore[arg-type]
-    return hints
 
 
 class Listener:

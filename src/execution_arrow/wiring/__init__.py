@@ -89,8 +89,8 @@ def default_parts(
 ) -> Parts:
     """Everything in one folder: `ledger.db`, `arrow.db`, `island.db`, `artifacts/`, `spool/`.
 
-    `where` is the folder, `postgresql://…` for all three stores in one database, or `memory:`. Files are kept
-    all the same: for the latter two `artifacts` must name a folder, for several hosts one that all of them
+    `where` is the folder, `postgresql://…` or `redis://…` for all three stores, or `memory:`. Files are kept
+    all the same: for the latter `artifacts` must name a folder, for several hosts one that all of them
     see, or a bucket (`s3://…`, see `s3.S3Artifacts`) together with `scratch`, a folder of this machine.
     `migrate` makes or brings up tables. `jobs`, `ledger` and `island` go elsewhere by a URL, or are open
     already. `egress` is for copying results, `input_egress` for fetching a request's files.
@@ -158,8 +158,8 @@ def _places(
     if not str(where):
         raise ValueError("Arrow.open(''): name a folder; the current one is '.'")
     names = ("ledger", "arrow", "island")
-    scheme = str(where).partition(":")[0]
-    if str(where) != "memory:" and scheme not in ("postgresql", "postgres"):
+    scheme = str(where).partition("://")[0]
+    if str(where) != "memory:" and scheme not in _SERVERS:
         folder = Path(where)
         folder.mkdir(parents=True, exist_ok=True)
         urls = {name: f"sqlite:///{quote(str(folder.absolute() / name))}.db" for name in names}
@@ -170,7 +170,12 @@ def _places(
         raise ValueError(f"Arrow.open('{scheme}:…') keeps files all the same: pass artifacts='some/folder'")
     if not isinstance(local, str | Path):
         raise ValueError("results go elsewhere, and pass through this machine: pass scratch='some/folder'")
-    return Path(local), dict.fromkeys(names, str(where))
+    # What follows the question mark is for the jobs of a Redis, and for everybody in a PostgreSQL.
+    shared = str(where).partition("?")[0] if scheme.startswith("redis") else str(where)
+    return Path(local), {**dict.fromkeys(names, shared), "arrow": str(where)}
+
+
+_SERVERS = ("postgresql", "postgres", "redis", "rediss", "redis+unix")
 
 
 class BridgeNormalizer:

@@ -2,8 +2,8 @@
 
 Run with a JSON document on standard input; every further line is a command, answered with one line.
 `{"fork": {}}` starts a worker; `{"fork": {"at": "commit", "number": 7}}` one that ends itself by SIGKILL at
-its seventh transaction: before COMMIT leaves (`commit`: everything is written, nothing is committed), or when
-it was answered and nobody has heard of it yet (`answer`). The answer to a command is
+its seventh transaction: before COMMIT leaves (`commit`: all is written or ready, nothing is committed), or
+when it was answered and nobody has heard of it yet (`answer`). The answer to a command is
 `{"pid": ..., "ended": [[pid, status], ...]}`.
 """
 
@@ -22,7 +22,7 @@ from execution_arrow import AsyncArrow
 from execution_arrow.credentials import EnvironmentCredentials
 from execution_arrow.egress import EgressPolicy
 from execution_arrow.errors import StoreUnavailable
-from execution_arrow.stores import postgres
+from execution_arrow.stores import postgres, redis
 from execution_arrow.stores.base import Beat, Claim, Op
 from execution_arrow.transport import httpx as _transport  # noqa: F401 - imported before the forks
 from execution_arrow.wiring import default_parts  # noqa: F401
@@ -49,26 +49,61 @@ async def work(plan: dict[str, Any]) -> None:
 
 def end_at(where: str, number: int) -> None:
     """End this process at its `number`-th transaction that writes something of a generation."""
-    seen = 0
+    count = Count(where, number)
+    end_in_postgres(count)
+    end_in_redis(count)
+
+
+class Count:
+    """Which transaction it is, and whether this is the moment."""
+
+    def __init__(self, where: str, number: int) -> None:
+        self._where, self._number = where, number
+        self._seen, self._busy = 0, False
+
+    def begin(self, ops: Sequence[Op]) -> None:
+        self._busy = any(not isinstance(op, Claim | Beat) for op in ops)
+        self._seen += self._busy
+
+    def end(self, where: str) -> None:
+        if self._busy and self._seen == self._number and where == self._where:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+def end_in_postgres(count: Count) -> None:
     real_run, real_apply = postgres.run, postgres.PostgresStore._apply
-    busy = False
 
     def run(connection: Any, name: str, values: Any = None) -> Any:
-        if name == "commit" and busy and where == "commit" and seen == number:
-            os.kill(os.getpid(), signal.SIGKILL)
+        if name == "commit":
+            count.end("commit")
         return real_run(connection, name, values)
 
     def apply(store: postgres.PostgresStore, connection: Any, ops: Sequence[Op]) -> Any:
-        nonlocal seen, busy
-        busy = any(not isinstance(op, Claim | Beat) for op in ops)
-        seen += busy
+        count.begin(ops)
         results = real_apply(store, connection, ops)
-        if busy and where == "answer" and seen == number:
-            os.kill(os.getpid(), signal.SIGKILL)
+        count.end("answer")
         return results
 
     postgres.run = run
     postgres.PostgresStore._apply = apply  # type: ignore[method-assign]
+
+
+def end_in_redis(count: Count) -> None:
+    """In the middle of a transaction its lock is held and nothing is written."""
+    real_save, real_apply = redis.RedisStore._save, redis.RedisStore.apply
+
+    def save(store: redis.RedisStore, *more: Any) -> None:
+        count.end("commit")
+        real_save(store, *more)
+
+    def apply(store: redis.RedisStore, ops: Sequence[Op]) -> Any:
+        count.begin(ops)
+        results = real_apply(store, ops)
+        count.end("answer")
+        return results
+
+    redis.RedisStore._save = save  # type: ignore[method-assign]
+    redis.RedisStore.apply = apply  # type: ignore[method-assign]
 
 
 def fork(plan: dict[str, Any], order: dict[str, Any]) -> int:

@@ -13,9 +13,11 @@ import pytest
 from execution_arrow.stores.base import Append, Beat, Claim, Commit, Committed, JobStore, Op, Result
 from execution_arrow.stores.memory import MemoryStore
 from execution_arrow.stores.postgres import PostgresStore
+from execution_arrow.stores.redis import RedisStore
 from execution_arrow.stores.sqlite import SqliteStore
 from execution_arrow.testing import JobStoreContract
 from execution_arrow.testing.steps import ManualClock
+from tests.ledger_fortress.redis.servers import redis_server
 
 
 class TestMemory(JobStoreContract):
@@ -36,6 +38,17 @@ class TestPostgres(JobStoreContract):
     @pytest.fixture
     def store(self, clock: ManualClock, url: str) -> Iterator[JobStore]:
         store = PostgresStore(url, clock=clock)
+        yield store
+        store.close()
+
+
+class TestRedis(JobStoreContract):
+    @pytest.fixture
+    def store(self, clock: ManualClock) -> Iterator[JobStore]:
+        server = redis_server()
+        with server.client() as client:
+            client.flushall()
+        store = RedisStore(server.url, clock=clock, accept_duplicate_submits=True)
         yield store
         store.close()
 

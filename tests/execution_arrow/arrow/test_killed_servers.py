@@ -1,4 +1,4 @@
-"""Four workers on one PostgreSQL: killed at random and in mid-transaction, while providers and server fail.
+"""Four workers on one PostgreSQL or Redis: killed at random and in mid-transaction, while all else fails.
 
 Work goes on arriving. Some workers end by SIGKILL from outside, some between a transaction's first write
 and its commit, some between the commit and its answer; where the kills landed is counted. The server crashes
@@ -30,6 +30,7 @@ from execution_arrow.sandbox import Fault, Sandbox
 from execution_arrow.wiring import migrate
 from tests.execution_arrow.arrow.conftest import PROVIDERS, options
 from tests.execution_arrow.arrow.test_killed import GENERATIONS, ROOT, check_generation
+from tests.ledger_fortress.redis.servers import RedisServer
 from tests.services import postgres_server
 
 SIZE = int(os.environ.get("N") or 36)
@@ -101,16 +102,41 @@ def herd(plan: dict[str, Any], draw: random.Random) -> Iterator[Herd]:
         process.wait(30)
 
 
+@contextmanager
+def a_postgres() -> Iterator[tuple[str, Callable[[], None]]]:
+    """An empty place, and what crashes its server and brings it back."""
+    server = postgres_server()
+    with server.schema() as url:
+        yield url, server.restart
+
+
+@contextmanager
+def a_redis() -> Iterator[tuple[str, Callable[[], None]]]:
+    server = RedisServer("--appendfsync", "always")
+
+    def crash() -> None:
+        server.stop()
+        server.start()
+
+    try:
+        yield server.url, crash
+    finally:
+        server.close()
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="workers are forked")
+@pytest.mark.parametrize(
+    ("name", "size", "place"), [("PostgreSQL", SIZE, a_postgres), ("Redis", (SIZE + 1) // 2, a_redis)]
+)
 def test_workers_that_are_killed_and_a_server_that_crashes_lose_and_repeat_nothing(
-    box: Sandbox, tmp_path: Path, figure: Callable[[str], None]
+    box: Sandbox, tmp_path: Path, figure: Callable[[str], None], name: str, size: int, place: Any
 ):
-    server, draw = postgres_server(), random.Random(SIZE)
+    draw = random.Random(size)
     box.fault("fal", Fault("lost_reply", probability=0.15))
     box.fault("byteplus", Fault("lost_reply", probability=0.15))
     box.fault("replicate", Fault("job_fails", probability=0.2))
     calls, bills = len(box.calls()), len(box.bills())
-    with server.schema() as url:
+    with place() as (url, crash):
         migrate(url)
         plan = {
             "where": url,
@@ -119,7 +145,7 @@ def test_workers_that_are_killed_and_a_server_that_crashes_lose_and_repeat_nothi
             "environment": box.environment(),
         }
         with herd(plan, draw) as workers:
-            found = asyncio.run(live(url, tmp_path, box, workers, draw, server.restart))
+            found = asyncio.run(live(url, tmp_path, box, workers, draw, crash, size))
             workers.end()
         landed = workers.landed
         asyncio.run(check(url, tmp_path, box, calls, bills, found))
@@ -128,14 +154,20 @@ def test_workers_that_are_killed_and_a_server_that_crashes_lose_and_repeat_nothi
     assert landed["answer"], f"no kill landed between commit and answer: {landed}"
     assert landed["outside"], landed
     figure(
-        f"PostgreSQL, {WORKERS} workers: {len(found)} generations, one crash of the server, "
-        f"{sum(landed.values())} kills: {landed['commit']} between first write and commit, "
-        f"{landed['answer']} between commit and answer, {landed['outside']} elsewhere"
+        f"{name}, {WORKERS} workers: {len(found)} generations, one crash of the server, "
+        f"{sum(landed.values())} kills: {landed['commit']} before a commit, {landed['answer']} between "
+        f"commit and answer, {landed['outside']} elsewhere"
     )
 
 
 async def live(
-    url: str, tmp_path: Path, box: Sandbox, workers: Herd, draw: random.Random, crash: Callable[[], None]
+    url: str,
+    tmp_path: Path,
+    box: Sandbox,
+    workers: Herd,
+    draw: random.Random,
+    crash: Callable[[], None],
+    size: int,
 ) -> list[Generation]:
     """Order everything while workers come and go; then let the rest work in peace until all has ended."""
     more = {**options(box), "artifacts": tmp_path / "files", "policy": QUICK}
@@ -144,10 +176,10 @@ async def live(
         for _ in range(WORKERS):
             workers.start(doomed=True)
         number = 0
-        while number < SIZE or (number < 5 * SIZE and len(workers.landed) < 3):
+        while number < size or (number < 5 * size and len(workers.landed) < 3):
             await order(maker, number)
             number += 1
-            if number == SIZE // 2:
+            if number == size // 2:
                 await asyncio.to_thread(crash)
             if draw.random() < 0.25:
                 await asyncio.to_thread(workers.kill_one)
@@ -159,7 +191,7 @@ async def live(
             workers.alive[pid] = "outside"
         while True:
             await asyncio.to_thread(refill, workers, False)
-            found = await maker.list(limit=5 * SIZE)
+            found = await maker.list(limit=5 * size)
             if all(g.done and not g.watching for g in found):
                 return found
             await asyncio.sleep(0.1)
