@@ -212,12 +212,10 @@ class Keys:
 
     async def _fetch(self, callbacks: Callbacks, run: Run, attempt: Attempt) -> tuple[str, ...]:
         try:
-            keys = callbacks.build_keys(self._performer.context(run, attempt))
-            return (
-                callbacks.read_keys(await self._performer.send(keys))
-                if isinstance(keys, Call)
-                else keys or ()
-            )
+            asked = callbacks.build_keys(self._performer.context(run, attempt))
+            if isinstance(asked, Call):
+                return callbacks.read_keys(await self._performer.send(asked))
+            return asked or ()
         except Exception as error:  # noqa: BLE001 - a credential or an answer is missing; polls go on
             logger.warning("webhook_keys provider=%s error=%s", attempt.provider, type(error).__name__)
             return ()

@@ -37,7 +37,8 @@ _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct",
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]+")
 # An error text may quote the key it complains about; the shapes are those of the providers' own keys.
 _KEYS = re.compile(
-    r"\b(r8_\w{4,}|sk-[\w-]{4,}|(?:Bearer|Key|Token)\s+[\w:.-]{8,}|[0-9a-f-]{36}:[0-9a-f]{16,})"
+    r"\b(r8_\w{4,}|sk-[\w-]{4,}|(?:key|bfl)_\w{8,}|(?:Bearer|Key|Token)\s+[\w:.-]{8,}"
+    r"|[0-9a-f-]{36}:[0-9a-f]{16,})"
 )
 # A signed link is a key for whoever reads it.
 _SIGNED = re.compile(r"(https?://)(?:[^\s/@\"']+@)?([^\s?\"'<>]+)\?[^\s\"'<>]+")
@@ -151,6 +152,11 @@ def text(value: Any, limit: int = 500) -> str:
     clean = _CONTROL.sub(" ", value[: limit * 2]).encode("utf-8", "replace").decode()
     clean = _SIGNED.sub(r"\1\2?***", clean)
     return _NAMED_KEY.sub(r"\1***", _KEYS.sub("***", clean)).strip()[:limit]
+
+
+def dotted(place: Any) -> str:
+    """Return where in a request something is wrong, `body.width` for `["body", "width"]`."""
+    return text(".".join(str(part) for part in members(place)[:6] if isinstance(part, str | int)))
 
 
 def excerpt(reply: Reply) -> str:

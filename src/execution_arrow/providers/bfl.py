@@ -189,7 +189,8 @@ def _error(reply: Reply, body: dict[str, Any]) -> str:
     """Three shapes: `detail`, a text or a list of `{loc, msg}` (FastAPI); `error` and `message` (skill)."""
     detail = body.get("detail")
     first = detail[0] if isinstance(detail, list) and detail and isinstance(detail[0], dict) else {}
-    place = ".".join(str(part) for part in wire.members(first.get("loc"))[:4])
-    listed = wire.text(f"{place}: {first['msg']}") if isinstance(first.get("msg"), str) else ""
+    listed = (
+        wire.text(f"{wire.dotted(first.get('loc'))}: {text}") if (text := wire.text(first.get("msg"))) else ""
+    )
     said = [wire.text(detail), listed, wire.text(body.get("message")), wire.text(body.get("error"))]
     return next(filter(None, said), wire.excerpt(reply))

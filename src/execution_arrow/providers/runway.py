@@ -182,6 +182,6 @@ def _failed(body: dict[str, Any], cost: int | None) -> Failed:
 def _error(reply: Reply, body: dict[str, Any]) -> str:
     """`{error, issues: [{path, message}]}`: the first issue names the field (OpenAPI)."""
     issue = next((item for item in wire.members(body.get("issues")) if isinstance(item, dict)), {})
-    place = ".".join(str(part) for part in wire.members(issue.get("path"))[:6])
+    place = wire.dotted(issue.get("path"))
     said = [wire.text(body.get("error")), f"{place}: {wire.text(issue.get('message'))}" if place else ""]
     return wire.text("; ".join(filter(None, said))) or wire.excerpt(reply)

@@ -428,3 +428,5 @@ def test_keys_in_error_texts_are_masked() -> None:
     fact = _submit(s.REPLICATE, s.reply({"detail": "bad token r8_0123456789abcdef given\x00\ud800"}, 401))
     assert "r8_0123" not in fact.message
     assert fact.message.encode("utf-8")
+    fact = _submit(s.GEN45, s.reply({"error": "no such key_0123456789abcdef0123 here"}, 401))
+    assert fact.message == "no such *** here"
