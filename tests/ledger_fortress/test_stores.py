@@ -3,6 +3,7 @@
 import inspect
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,17 @@ class TestMemory(LedgerStoreContract):
     @pytest.fixture
     def stores(self) -> OpenStore:
         return one_of(MemoryStore)
+
+    def test_nobody_else_comes_in_while_it_decides(self) -> None:
+        """Said outright: two threads that might meet seldom do on a busy machine."""
+        store = MemoryStore()
+
+        def decide(loaded: Loaded) -> Changes:
+            with ThreadPoolExecutor(1) as other:
+                assert not other.submit(store._lock.acquire, False).result()
+            return Changes()
+
+        store.transact(Touch(("a",)), decide)
 
 
 class TestSQLite(LedgerStoreContract):
