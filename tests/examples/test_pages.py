@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 import execution_arrow.errors as errors
+from execution_arrow import cli
 from execution_arrow.codes import CODES
 from execution_arrow.sandbox import KINDS
 from ledger_fortress import Reason
@@ -66,6 +67,14 @@ OF_PORTS = {
     errors.PayloadUnsupported, errors.ArtifactGone, errors.ArtifactRetry, errors.InputGone,
     errors.InputRetry,
 }  # fmt: skip
+
+
+def test_commands_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
+    page = (ROOT / "docs" / "cli.md").read_text("utf-8")
+    with pytest.raises(SystemExit):
+        cli.main(["--help"])
+    commands = re.findall(r"^    (\w+)(?: {2}|$)", capsys.readouterr().out.partition("COMMAND\n")[2], re.M)
+    assert sorted(re.findall(r"^\| `(\w+)[^`]*` \|", page, re.M)) == sorted(commands)
 
 
 def test_examples_are_listed() -> None:

@@ -24,6 +24,7 @@ EVERY = 0.25  # seconds between two looks at a generation that is waited for
 def add_commands(add: Callable[[str, Any, str], argparse.ArgumentParser]) -> None:
     """Add the commands; `add` takes name, function and help."""
     command = add("generate", _generate, "run one generation and wait for it")
+    command.set_defaults(fresh=True)
     command.add_argument("model")
     command.add_argument(
         "request",

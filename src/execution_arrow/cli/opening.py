@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 from execution_arrow.arrow import AsyncArrow
@@ -25,7 +26,13 @@ def add_places(command: argparse.ArgumentParser) -> None:
 
 
 def opened(arguments: argparse.Namespace, **more: Any) -> AsyncArrow:
-    """The Arrow of a command. Raises `ValueError` for an address that is none."""
+    """The Arrow of a command. Raises `ValueError` for an address that is none.
+
+    Only a command that is `fresh` may begin a folder: whoever looks for something in a folder that is not
+    there has mistaken its name, and is told so (`FileNotFoundError`).
+    """
+    if not getattr(arguments, "fresh", False):
+        require_folder(arguments.data)
     if url := getattr(arguments, "sandbox", None):
         from execution_arrow.sandbox import options
 
@@ -33,6 +40,11 @@ def opened(arguments: argparse.Namespace, **more: Any) -> AsyncArrow:
     if given := getattr(arguments, "base_url", None):
         more["base_urls"] = {**more.get("base_urls", {}), **dict(map(_address, given))}
     return AsyncArrow.open(arguments.data, artifacts=arguments.artifacts, scratch=arguments.scratch, **more)
+
+
+def require_folder(where: str) -> None:
+    if where != "memory:" and "://" not in where and not Path(where).is_dir():
+        raise FileNotFoundError(f"no folder {where}: `--data` names the one that the service works on")
 
 
 def require_a_key(providers: Iterable[str]) -> None:

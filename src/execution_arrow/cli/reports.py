@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from execution_arrow.accounting import Usage
-from execution_arrow.cli.opening import opened
+from execution_arrow.cli.opening import opened, require_folder
 from execution_arrow.reconciling import Finding
 
 
@@ -89,8 +89,7 @@ def _doctor(arguments: argparse.Namespace) -> int:
 
     where = arguments.data
     folder = Path(arguments.scratch or arguments.artifacts or where) if "://" in where else Path(where)
-    if not folder.is_dir():
-        raise FileNotFoundError(f"no folder {folder}: `--data` names the one that the service works on")
+    require_folder(str(folder))
     parts = default_parts(where, artifacts=arguments.artifacts, scratch=arguments.scratch)
     try:
         found = examine(

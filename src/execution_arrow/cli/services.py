@@ -18,6 +18,7 @@ from execution_arrow.record import Generation
 def add_commands(add: Callable[[str, Any, str], argparse.ArgumentParser]) -> None:
     """Add the commands; `add` takes name, function and help."""
     worker = add("worker", _worker, "claim and drive whatever is due until SIGTERM or Ctrl-C")
+    worker.set_defaults(fresh=True)
     worker.add_argument("--grace", type=float, default=10.0, metavar="SECONDS", help="for calls under way")
     worker.add_argument("--public-url", metavar="URL", help="where providers call back (`handle_webhook`)")
     add_places(worker)

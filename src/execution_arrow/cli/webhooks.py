@@ -19,6 +19,7 @@ from execution_arrow.stores.outgoing import Delivery
 def add_commands(add: Callable[[str, Any, str], argparse.ArgumentParser]) -> None:
     """Add `webhooks` with its verbs."""
     command = add("webhooks", _run, "who is told of events; `dead` lists what could not be delivered")
+    command.set_defaults(fresh=True)
     command.add_argument(
         "verb", choices=sorted(_VERBS), help="; ".join(f"{v}: {t}" for v, (_, t) in _VERBS.items())
     )

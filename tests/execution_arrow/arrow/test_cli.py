@@ -123,6 +123,14 @@ def test_one_key_is_enough_and_an_address_may_be_given(
     assert run("generate", SCHNELL, PROMPT, "--account", "acct", "--base-url", "nonsense")[0] == 1
 
 
+def test_whoever_looks_in_the_wrong_place_is_told(run: Run) -> None:
+    """And no empty folder is left there."""
+    for words in (["list"], ["get", "gen_1"], ["usage"], ["reconcile"], ["doctor"]):
+        code, _, err = run(*words, "--data", "media-dta")
+        assert (code, "no folder media-dta" in err) == (1, True)
+    assert not Path("media-dta").exists()
+
+
 def test_what_is_refused_says_all_of_it(run: Run) -> None:
     code, out, err = run("generate", SCHNELL, "generation_pompt=x", "--account", "acct", "--json")
     told = json.loads(err)
