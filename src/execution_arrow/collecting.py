@@ -7,6 +7,7 @@ host must not become a way to be handed a key.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -30,7 +31,8 @@ async def copy(performer: Performer, run: Run, effect: fx.Copy) -> list[Fact]:
     kind = run.spec.kind
     try:
         if output.url is None:
-            data = _inside(performer, attempt, output.index)
+            # Ten large pictures inside one answer are some sixty megabytes to read: not on the loop.
+            data = await asyncio.to_thread(_inside, performer, attempt, output.index)
             file = await performer.artifacts.put(data, index=output.index, kind=kind)
         elif output.keyed:
             headers = _headers(performer, run, attempt, output.url)

@@ -59,7 +59,7 @@ ASKING = re.compile(r"(now|utcnow|today|monotonic\w*|perf_counter\w*|time_ns|uui
 SHELLS = {
     "adaptive_island": {"courier", "events", "runtime", "simulation", "stores"},
     "execution_arrow": {
-        *("admission", "alarms", "artifacts", "blocking", "cli", "committing"),
+        *("admission", "alarms", "artifacts", "blocking", "collecting", "cli", "committing"),
         *(
             "credentials",
             "delivery",
