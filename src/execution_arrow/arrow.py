@@ -23,6 +23,7 @@ from execution_arrow.policy import Policy
 from execution_arrow.reconciling import Finding
 from execution_arrow.record import Generation
 from execution_arrow.running import Running
+from execution_arrow.signals import Listener
 from execution_arrow.webhooks import WebhookReply
 from execution_arrow.worker import Limits
 
@@ -48,6 +49,7 @@ class AsyncArrow(Running):
         watch: Callable[[Generation], None] | None = None,
         webhooks: WebhookPolicy | None = None,
         retain: float | None = None,
+        on_event: Listener | None = None,
         **parts: Any,
     ) -> Self:
         """Open everything in one folder (`ledger.db`, `arrow.db`, …), or `postgresql://…`, `redis://…`.
@@ -55,6 +57,7 @@ class AsyncArrow(Running):
         `worker` claims and drives whatever is due, also what a killed process left. `base_urls` replaces a
         provider's address (a sandbox, a regional host). `watch` is called with every changed generation.
         `webhooks` says how events are sent out (`arrow.webhooks` says to whom); workers send them.
+        `on_event` is told of every `signals.Signal` (default: logging; `otel.Telemetry` is another).
         `retain` is for how many seconds results are kept (None: for ever); a worker deletes older ones.
         `parts` replace single ones: `catalog`, `jobs`, `ledger`, `island`, `tariff`, `credentials`,
         `providers`, `transport`, `egress`; what else there is, `wiring.default_parts` tells.
@@ -62,17 +65,10 @@ class AsyncArrow(Running):
         from execution_arrow.wiring import default_parts
 
         return cls(
-            default_parts(where, **parts),
-            policy=policy,
-            region=region,
-            base_urls=base_urls,
-            public_url=public_url,
-            worker=worker,
-            limits=limits,
-            watch=watch,
-            webhooks=webhooks,
-            retain=retain,
-        )
+            default_parts(where, **parts), policy=policy, region=region, base_urls=base_urls,
+            public_url=public_url, worker=worker, limits=limits, watch=watch, webhooks=webhooks,
+            retain=retain, on_event=on_event,
+        )  # fmt: skip
 
     async def generate(
         self, model: str, request: Mapping[str, Any], *, account: str, **options: Unpack[Options]

@@ -27,7 +27,7 @@ from execution_arrow.machine.state import Run
 from execution_arrow.perform import Performer
 from execution_arrow.planning import choose
 from execution_arrow.ports import Clock, Names, Router
-from execution_arrow.reporting import Observer, Reporter, log_alerts
+from execution_arrow.reporting import Observer, Reporter
 from execution_arrow.session import Change, Heard, Session, fold, mark_taken, new_jobs, read_row
 from execution_arrow.stores.base import Committed, Fenced, JobTaken, Row
 
@@ -157,7 +157,7 @@ class Driver:
                         continue
                 else:
                     session.become(change)
-                    log_alerts(change)
+                    self._report.alerts(change)
                 if not session.queue:  # else it is folded first: what was answered is not asked again
                     mine = self._start(session)
                     break

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 from execution_arrow.facts import Fault
 from execution_arrow.machine.state import Attempt, Outcome, Run
@@ -14,7 +15,12 @@ from execution_arrow.session import Change
 logger = logging.getLogger("execution_arrow")
 
 
-Observer = Callable[[Run], None]
+class Observer(Protocol):
+    """Who is told of changes that are durable, and of what was heard and not understood."""
+
+    def changed(self, before: Run, change: Change) -> None: ...
+
+    def alerted(self, change: Change) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,24 +33,25 @@ class Reporter:
     watch: Observer
 
     def __call__(self, before: Run, change: Change) -> None:
-        log_alerts(change)
+        self.alerts(change)
         for attempt in moved_attempts(before, change.run):
             tell_router(self.router, change.run, attempt, self.clock.now())
             if attempt.final:
                 self.forget(change.run, attempt)
         try:
-            self.watch(change.run)
+            self.watch.changed(before, change)
         except Exception:
             logger.exception("watch_failed generation=%s: a watcher must not raise", change.run.spec.id)
 
-
-def log_alerts(change: Change) -> None:
-    """One warning for every fact that the table calls odd or impossible. Ids and kinds only, no content."""
-    for alert, heard in change.alerts:
-        logger.warning(
-            "%s generation=%s attempt=%s fact=%s",
-            alert, change.run.spec.id, heard.attempt, type(heard.fact).__name__,
-        )  # fmt: skip
+    def alerts(self, change: Change) -> None:
+        """One warning for every fact that the table calls odd or impossible: ids and kinds, no content."""
+        for alert, heard in change.alerts:
+            logger.warning(
+                "%s generation=%s attempt=%s fact=%s",
+                alert, change.run.spec.id, heard.attempt, type(heard.fact).__name__,
+            )  # fmt: skip
+        if change.alerts:
+            self.watch.alerted(change)
 
 
 def moved_attempts(before: Run, after: Run) -> list[Attempt]:

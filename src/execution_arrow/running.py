@@ -29,6 +29,7 @@ from execution_arrow.perform import Performer
 from execution_arrow.policy import Policy
 from execution_arrow.record import Generation
 from execution_arrow.routing import FailOpen
+from execution_arrow.signals import Announcer, Listener, log
 from execution_arrow.sweeping import Sweeper
 from execution_arrow.tasks import to_the_end
 from execution_arrow.webhooks import Inbound
@@ -59,6 +60,7 @@ class Running:
         watch: Callable[[Generation], None] | None = None,
         webhooks: WebhookPolicy | None = None,
         retain: float | None = None,
+        on_event: Listener | None = None,
     ) -> None:
         check_opening(parts.providers, policy, region, base_urls, public_url)
         parts = replace(parts, router=FailOpen(parts.router, parts.clock))
@@ -73,10 +75,9 @@ class Running:
         self._follower = Follower(self._reader, self._store, self._clock, self._here)
         self._lease = Lease(self._store, self._clock, f"w-{parts.names.attempt()}", self._limits.lease)
         self._performer = _performer(parts, base_urls or {}, public_url)
+        self._announcer = Announcer(on_event or log, self._changed, self._clock.now)
         self._inbound = Inbound(self._store, self._performer, parts.clock, self._here)
-        self._courier = Courier(
-            self._store, self._clock, parts.credentials, webhooks or WebhookPolicy(), parts.artifacts.link
-        )
+        self._courier = self._courier_of(webhooks or WebhookPolicy())
         self._webhooks = Webhooks(self._store, self._clock, parts.credentials, self._courier)
         self._desk = Desk(self._store, parts.holds, self._clock, self._follower)
         self._admission = Admission(
@@ -86,6 +87,12 @@ class Running:
         self._driver: Driver | None = None
         self._worker: Worker | None = None
         self._watches: list[Callable[[], None]] = []
+
+    def _courier_of(self, policy: WebhookPolicy) -> Courier:
+        parts = self._parts
+        return Courier(
+            self._store, self._clock, parts.credentials, policy, parts.artifacts.link, self._announcer.tell
+        )
 
     @property
     def ledger(self) -> AsyncLedger:
@@ -124,7 +131,7 @@ class Running:
             tasks=self._tasks,
             lease=self._lease,
             effects=self._limits.effects,
-            watch=self._changed,
+            watch=self._announcer,
         )
         self._worker = Worker(self._driver, self._store, self._lease, self._limits)
         self._watches = [self._store.watch(hear) for hear in (self._worker.hear, self._follower.hear)]

@@ -35,6 +35,7 @@ EXTRAS = {
     "stripe",
     "boto3",
     "minio",
+    "opentelemetry",
 }
 
 # What a decision must not touch. `make check` also looks at what cores import indirectly.
@@ -72,7 +73,19 @@ SHELLS = {
             "lease",
             "naming",
         ),
-        *("outage", "perform", "reporting", "routing", "running", "s3", "sandbox", "sink", "spool", "stores"),
+        *(
+            "outage",
+            "perform",
+            "reporting",
+            "routing",
+            "running",
+            "s3",
+            "sandbox",
+            "signals",
+            "sink",
+            "spool",
+            "stores",
+        ),
         *("sweeping", "tasks", "transport", "webhooks", "wiring", "worker"),
     },
     "ledger_fortress": {"ledger", "stores", "testing", "writer"},

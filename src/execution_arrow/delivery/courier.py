@@ -24,6 +24,7 @@ from execution_arrow.errors import ArrowError, EgressRefused, StoreUnavailable
 from execution_arrow.machine.codec import load_run, load_spec
 from execution_arrow.outage import Outage
 from execution_arrow.ports import Clock, Credentials
+from execution_arrow.signals import EndpointDisabled, Listener, WebhookTried, log
 from execution_arrow.stores.access import Access
 from execution_arrow.stores.base import Hint
 from execution_arrow.stores.outgoing import (
@@ -59,9 +60,11 @@ class Courier:
         credentials: Credentials,
         policy: WebhookPolicy,
         link: Callable[[str], Awaitable[str | None]],
+        tell: Listener = log,
     ) -> None:
         self._store, self._clock, self._credentials = store, clock, credentials
         self.policy, self._link = policy, link
+        self._tell = tell
         self._told, self._stopping = asyncio.Event(), False
         self._tasks: set[asyncio.Task[None]] = set()
         self._busy: Counter[str] = Counter()
@@ -217,6 +220,12 @@ class Courier:
             )
         )  # fmt: skip
         self._outage.over()
+        self._tell(
+            WebhookTried(
+                at=now, endpoint=delivery.endpoint, subject=delivery.subject, event=delivery.type,
+                state=state, status=answer.status, tries=delivery.tries + 1,
+            )
+        )  # fmt: skip
         if not isinstance(reported, Reported) or reported.endpoint is None:
             return
         self._endpoints[delivery.endpoint] = reported.endpoint
@@ -229,6 +238,7 @@ class Courier:
         endpoint = replace(endpoint_of(row), disabled=why)
         self._endpoints.pop(row.id, None)
         await self._store.apply(KeepEndpoint(endpoint=endpoint.row(), at=now))
+        self._tell(EndpointDisabled(at=now, endpoint=row.id, why=why, failures=row.failures))
         logger.warning(
             "webhook_disabled endpoint=%s why=%s failures=%d: when it is back, `execution-arrow webhooks "
             "enable %s`",
