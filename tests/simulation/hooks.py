@@ -126,6 +126,8 @@ class Hooks:
 
         def call() -> None:
             about = world._other(job) if foreign else job
+            if about is not job:  # signed by the provider itself: where that job is nobody's, it is believed
+                job.lies = job.lies or "foreign_hook"
             said = word or about.state(world.now)
             headers, body = told(kind, about, said, world.now, forged=forged)
             self.deliver(url, headers, body)

@@ -124,7 +124,7 @@ class Judge:
             for index in range(job.count)
         }
         lied = any(
-            job.lies in ("reused_id", "foreign_result") for job in self._books.of_provider(winner.provider)
+            job.lies in ("reused_id", "foreign_result", "foreign_hook") for job in self._books.of_provider(winner.provider)
         )
         for file in winner.files:
             data = self._files.get(file.key)
