@@ -11,43 +11,8 @@ from typing import Any
 from execution_arrow.machine import table
 from tests.simulation.faults import CELLS, KINDS, apply_to
 
-LEAST = 20
-
-# Rows that the simulated world does not reach yet, with what it would take; each has a test of its own in
-# tests/execution_arrow/machine.
-UNREACHED: dict[str, str] = {
-    "H5 -> closed (settled before)": "a restored job store and a ledger that remembers the end",
-    "H6 -> same (opened after its end)": "a hold whose answer is overtaken by its generation's end",
-    "S5 -> same (it was stuck)": "an hour, and a ledger that was repaired",
-    "S6 -> same (still stuck)": "an hour",
-    "S6 -> same (stuck for another reason)": "an hour, and a ledger that was changed",
-    "S7 -> same (the ledger is away)": "an hour, and an outage after it",
-    "S8 -> same (settled before)": "two answers of the ledger at once",
-    "7 -> failed (without outputs)": "a synchronous provider that announces nothing",
-    "11 -> same (of which job?)": "a status for a job that nobody has named",
-    "11 -> rejected (the caller's fault)": "a refusal that arrives after its owner was given up",
-    "11 -> rejected (late reply)": "a refusal that arrives after its owner was given up",
-}
-# Rows that take many worlds: asked for from `MANY` generations on.
-RARE = frozenset(
-    {
-        "H7 -> same (answered before)",
-        "4 -> rejected (the caller's fault, decided before)",
-        "10 -> same (the callback was faster)",
-        "10 -> same (a job is bound)",
-        "11 -> same (look now)",
-        "11 -> collecting (nobody won yet)",
-        "11 -> stored (too late)",
-        "11 -> live (the bound job runs)",
-        "27a -> closing (cancel unanswered for 15 s)",
-        "34 -> stored (deadline, some are ours)",
-        "38 -> collecting (nobody won yet)",
-        "38 -> live (a job turned up)",
-        "38 -> same (another end was told before)",
-    }
-)
-MANY = 100_000  # generations; from here on everything has to be taken `LEAST` times, below it once
-SOME = 5_000  # fewer generations are not asked what they covered
+LEAST = 20  # times that everything is to be taken, from `WHOLE` generations on; once from `SOME` on
+WHOLE, SOME = 20_000, 5_000
 
 
 def name_of(row: table.Row) -> str:
@@ -75,9 +40,8 @@ class Covered:
         """What was taken too rarely in a run of this size, one line each."""
         if generations < SOME:
             return []
-        least, passed = (LEAST, UNREACHED.keys()) if generations >= MANY else (1, UNREACHED.keys() | RARE)
-        rows = [f"row {name}: {self.rows[name]}" for name in NAMES
-                if self.rows[name] < least and name not in passed]  # fmt: skip
+        least = LEAST if generations >= WHOLE else 1
+        rows = [f"row {name}: {self.rows[name]}" for name in NAMES if self.rows[name] < least]
         cells = [f"{fault} at {kind}: {self.cells[kind, fault]}" for kind, fault in CELLS
                  if self.cells[kind, fault] < least]  # fmt: skip
         troubles = [f"{name}: {self.happened[name]}" for name in TROUBLES if self.happened[name] < least]

@@ -10,6 +10,10 @@ import random
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from itertools import accumulate, zip_longest
+
+from tests.simulation.wires import WIRES
+from tests.simulation.wires.base import REFUSALS
 
 # On the way there: nothing, or something, arrived.
 SUBMIT = {
@@ -85,44 +89,54 @@ HOOKS = {
     "hook_foreign": "the content of another job",
 }
 
-JOBS = ("dock", "quay", "replicate", "fal", "byteplus")
-INSTANT = ("ferry", "pictures", "cloudflare")
-KINDS = (*JOBS, *INSTANT)
-CALLING = ("dock", "replicate", "fal", "byteplus")  # back
-LISTED = ("dock", "quay", "replicate")
-NO_MODERATION = ("replicate",)  # at the submit: it says so later
-SINGLE = ("byteplus",)
+KINDS = tuple(WIRES)
+JOBS = tuple(kind for kind, wire in WIRES.items() if not wire.sync)
+INSTANT = tuple(kind for kind, wire in WIRES.items() if wire.sync)
+CALLING = tuple(kind for kind, wire in WIRES.items() if wire.calls_back)
+LISTED = tuple(kind for kind, wire in WIRES.items() if wire.lists)
+CANCELING = tuple(kind for kind, wire in WIRES.items() if wire.cancels)
+
+ENDINGS = {  # of `LIFE`: the end that a job comes to
+    "job_fails": "failed",
+    "job_account": "account",
+    "job_moderated": "moderated",
+    "job_expires": "expired",
+    "foreign_cancel": "canceled",
+}
 
 
 def apply_to(kind: str) -> dict[str, tuple[str, ...]]:
     """The faults that make sense at a kind, by place."""
-    submit = [name for name in SUBMIT if name != "moderation" or kind not in NO_MODERATION]
-    if kind in INSTANT:
-        return {
-            "submit": tuple(submit),
-            "life": tuple(SLOW),
-            "files": tuple(FILES if kind == "pictures" else ("disk_full", "file_later")),
-            "spool": tuple(SPOOL),
-        }
-    places = {
-        "submit": tuple(submit),
-        "taken": tuple(TAKEN),
-        "life": tuple(LIFE),
-        "poll": tuple(POLL),
-        **({"cancel": tuple(CANCEL)} if kind != "quay" else {}),  # it knows no cancel
-        "files": tuple(FILES),
-    }
-    if kind in CALLING:
+    wire = WIRES[kind]
+    places = {"submit": tuple(name for name in SUBMIT if name not in REFUSALS or name in wire.refuses)}
+    empty = ("empty",) if wire.empty else ()
+    if wire.sync:
+        places["life"] = (*SLOW, *empty)
+        places["files"] = tuple(FILES if wire.links else ("disk_full", "file_later"))
+        places["spool"] = tuple(SPOOL)
+        return places
+    ends = (name for name in LIFE if ENDINGS.get(name, wire.ends[0]) in wire.ends)
+    places["taken"] = tuple(TAKEN)
+    places["life"] = tuple(name for name in ends if wire.empty or not name.startswith("empty"))
+    places["poll"] = tuple(POLL)
+    places["files"] = tuple(FILES)
+    if wire.cancels:
+        places["cancel"] = tuple(CANCEL)
+    if wire.calls_back:
         places["hooks"] = tuple(HOOKS)
-    if kind in LISTED:
+    if wire.lists:
         places["lookup"] = tuple(LOOKUP)
     return places
 
 
-CELLS = tuple((kind, fault) for kind in KINDS for names in apply_to(kind).values() for fault in names)
+def _cells(kind: str) -> list[tuple[str, str]]:
+    """A kind's faults, one of every place and then the next: neighbours do not stand in each other's way."""
+    rounds = zip_longest(*apply_to(kind).values())
+    return [(kind, fault) for faults in rounds for fault in faults if fault is not None]
 
 
-FOCUS = 6
+CELLS = tuple(cell for kind in KINDS for cell in _cells(kind))
+FOCUS = 10
 
 
 @dataclass(slots=True)
@@ -149,9 +163,19 @@ class Dice:
         self.struck[kind, fault] += 1
 
 
-def focus(seed: int) -> tuple[tuple[str, str], ...]:
-    """The cells that this seed is to take, whatever else it does: seed after seed, all of them in turn."""
-    return tuple(CELLS[(seed * FOCUS + place) % len(CELLS)] for place in range(FOCUS))
+def cumulated(chances: Mapping[str, float]) -> list[tuple[float, str]]:
+    """What `Dice.strike` reads."""
+    return list(zip(accumulate(chances.values()), chances, strict=True))
+
+
+def likelier(table: list[tuple[float, str]], fault: str, chance: float) -> list[tuple[float, str]]:
+    """The same chances, and this one before them."""
+    return [(chance, fault), *((chance + limit, name) for limit, name in table)]
+
+
+def focus(turn: int) -> tuple[tuple[str, str], ...]:
+    """The cells that a world is to take, whatever else it does: turn after turn, all of them."""
+    return tuple(CELLS[(turn * FOCUS + place) % len(CELLS)] for place in range(FOCUS))
 
 
 def choose_odds(
@@ -165,7 +189,7 @@ def choose_odds(
             total, table = 0.0, []
             for name in names:
                 if (kind, name) in wanted:
-                    total += 0.2
+                    total += 0.25
                     table.append((total, name))
                 if rng.random() < share:
                     total += rng.choice((0.01, 0.05, 0.15, 0.35)) / max(1.0, share * len(names) / 3)

@@ -2,73 +2,15 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import json
 import math
 from collections.abc import Callable, Mapping
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-
-from execution_arrow.providers.base import Call, Reply
-from execution_arrow.signing import sign_standard
+from execution_arrow.providers.base import Call
 from tests.simulation.jobs import Job
-from tests.simulation.wires import WIRES, answer
-
-SECRET = "whsec_c2ltdWxhdGVkIHNlY3JldCBvZiAyNCBieXRlcw=="
-_FAL = Ed25519PrivateKey.from_private_bytes(b"simulated key of 32 bytes length")
-_FAL_PUBLIC = _FAL.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
+from tests.simulation.wires import WIRES
 
 Deliver = Callable[[str, Mapping[str, str], bytes], object]
-
-
-def keys(kind: str) -> Reply:
-    """What the provider answers when it is asked for its keys."""
-    if kind == "replicate":
-        return answer(200, {"key": SECRET})
-    text = base64.urlsafe_b64encode(_FAL_PUBLIC).rstrip(b"=").decode()
-    return answer(200, {"keys": [{"kty": "OKP", "crv": "Ed25519", "x": text}]})
-
-
-def callback_of(kind: str, call: Call) -> str | None:
-    """The address that a submit asked to be called."""
-    body: Mapping[str, Any] = call.json
-    if kind == "fal":
-        found = parse_qs(urlsplit(call.url).query).get("fal_webhook")
-        return found[0] if found else None
-    url = body.get({"replicate": "webhook", "byteplus": "callback_url"}.get(kind, "callback"))
-    return url if isinstance(url, str) else None
-
-
-def told(kind: str, job: Job, word: str, now: float, *, forged: bool = False) -> tuple[dict[str, str], bytes]:
-    """Headers and body of one callback about a job."""
-    wire = WIRES[kind]
-    if kind == "fal":
-        result = wire.result(job, word)
-        envelope = {"request_id": job.id, "status": "OK" if result.status == 200 else "ERROR"}
-        body = json.dumps({**envelope, "payload": json.loads(result.body)}).encode()
-        return _sign_fal(job, body, int(now), forged), body
-    body = wire.status(job, word).body
-    if kind == "replicate":
-        secret = "whsec_Zm9yZ2VkIGZvcmdlZCBmb3JnZWQgZm9yZ2Vk" if forged else SECRET
-        return sign_standard([secret], f"msg-{job.id}-{word}", int(now), body), body
-    if kind == "dock":
-        return {"x-sig": "bad" if forged else "good"}, body
-    return {}, body
-
-
-def _sign_fal(job: Job, body: bytes, at: int, forged: bool) -> dict[str, str]:
-    message = "\n".join((job.id, "user", str(at), hashlib.sha256(body).hexdigest())).encode()
-    signature = _FAL.sign(message + b"x" * forged).hex()
-    return {
-        "x-fal-webhook-request-id": job.id,
-        "x-fal-webhook-user-id": "user",
-        "x-fal-webhook-timestamp": str(at),
-        "x-fal-webhook-signature": signature,
-    }
 
 
 class Hooks:
@@ -80,7 +22,8 @@ class Hooks:
 
     def plan(self, kind: str, job: Job, call: Call) -> None:
         """A job was taken: say when its caller will hear of it, and what else will be said."""
-        url = callback_of(kind, call)
+        wire = WIRES[kind]
+        url = wire.callback_of(call) if wire.calls_back else None
         if url is None:
             return
         world = self._world
@@ -129,7 +72,7 @@ class Hooks:
             if about is not job:  # signed by the provider itself: where that job is nobody's, it is believed
                 job.lies = job.lies or "foreign_hook"
             said = word or about.state(world.now)
-            headers, body = told(kind, about, said, world.now, forged=forged)
+            headers, body = WIRES[kind].told(about, said, world.now, forged=forged)
             self.deliver(url, headers, body)
 
         world._later(delay, call)

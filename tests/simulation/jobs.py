@@ -40,6 +40,10 @@ class Job:
             return "canceled"
         return self.end if now >= self.ends else "running"
 
+    def queued(self, share: float) -> float:
+        """Until when it waits for its turn."""
+        return self.created + share * min(self.ends - self.created, 10.0)
+
     @property
     def ended(self) -> float:
         return self.ends if self.canceled is None else self.canceled

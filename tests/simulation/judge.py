@@ -14,6 +14,9 @@ from ledger_fortress import Ledger
 from tests.simulation.jobs import Books, Job, picture
 from tests.simulation.oracle import Broken, Known, charge_of
 
+# Lies after which a result may be another job's.
+_EXCHANGED = ("reused_id", "foreign_result", "foreign_hook")
+
 
 class Judge:
     """`lies` are the providers' own contradictions: what they make unknowable is not held against us."""
@@ -123,9 +126,7 @@ class Judge:
             for job in self._jobs(run, winner)
             for index in range(job.count)
         }
-        lied = any(
-            job.lies in ("reused_id", "foreign_result", "foreign_hook") for job in self._books.of_provider(winner.provider)
-        )
+        lied = any(job.lies in _EXCHANGED for job in self._books.of_provider(winner.provider))
         for file in winner.files:
             data = self._files.get(file.key)
             if data is None or hashlib.sha256(data).hexdigest() != file.sha256 or len(data) != file.size:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
 
 from execution_arrow.policy import Policy
-from tests.simulation.faults import KINDS, choose_odds, focus
+from tests.simulation.faults import CANCEL, HOOKS, KINDS, LOOKUP, choose_odds, focus, likelier
+from tests.simulation.scenes import EVERY, direct, scene_of
 
 
 @dataclass(slots=True, kw_only=True)
@@ -15,7 +17,9 @@ class Knobs:
 
     seed: int
     store: str
+    scene: str = ""  # the directed world that it plays, if any
     kinds: dict[str, str]  # provider -> kind
+    favored: tuple[str, ...] = ()  # who is mostly asked first
     odds: dict[tuple[str, str], list[tuple[float, str]]]
     generations: int
     arrivals: float  # all customers come within
@@ -26,12 +30,19 @@ class Knobs:
     called_back: bool = False  # providers are given an address to call
     shuffle: float = 0.0
     latency: float = 0.0
+    ledger_latency: float = 0.0  # beside it, each way
+    run: tuple[float, float] = (0.2, 8.0)  # seconds that a job takes
+    travel: float = 0.1  # seconds that a submit is under way, at most
     crashes: int = 0
     pauses: int = 0
     suspends: int = 0  # pauses that the monotonic clock does not count
     stops: int = 0  # graceful ends
     power_losses: int = 0
     rewinds: int = 0
+    rewind_after: tuple[float, ...] = (0.2, 3.0, 10.0)  # seconds from copy to restore
+    restarts: bool | None = None  # whether the processes are started anew then; None: either
+    early: bool = False  # trouble begins in the second second
+    hours: int = 0  # that pass when all is done: what the ledger refused is asked again
     ledger_rewinds: int = 0
     outages: int = 0
     store_before: float = 0.0
@@ -48,19 +59,22 @@ class Knobs:
     poor: bool = False  # accounts that cannot pay for everything
     frozen: bool = False  # an account is frozen in the middle
     free: float = 0.0  # requests without a price
+    asked: tuple[int, ...] = (1, 1, 1, 2, 4)  # results, one of these
     policies: list[Policy] = field(default_factory=list)
 
 
 def draw(seed: int, store: str = "memory", generations: int = 64) -> Knobs:
     """The world of this seed."""
     rng = random.Random(f"knobs-{seed}")
-    wanted = focus(seed)
+    wanted = focus(seed - seed // EVERY)  # the seeds that play a scene have no part in the turns
     kinds = list(dict.fromkeys([kind for kind, _ in wanted] + rng.sample(KINDS, rng.choice((1, 2, 2, 3)))))
     workers = rng.choice((1, 1, 2, 2, 3))
     knobs = Knobs(
         seed=seed,
         store=store,
+        scene=scene_of(seed),
         kinds={kind: kind for kind in kinds},
+        favored=tuple(dict.fromkeys(kind for kind, _ in wanted)),
         odds=choose_odds(rng, kinds, wanted),
         generations=generations,
         arrivals=rng.choice((0.0, 5.0, 20.0)),
@@ -73,6 +87,8 @@ def draw(seed: int, store: str = "memory", generations: int = 64) -> Knobs:
     )
     _machines(rng, knobs)
     _people(rng, knobs)
+    _make_possible(knobs, wanted)
+    direct(knobs, rng)
     return knobs
 
 
@@ -113,6 +129,19 @@ def _people(rng: random.Random, knobs: Knobs) -> None:
     knobs.poor = rng.random() < 0.1
     knobs.frozen = rng.random() < 0.05
     knobs.free = rng.choice((0.0, 0.0, 0.0, 0.3))
+
+
+def _make_possible(knobs: Knobs, wanted: Iterable[tuple[str, str]]) -> None:
+    """Some faults need more than their own chance to be met."""
+    for kind, fault in wanted:
+        if fault in HOOKS:
+            knobs.called_back = True
+        elif fault in CANCEL:  # somebody has to cancel: the customers, or we because it takes too long
+            knobs.cancels = max(knobs.cancels, 0.3)
+            knobs.policies[0] = replace(knobs.policies[0], attempt_deadline=4.0)
+        elif fault in LOOKUP:  # what is looked for is a submit without an answer
+            table = knobs.odds.get((kind, "submit"), [])
+            knobs.odds[kind, "submit"] = likelier(table, "error_500_taken", 0.3)
 
 
 def _policy(rng: random.Random) -> Policy:

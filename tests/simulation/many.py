@@ -43,7 +43,7 @@ def batch(seeds: range, store: str, stop_at: int = 3) -> Total:
     """Run seeds one after the other in this process. `stop_at` failures are enough."""
     total, began = Total(), time.process_time()
     digests: dict[int, str] = {}
-    with counting() as rows, _collecting_between() as collect:
+    with counting() as rows, collecting_between() as collect:
         for seed in seeds:
             outcome = simulate(draw(seed, store))
             collect()
@@ -64,7 +64,7 @@ def batch(seeds: range, store: str, stop_at: int = 3) -> Total:
 
 
 @contextmanager
-def _collecting_between() -> Iterator[Callable[[], object]]:
+def collecting_between() -> Iterator[Callable[[], object]]:
     """Worlds are one web of cycles: they are collected when they have ended, not looked through meanwhile."""
     was_on = gc.isenabled()
     gc.collect()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -48,12 +48,14 @@ class Site:
     disk: Disk
     ledger: AsyncLedger
     ledger_weather: Weather
+    ledger_latency: float
     oracle: Oracle
     folder: Path
     limits: Limits
     policy: Policy = field(default_factory=Policy)
     edition: int = 0
     called_back: bool = False
+    favored: Sequence[str] = ()
     files: dict[str, bytes] = field(default_factory=dict)
 
 
@@ -102,8 +104,8 @@ class Node:
         kinds = site.world.kinds
         return Parts(
             normalizer=SimNormalizer(kinds, site.edition),
-            router=SimRouter(site.rng),
-            holds=SimHolds(site.ledger, site.ledger_weather),
+            router=SimRouter(site.rng, site.favored),
+            holds=SimHolds(site.ledger, site.ledger_weather, site.ledger_latency),
             store=site.disk.store,
             artifacts=SimArtifacts(site.world, site.files),
             transport=SimTransport(site.world, self.process),

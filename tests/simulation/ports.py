@@ -100,11 +100,18 @@ class InlineLedger(AsyncLedger):
 class SimHolds:
     """The real ledger through the real wiring, over a network that fails."""
 
-    def __init__(self, ledger: AsyncLedger, weather: Weather) -> None:
+    def __init__(self, ledger: AsyncLedger, weather: Weather, slow: float) -> None:
         self._port, self._weather = FortressLedger(ledger), weather
+        self._slow = slow  # seconds that a hold is under way each way, at most
 
     async def hold(self, account: str, key: str, amount: int, timeout: float) -> Any:
-        return await self._ask(self._port.hold, account, key, amount, timeout)
+        if not self._slow:
+            return await self._ask(self._port.hold, account, key, amount, timeout)
+        await asyncio.sleep(self._slow * self._weather.rng.random())
+        try:
+            return await self._ask(self._port.hold, account, key, amount, timeout)
+        finally:
+            await asyncio.sleep(self._slow * self._weather.rng.random())
 
     async def settle(self, account: str, key: str, verb: str, amount: int) -> Any:
         return await self._ask(self._port.settle, account, key, verb, amount)
@@ -129,8 +136,12 @@ class SimArtifacts:
         self._world, self._files = world, files
 
     async def copy(self, url: str, *, index: int, kind: str, headers: Any = None) -> f.Stored:
-        _, _, _, provider, job_id, name = url.split("/")
         world = self._world
+        provider = world.provider_of(url)
+        given = WIRES[world.kinds[provider]].file_of(url, headers or {})
+        if given is None:
+            raise ArtifactGone("401")
+        job_id, number = given
         job = world.books.jobs.get((provider, job_id))
         fault = world.dice.strike(world.kinds[provider], "files")
         await asyncio.sleep(0.05)
@@ -146,7 +157,7 @@ class SimArtifacts:
             raise ArtifactGone("404")
         if fault == "disk_full":
             raise OSError(28, "No space left on device")
-        return self._keep(picture(job_id, int(name.partition(".")[0])), index)
+        return self._keep(picture(job_id, number), index)
 
     async def put(self, data: bytes, *, index: int, kind: str) -> f.Stored:
         await asyncio.sleep(0)
@@ -195,13 +206,12 @@ class SimNormalizer:
     def _quote(self, name: str, kind: str, request: Mapping[str, Any], asked: int) -> Quote:
         cost = 1_000 * (3 + len(name)) * asked + self._edition
         price = request["price"] + (self._edition * 7 if request["price"] else 0) + len(name) * asked
-        count = 1 if kind == "byteplus" else asked
-        # What it costs is part of the input: a list that shows the same input shows the same bill.
-        body = {"input": {"prompt": request["prompt"], "cost": cost}, "n": count, "cost": cost}
+        wire = WIRES[kind]
+        body = wire.body(request["prompt"], 1 if wire.single else asked, cost)
         return Quote(
             payload=Payload(
-                provider=name, route="main", method="POST", path=WIRES[kind].path, model="lab/m",
-                encoding="json", body=body,
+                provider=name, route="main", method="POST", path=wire.path, model="lab/m",
+                encoding="json", headers=wire.headers, body=body,
             ),
             cost=cost,
             price=price if request["price"] else 0,
@@ -211,13 +221,15 @@ class SimNormalizer:
 class SimRouter:
     """Orders at will and closes breakers at will."""
 
-    def __init__(self, rng: random.Random) -> None:
-        self._rng = rng
+    def __init__(self, rng: random.Random, favored: Sequence[str]) -> None:
+        self._rng, self._favored = rng, favored
         self.verdicts: dict[str, str] = {}
 
     def rank(self, model: str, allowed: Sequence[str], **_: Any) -> Ranked:
         order = list(allowed)
         self._rng.shuffle(order)
+        if self._favored and self._rng.random() < 0.7:
+            order.sort(key=lambda name: name not in self._favored)
         return Ranked(providers=tuple(order), source="simulated", reason="any order will do")
 
     def admit(self, model: str, provider: str, **_: Any) -> bool:

@@ -10,7 +10,7 @@ import random
 import shutil
 import tempfile
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -53,20 +53,24 @@ class Outcome:
     happened: Counter[str] = field(default_factory=Counter)
     virtual: float = 0.0
     steps: int = 0
+    steps_to_end: int = 0  # see `crashes`
     error: str = ""
 
 
 class Simulation:
     """Everything of one seed."""
 
-    def __init__(self, knobs: Knobs, folder: Path, *, keep_trace: bool = False) -> None:
+    loop_class: type[VirtualLoop] = VirtualLoop
+    keeps_durable = False
+
+    def __init__(self, knobs: Knobs, folder: Path) -> None:
         self.knobs = knobs
         self.rng = random.Random(f"run-{knobs.seed}")
         self.outcome = Outcome(knobs.seed)
-        self._keep, self._hash = keep_trace, hashlib.blake2b(digest_size=16)
-        self.loop = VirtualLoop(self.rng, shuffle=knobs.shuffle)
+        self.keep_trace, self._hash = False, hashlib.blake2b(digest_size=16)
+        self.loop = self.loop_class(self.rng, shuffle=knobs.shuffle)
         dice = Dice(self.rng, knobs.odds)
-        self.world = World(self.loop, self.rng, dice, knobs.kinds, self.tell)
+        self.world = World(self.loop, self.rng, dice, knobs.kinds, self.tell, knobs.travel, knobs.run)
         self.books = LedgerMemory(clock=self._true_time)
         self.ledger = InlineLedger(self.books)
         self.oracle = Oracle(self._held, sample=16)
@@ -81,9 +85,10 @@ class Simulation:
             loop=self.loop,
             rng=self.rng,
             world=self.world,
-            disk=Disk(store, weather, keep_durable=knobs.power_losses > 0),
+            disk=Disk(store, weather, keep_durable=self.keeps_durable or knobs.power_losses > 0),
             ledger=self.ledger,
             ledger_weather=Weather(self.rng, knobs.ledger_before, knobs.ledger_after, knobs.latency),
+            ledger_latency=knobs.ledger_latency,
             oracle=self.oracle,
             folder=folder,
             limits=Limits(
@@ -93,6 +98,7 @@ class Simulation:
             ),
             policy=knobs.policies[0],
             called_back=knobs.called_back,
+            favored=knobs.favored,
         )
         self.world.hooks.deliver = lambda url, headers, body: self.loop.spawn(
             WORLD, self._called_back(url, headers, body)
@@ -113,7 +119,7 @@ class Simulation:
         """Write a line of the trace."""
         line = f"{self.loop.time():10.3f} {CURRENT.get(WORLD).name:6} {what:8} {about}"
         self._hash.update(line.encode())
-        if self._keep:
+        if self.keep_trace:
             self.outcome.trace.append(line)
 
     # --- processes ---
@@ -125,6 +131,14 @@ class Simulation:
         self.nodes.append(node)
         self.tell("start", f"{node.name} serving={serving} skew={skew:.1f}")
         return node
+
+    def rebase(self, *, rewound: bool) -> None:
+        """Tell the oracle what the store knows now."""
+        store = self.site.disk.store
+        for name in list(self.oracle.known):
+            row = store.load(name)
+            run = load_run(load_spec(row.spec), row.state) if row is not None else None
+            self.oracle.rebase(name, run, rewound=rewound)
 
     def alive(self) -> list[Node]:
         return [node for node in self.nodes if node.usable]
@@ -174,6 +188,8 @@ class Simulation:
         for customer in customers:
             await customer
         await self._until_done()
+        if self.knobs.hours:
+            await self._hours()
         await self._idle()
 
     def _customer(self, number: int) -> Customer:
@@ -184,7 +200,7 @@ class Simulation:
             key=None if rng.random() < 0.1 else f"order-{number}",
             request={
                 "prompt": f"picture {number if rng.random() < 0.9 else 0}",
-                "n": rng.choice((1, 1, 1, 2, 4)),
+                "n": rng.choice(self.knobs.asked),
                 "price": 0 if rng.random() < self.knobs.free else rng.choice((1, 40_000, 99_999)),
             },
         )
@@ -211,6 +227,15 @@ class Simulation:
             self._check_nodes()
             await asyncio.sleep(5.0)
         raise Broken(f"16: after {longest:.0f} healthy seconds there are still {self._open()}")
+
+    async def _hours(self) -> None:
+        """Settlements that the ledger refused are asked for every hour; the first time it is away."""
+        await asyncio.sleep(3000.0)
+        self.site.ledger_weather.down = True
+        await asyncio.sleep(700.0)
+        self.site.ledger_weather.down = False
+        await asyncio.sleep(3700.0 * (self.knobs.hours - 1))
+        await self._until_done()
 
     def _life(self, policy: Policy) -> float:
         """How long a generation of this policy may take in the worst case, once everything works."""
@@ -288,12 +313,16 @@ def place() -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def simulate(knobs: Knobs, *, keep_trace: bool = False) -> Outcome:
-    """Run one seed. A broken promise is in `outcome.error`, with the last lines of the trace."""
+Make = Callable[[Knobs, Path], "Simulation"]
+
+
+def simulate(knobs: Knobs, make: Make = Simulation, *, keep_trace: bool = False) -> Outcome:
+    """Run one seed. A broken promise is in `outcome.error`."""
     if not os.environ.get("SIMULATION_LOG"):
         logging.disable(logging.CRITICAL)
     with place() as folder:
-        simulation = Simulation(knobs, folder, keep_trace=keep_trace)
+        simulation = make(knobs, folder)
+        simulation.keep_trace = keep_trace
         try:
             return simulation.run()
         except Exception as error:

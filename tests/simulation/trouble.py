@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from execution_arrow.machine.codec import load_run, load_spec
 from tests.simulation.nodes import Node
 from tests.simulation.storage import restore, snapshot
 
@@ -35,6 +34,8 @@ class Trouble:
         self._rng.shuffle(plan)
         # Most trouble hits when most is going on: soon after the customers came.
         times = sorted(self._rng.choice((span, knobs.arrivals + 2.0)) * self._rng.random() for _ in plan)
+        if knobs.early:
+            times = [1.0 + at / span for at in times]
         tasks = []
         for at, what in zip(times, plan, strict=True):
             await asyncio.sleep(max(0.0, at - self._sim.loop.time()))
@@ -108,23 +109,24 @@ class Trouble:
         for node in nodes:
             node.kill()
         self._sim.site.disk.power_loss()
-        self._rebase(rewound=False)
+        self._sim.rebase(rewound=False)
         await asyncio.sleep(self._rng.choice((0.0, 5.0)))
         for node in nodes:
             self._again(node)
 
     async def _rewind(self) -> None:
         """The job store is restored from a copy; with or without the processes noticing."""
+        knobs = self._sim.knobs
         copy = snapshot(self._sim.site.disk.store)
-        await asyncio.sleep(self._rng.choice((0.2, 3.0, 10.0)))
-        restart = self._rng.random() < 0.5
+        await asyncio.sleep(self._rng.choice(knobs.rewind_after))
+        restart = self._rng.random() < 0.5 if knobs.restarts is None else knobs.restarts
         nodes = self._sim.alive() if restart else []
         self._sim.tell("rewind", f"restart={restart}")
         for node in nodes:
             node.kill()
         restore(self._sim.site.disk.store, copy)
         self._sim.site.disk.forget_durable()
-        self._rebase(rewound=True)
+        self._sim.rebase(rewound=True)
         for node in nodes:
             self._again(node)
 
@@ -134,11 +136,3 @@ class Trouble:
         self._sim.tell("rewind", "ledger")
         restore(self._sim.books, copy)
         self._sim.oracle.lenient = True
-
-    def _rebase(self, *, rewound: bool) -> None:
-        """Tell the oracle what the store knows now."""
-        store = self._sim.site.disk.store
-        for name in list(self._sim.oracle.known):
-            row = store.load(name)
-            run = load_run(load_spec(row.spec), row.state) if row is not None else None
-            self._sim.oracle.rebase(name, run, rewound=rewound)

@@ -12,24 +12,17 @@ from typing import Any
 from execution_arrow.errors import MaybeSentError, NotSentError
 from execution_arrow.providers.base import Call, Reply
 from execution_arrow.spool import write_spool
-from tests.simulation.faults import INSTANT, Dice
-from tests.simulation.hooks import Hooks, keys
+from tests.simulation.faults import ENDINGS, Dice
+from tests.simulation.hooks import Hooks
 from tests.simulation.jobs import Books, Job, Post
 from tests.simulation.loop import CURRENT, START, WORLD, VirtualLoop
 from tests.simulation.wires import WIRES, Wire
+from tests.simulation.wires.base import GONE, REFUSALS
 
 HTML = Reply(status=200, headers={"content-type": "text/html"}, body=b"<html><body>welcome</body></html>")
 JUNK = Reply(status=200, body=b'{"data": [null, {"id": 7}], "made": 3, "job": [], "status": {}}')
 ERROR = Reply(status=500, body=b'{"oops": true}')
-GONE = Reply(status=404, body=b'{"detail": "not found"}')
-ENDINGS = {
-    "job_fails": "failed",
-    "job_account": "account",
-    "job_moderated": "moderated",
-    "job_expires": "expired",
-    "foreign_cancel": "canceled",
-}
-_REFUSED = ("caller", "moderation", "account", "provider", "busy")
+_QUEUED = 0.3  # of a job's run: who cancels queued jobs alone can do it for so long
 
 
 class World:
@@ -42,8 +35,11 @@ class World:
         dice: Dice,
         kinds: Mapping[str, str],
         tell: Callable[[str, str], None],
+        travel: float,
+        run: tuple[float, float],
     ) -> None:
         self.loop, self.rng, self.dice, self.kinds, self.tell = loop, rng, dice, kinds, tell
+        self._travel, self._run = travel, run
         self.books = Books({name: WIRES[kind].provider.semantics.billed for name, kind in kinds.items()})
         self.hosts = {f"https://{name}.example": name for name in kinds}
         self.on_post: Callable[[str, str], None] = lambda attempt, provider: None
@@ -54,6 +50,11 @@ class World:
     @property
     def now(self) -> float:
         return START + self.loop.time()
+
+    def provider_of(self, url: str) -> str:
+        """Whose file lies there: at the provider itself, or where all others keep theirs."""
+        at = url.index("/", 8)
+        return self.hosts.get(url[:at]) or url[at + 1 :].partition("/")[0]
 
     # --- the transport port ---
 
@@ -66,14 +67,14 @@ class World:
         verb = wire.verb(call)
         if verb == "submit":
             return await self._submit(name, kind, wire, call, base, spool)
-        await self._pause(0.01, 0.2)
+        await self._pause(0.01, 2 * self._travel)
         if verb == "keys":
-            return keys(kind)
+            return wire.keys()
         job = self.books.jobs.get((name, wire.job_id(call)))
         if verb == "list":
             return await self._list(name, kind, wire, call)
         if job is None or (job.erased and verb != "cancel"):
-            return GONE
+            return GONE if verb == "cancel" else wire.gone(wire.job_id(call))
         return await (self._poll if verb in ("poll", "result") else self._cancel)(wire, job, call, verb)
 
     async def _pause(self, least: float, most: float) -> None:
@@ -82,7 +83,7 @@ class World:
     async def _reach(self, arrive: Callable[[], object]) -> Any:
         """Let a request arrive. Mostly the bytes are on their way and nobody holds them any more; sometimes
         they are still in the sender, and stop and die with it."""
-        delay = 0.01 + 0.09 * self.rng.random()
+        delay = 0.01 + (self._travel - 0.01) * self.rng.random()
         if self.rng.random() < 0.2:
             await asyncio.sleep(delay)
             return arrive()
@@ -118,7 +119,7 @@ class World:
 
     def _receive(self, post: Post, kind: str, wire: Wire, call: Call, fault: str) -> Job | Reply:
         post.arrived = self.now
-        if fault in _REFUSED or fault == "error_500":
+        if fault in REFUSALS or fault == "error_500":
             self._happened(kind, fault, post.attempt)
             return ERROR if fault == "error_500" else wire.refused(fault)
         return self._arrive(post, kind, wire, call)
@@ -174,7 +175,7 @@ class World:
         fault = self.dice.strike(kind, "life")
         self._number += 1
         now = self.now
-        run = self.rng.uniform(0.2, 8.0)
+        run = self.rng.uniform(*self._run)
         job = Job(
             id=f"{post.provider}-{self._number}", provider=post.provider, kind=kind, attempt=post.attempt,
             created=now, ends=now + run, end="succeeded", count=body["n"], cost=body["cost"], body=body,
@@ -225,10 +226,10 @@ class World:
             case "poll_html":
                 return HTML
             case "flap_404":
-                return GONE
+                return wire.gone(job.id)
             case "gone":
                 job.erased, job.lies = True, job.lies or "gone"
-                return GONE
+                return wire.gone(job.id)
             case "odd_status":
                 return say(job, "odd")
             case "foreign_answer":
@@ -245,7 +246,7 @@ class World:
             case "false_failure" if state in ("running", "succeeded"):
                 self._happened(job.kind, fault, job.id)
                 job.lies = "false_failure"
-                return say(job, self.rng.choice(("failed", "canceled", "expired", "moderated", "account")))
+                return say(job, self.rng.choice(wire.ends))
         if state == "succeeded" and self.now < job.ends + job.empty:
             return say(job, "empty")
         return say(job, state)
@@ -274,6 +275,8 @@ class World:
                 job.erased, word = True, "done"
         elif job.deaf:
             word = "ignored"
+        elif wire.provider.semantics.cancel == "queued" and self.now > job.queued(_QUEUED):
+            word = "refused"
         else:
             job.canceled = self.now
         self.tell("cancel", f"{job.id} {word}")
@@ -285,9 +288,9 @@ class World:
     async def _list(self, name: str, kind: str, wire: Wire, call: Call) -> Reply:
         fault = self.dice.strike(kind, "lookup")
         attempt = call.headers["x-client-request-id"]
-        jobs = self.books.of_provider(name)
-        if kind != "replicate":
-            jobs = list(self.books.by_attempt.get(attempt, ()))
+        jobs = (
+            self.books.of_provider(name) if wire.whole_list else list(self.books.by_attempt.get(attempt, ()))
+        )
         if fault in ("list_lost", "list_late", "list_html"):
             self._happened(kind, fault, attempt)
         match fault:
@@ -297,7 +300,7 @@ class World:
             case "list_html":
                 return HTML
             case "list_late":
-                if kind == "dock":
+                if wire.provider.semantics.lookup == "conclusive":
                     return ERROR  # a conclusive list is never late: then it would not be one
                 return wire.listing([], attempt)
             case "list_two" if jobs:
@@ -321,10 +324,6 @@ class World:
             what()
 
         self.loop.call_later(delay, happen, context=WORLD.context)
-
-
-def instant(kind: str) -> bool:
-    return kind in INSTANT
 
 
 def acting() -> str:

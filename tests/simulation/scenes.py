@@ -1,0 +1,166 @@
+"""Directed worlds: each rare row of the transition table has a scene that leads there.
+
+What is drawn at random meets the rows that need two or three coincidences once in ten thousand generations.
+So every `EVERY`th seed plays one of these scenes, in turn: it pins the kinds, the faults and the knobs that
+its rows need, and leaves the rest as it was drawn.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from tests.simulation.faults import CALLING, CANCELING, INSTANT, JOBS, LISTED, cumulated
+from tests.simulation.wires import WIRES
+
+if TYPE_CHECKING:
+    from tests.simulation.knobs import Knobs
+
+EVERY = 4
+Odds = Mapping[str, Mapping[str, float]]  # place -> fault -> chance
+Scene = Callable[["Knobs", random.Random], None]
+
+
+def scene_of(seed: int) -> str:
+    """The name of the scene that a seed plays, or ''."""
+    return NAMES[seed // EVERY % len(NAMES)] if seed % EVERY == EVERY - 1 else ""
+
+
+def direct(knobs: Knobs, rng: random.Random) -> None:
+    """Pin what the seed's scene needs."""
+    if knobs.scene:
+        SCENES[knobs.scene](knobs, rng)
+
+
+def _cast(knobs: Knobs, kinds: list[str], odds: Odds, **policy: Any) -> None:
+    """These kinds with these faults alone, and policies that differ in all but what is given."""
+    knobs.kinds = {kind: kind for kind in kinds}
+    knobs.odds = {(kind, place): cumulated(faults) for kind in kinds for place, faults in odds.items()}
+    if policy:
+        knobs.policies = [replace(old, **policy) for old in knobs.policies]
+
+
+def _calm(knobs: Knobs) -> None:
+    """No trouble of machines and stores."""
+    for name in ("crashes", "pauses", "suspends", "stops", "power_losses", "rewinds", "ledger_rewinds"):
+        setattr(knobs, name, 0)
+    for name in ("outages", "store_before", "store_after", "ledger_before", "ledger_after", "cancels"):
+        setattr(knobs, name, 0)
+    knobs.latency, knobs.poor, knobs.frozen = 0.0, False, False
+
+
+def slow_ledger(knobs: Knobs, rng: random.Random) -> None:
+    """The hold's answer is overtaken by the end of its generation, and may still be a hold."""
+    _calm(knobs)
+    _cast(knobs, rng.sample(JOBS, 2), {}, generation_deadline=12.0)
+    knobs.ledger_latency, knobs.ledger_before, knobs.ledger_after = 8.0, 0.4, 0.2
+    knobs.serving = knobs.workers
+    knobs.impatience, knobs.poor = 0.7, False
+
+
+def forgotten(knobs: Knobs, rng: random.Random) -> None:
+    """The job store is restored to the first seconds, the ledger remembers the ends; then hours pass."""
+    _calm(knobs)
+    _cast(knobs, rng.sample(JOBS, 2), {"life": {"job_moderated": 0.4}})  # some are paid, some are not
+    knobs.rewinds, knobs.rewind_after, knobs.early = 1, (25.0,), True
+    knobs.arrivals, knobs.deaf, knobs.look_every, knobs.lease = 0.0, 1.0, 10.0, 15.0
+    knobs.workers, knobs.serving = 3, 1  # most are left to a worker that does not know of them yet
+    knobs.hours, knobs.poor, knobs.free = 3, False, 0.0
+
+
+def refused_after_a_cancel(knobs: Knobs, rng: random.Random) -> None:
+    """The customer calls it off while the provider is about to refuse the request."""
+    _calm(knobs)
+    _cast(knobs, rng.sample((*JOBS, *INSTANT), 2), {"submit": {"caller": 0.9}})
+    knobs.travel, knobs.cancels, knobs.serving = 4.0, 1.0, knobs.workers
+
+
+def early_callbacks(knobs: Knobs, rng: random.Random) -> None:
+    """The callback is faster than the answer to the submit, which comes late or not at all."""
+    odds = {"hooks": {"hook_early": 0.9}, "life": {"deaf": 0.8},
+            "submit": {"slow_reply": 0.5, "lost_reply": 0.2}}  # fmt: skip
+    _cast(knobs, rng.sample(CALLING, 2), odds, attempt_deadline=40.0, generation_deadline=90.0)
+    knobs.called_back, knobs.serving = True, knobs.workers
+
+
+def callbacks_for_the_missing(knobs: Knobs, rng: random.Random) -> None:
+    """A job that nobody can find any more calls back, unsigned."""
+    _calm(knobs)
+    odds = {"poll": {"gone": 0.8}, "hooks": {"hook_late": 0.5, "hook_twice": 0.4}, "life": {"deaf": 0.5}}
+    _cast(knobs, ["byteplus"], odds, write_off_after=200.0)
+    knobs.called_back, knobs.serving = True, knobs.workers
+
+
+def zombies(knobs: Knobs, rng: random.Random) -> None:
+    """A worker is stopped inside a submit; when it goes on with the answer, others have given it up."""
+    kinds = rng.sample(INSTANT, 2) if rng.random() < 0.5 else rng.sample(JOBS, 2)
+    odds = {"submit": {"caller": 0.25, "provider": 0.15, "account": 0.1, "not_sent": 0.1}}
+    choice = rng.choice(("wait", "wait", "failover"))
+    _cast(knobs, kinds, odds, on_unknown=choice, generation_deadline=90.0, write_off_after=200.0)
+    knobs.workers = knobs.serving = 3
+    knobs.pauses, knobs.lease, knobs.travel, knobs.arrivals = 12, 6.0, 8.0, 20.0
+
+
+def flapping(knobs: Knobs, rng: random.Random) -> None:
+    """ "No such job", three times, and then it runs after all."""
+    _cast(knobs, rng.sample(JOBS, 2), {"poll": {"flap_404": 0.65}, "life": {"deaf": 0.6}},
+          attempt_deadline=40.0, write_off_after=200.0, generation_deadline=90.0)  # fmt: skip
+
+
+def unanswered_cancels(knobs: Knobs, rng: random.Random) -> None:
+    """Overdue, and nobody answers the cancel before the next provider's turn has come."""
+    kinds = rng.sample(CANCELING, 2)
+    odds = {"life": {"never_ends": 0.9}, "cancel": {"cancel_lost": 0.7}}
+    _cast(knobs, kinds, odds, on_overdue="failover", attempt_deadline=4.0, cancel_patience=1.0,
+          generation_deadline=90.0)  # fmt: skip
+
+
+def some_files(knobs: Knobs, rng: random.Random) -> None:
+    """The time for the results is over when some of them are ours."""
+    kinds = rng.sample([kind for kind, wire in WIRES.items() if wire.links and not wire.single], 2)
+    _cast(knobs, kinds, {"files": {"file_later": 0.6}}, collect_deadline=5.0)
+    knobs.asked = (4,)
+
+
+def contradictions(knobs: Knobs, rng: random.Random) -> None:
+    """A job is told to have failed, and calls back with its result, or with another end."""
+    odds = {"poll": {"false_failure": 0.7}, "life": {"job_fails": 0.2, "job_expires": 0.2}}
+    _cast(knobs, rng.sample(CALLING, 3), odds, generation_deadline=90.0)
+    knobs.called_back = True
+
+
+def turned_up(knobs: Knobs, rng: random.Random) -> None:
+    """A submit arrives long after it was written off or believed not to have arrived, and calls back."""
+    _cast(knobs, rng.sample(CALLING, 2), {"submit": {"late_request": 0.8}}, write_off_after=20.0,
+          unknown_patience=0.0)  # fmt: skip
+    knobs.called_back = True
+
+
+def nothing_made(knobs: Knobs, rng: random.Random) -> None:
+    """Synchronous answers without a result."""
+    _calm(knobs)
+    _cast(knobs, [kind for kind in INSTANT if WIRES[kind].empty], {"life": {"empty": 0.5}})
+
+
+def restored_in_the_middle(knobs: Knobs, rng: random.Random) -> None:
+    """The job store forgets which job an attempt has, while somebody asks about that job."""
+    _calm(knobs)
+    odds = {"submit": {"error_500_taken": 0.9}, "lookup": {"list_late": 0.7}}
+    _cast(knobs, rng.sample(LISTED, 2), odds, on_unknown="wait", attempt_deadline=40.0,
+          generation_deadline=90.0, write_off_after=200.0)  # fmt: skip
+    knobs.rewinds, knobs.rewind_after, knobs.restarts, knobs.early = 1, (3.0, 5.0), False, True
+    knobs.arrivals, knobs.travel, knobs.run = 0.0, 0.5, (5.0, 9.0)
+    knobs.workers = knobs.serving = 1  # nobody else looks first
+
+
+SCENES: dict[str, Scene] = {
+    scene.__name__: scene
+    for scene in (
+        slow_ledger, forgotten, refused_after_a_cancel, early_callbacks, callbacks_for_the_missing, zombies,
+        flapping, unanswered_cancels, some_files, contradictions, turned_up, nothing_made,
+        restored_in_the_middle,
+    )
+}  # fmt: skip
+NAMES = tuple(SCENES)
