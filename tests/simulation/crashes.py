@@ -84,6 +84,7 @@ def short(seed: int, kind: str, store: str, fault: tuple[str, str] | None = None
         lease=15.0,
         look_every=10.0,
         called_back=calm.called_back,
+        real_files=seed % 2 == 0,
         policies=policies,
     )
 

@@ -32,7 +32,7 @@ class Hooks:
             return
         ends = job.ends - job.created
         if fault:
-            world._happened(kind, fault, job.id)
+            world.happened(kind, fault, job.id)
         match fault:
             case "hook_lost":
                 return

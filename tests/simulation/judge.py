@@ -11,6 +11,7 @@ from execution_arrow.machine.state import Attempt, Phase, Run, State, Status
 from execution_arrow.record import view
 from execution_arrow.stores.base import JobStore
 from ledger_fortress import Ledger
+from tests.simulation.artifacts import Files
 from tests.simulation.jobs import Books, Job, picture
 from tests.simulation.oracle import Broken, Known, charge_of
 
@@ -22,7 +23,7 @@ class Judge:
     """`lies` are the providers' own contradictions: what they make unknowable is not held against us."""
 
     def __init__(
-        self, store: JobStore, ledger: Ledger, books: Books, files: Mapping[str, bytes], ledger_rewound: bool
+        self, store: JobStore, ledger: Ledger, books: Books, files: Files, ledger_rewound: bool
     ) -> None:
         self._store, self._ledger, self._books, self._files = store, ledger, books, files
         self._ledger_rewound = ledger_rewound

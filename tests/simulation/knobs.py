@@ -59,6 +59,7 @@ class Knobs:
     poor: bool = False  # accounts that cannot pay for everything
     frozen: bool = False  # an account is frozen in the middle
     free: float = 0.0  # requests without a price
+    real_files: bool = False  # results lie in a folder, kept by the product's own artifact store
     asked: tuple[int, ...] = (1, 1, 1, 2, 4)  # results, one of these
     policies: list[Policy] = field(default_factory=list)
 
@@ -89,6 +90,7 @@ def draw(seed: int, store: str = "memory", generations: int = 64) -> Knobs:
     _people(rng, knobs)
     _make_possible(knobs, wanted)
     direct(knobs, rng)
+    knobs.real_files = rng.random() < 0.3
     return knobs
 
 

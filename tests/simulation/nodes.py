@@ -12,13 +12,14 @@ from typing import Any, TypeVar
 from execution_arrow.arrow import AsyncArrow
 from execution_arrow.machine.state import Run
 from execution_arrow.policy import Policy
+from execution_arrow.ports import ArtifactStore
 from execution_arrow.wiring import Parts
 from execution_arrow.worker import Limits
 from ledger_fortress import AsyncLedger
+from tests.simulation.artifacts import DiskArtifacts, MemoryArtifacts, Source
 from tests.simulation.loop import WORLD, Process, VirtualLoop
 from tests.simulation.oracle import Oracle
 from tests.simulation.ports import (
-    SimArtifacts,
     SimClock,
     SimCredentials,
     SimHolds,
@@ -56,7 +57,7 @@ class Site:
     edition: int = 0
     called_back: bool = False
     favored: Sequence[str] = ()
-    files: dict[str, bytes] = field(default_factory=dict)
+    files: dict[str, bytes] | Path = field(default_factory=dict)  # a folder where they are real ones
 
 
 class _Arrow(AsyncArrow):
@@ -107,7 +108,7 @@ class Node:
             router=SimRouter(site.rng, site.favored),
             holds=SimHolds(site.ledger, site.ledger_weather, site.ledger_latency),
             store=site.disk.store,
-            artifacts=SimArtifacts(site.world, site.files),
+            artifacts=self._artifacts(),
             transport=SimTransport(site.world, self.process),
             credentials=SimCredentials(),
             providers={name: WIRES[kind].provider for name, kind in kinds.items()},
@@ -120,6 +121,11 @@ class Node:
             catalog=nothing,
             access=lambda store: SimAccess(site.disk, self.process, site.loop),
         )
+
+    def _artifacts(self) -> ArtifactStore:
+        source = Source(self.site.world)
+        files = self.site.files
+        return MemoryArtifacts(source, files) if isinstance(files, dict) else DiskArtifacts(source, files)
 
     async def _live(self) -> None:
         await self.arrow.__aenter__()

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import random
 from asyncio import events
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from execution_arrow import facts as f
-from execution_arrow.errors import ArtifactGone, ArtifactRetry, MaybeSentError, NotSentError, StoreUnavailable
+from execution_arrow.errors import MaybeSentError, NotSentError, StoreUnavailable
 from execution_arrow.ports import Payload, Prepared, Quote, Ranked, Secret, Verdict
 from execution_arrow.providers.base import Call, Reply
 from execution_arrow.wiring import FortressLedger
@@ -21,7 +19,6 @@ from ledger_fortress.commands import Command, Item
 from ledger_fortress.engine import run
 from ledger_fortress.ledger import making
 from ledger_fortress.protocol import Failure
-from tests.simulation.jobs import picture
 from tests.simulation.loop import START, Process, VirtualLoop
 from tests.simulation.storage import Weather
 from tests.simulation.wires import WIRES
@@ -116,6 +113,12 @@ class SimHolds:
     async def settle(self, account: str, key: str, verb: str, amount: int) -> Any:
         return await self._ask(self._port.settle, account, key, verb, amount)
 
+    async def held(self) -> Any:
+        return await self._ask(self._port.held)
+
+    async def remarks(self, since: float) -> Any:
+        return await self._ask(self._port.remarks, since)
+
     async def _ask(self, verb: Any, *args: Any) -> Any:
         weather = self._weather
         await asyncio.sleep(weather.latency * weather.rng.random() if weather.latency else 0)
@@ -127,61 +130,6 @@ class SimHolds:
         if weather.fails_after():
             raise StoreUnavailable("the ledger's answer was lost", maybe_applied=True)
         return answer
-
-
-class SimArtifacts:
-    """Files by content, on a disk that may be full, from servers that may lie."""
-
-    def __init__(self, world: World, files: dict[str, bytes]) -> None:
-        self._world, self._files = world, files
-
-    async def copy(self, url: str, *, index: int, kind: str, headers: Any = None) -> f.Stored:
-        world = self._world
-        provider = world.provider_of(url)
-        given = WIRES[world.kinds[provider]].file_of(url, headers or {})
-        if given is None:
-            raise ArtifactGone("401")
-        job_id, number = given
-        job = world.books.jobs.get((provider, job_id))
-        fault = world.dice.strike(world.kinds[provider], "files")
-        await asyncio.sleep(0.05)
-        if fault:
-            world._happened(world.kinds[provider], fault, url)
-        if fault == "file_slow":
-            await asyncio.sleep(60.0)
-        if fault in ("file_later", "file_short"):
-            raise ArtifactRetry(fault)
-        if fault in ("file_gone", "file_html"):
-            raise ArtifactGone(fault)
-        if job is None or job.state(world.now) != "succeeded":
-            raise ArtifactGone("404")
-        if fault == "disk_full":
-            raise OSError(28, "No space left on device")
-        return self._keep(picture(job_id, number), index)
-
-    async def put(self, data: bytes, *, index: int, kind: str) -> f.Stored:
-        await asyncio.sleep(0)
-        provider = data[29:].partition(b"-")[0].decode()  # it says whose it is, see `jobs.picture`
-        fault = self._world.dice.strike(self._world.kinds[provider], "files")
-        if fault:
-            self._world._happened(self._world.kinds[provider], fault, str(index))
-            raise ArtifactRetry(fault)
-        return self._keep(data, index)
-
-    def _keep(self, data: bytes, index: int) -> f.Stored:
-        digest = hashlib.sha256(data).hexdigest()
-        key = f"sha256/{digest[:2]}/{digest}.png"
-        self._files[key] = data
-        return f.Stored(index=index, key=key, sha256=digest, size=len(data), media_type="image/png")
-
-    def path(self, key: str) -> Path | None:
-        return None
-
-    async def read(self, key: str) -> AsyncIterator[bytes]:
-        yield self._files[key]
-
-    async def aclose(self) -> None:
-        pass
 
 
 class SimNormalizer:

@@ -16,23 +16,24 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from execution_arrow.machine.codec import load_run, load_spec
-from execution_arrow.policy import Policy
-from execution_arrow.stores.base import Row
 from execution_arrow.stores.memory import MemoryStore
 from execution_arrow.stores.sqlite import SqliteStore
 from execution_arrow.worker import Limits
 from ledger_fortress import Credits, Ledger
 from ledger_fortress.protocol import Touch
 from ledger_fortress.stores.memory import MemoryStore as LedgerMemory
+from tests.simulation.artifacts import Folder
+from tests.simulation.copies import restore, snapshot
 from tests.simulation.customers import Customer, Order
 from tests.simulation.faults import Dice
+from tests.simulation.healing import Healing
 from tests.simulation.judge import Judge
 from tests.simulation.knobs import Knobs
 from tests.simulation.loop import CURRENT, START, WORLD, VirtualLoop
 from tests.simulation.nodes import Died, Node, Site
 from tests.simulation.oracle import Broken, Oracle
 from tests.simulation.ports import InlineLedger
-from tests.simulation.storage import Disk, Weather, restore, snapshot
+from tests.simulation.storage import Disk, Weather
 from tests.simulation.trouble import Trouble
 from tests.simulation.world import World
 
@@ -99,6 +100,7 @@ class Simulation:
             policy=knobs.policies[0],
             called_back=knobs.called_back,
             favored=knobs.favored,
+            files=folder / "artifacts" if knobs.real_files else {},
         )
         self.world.hooks.deliver = lambda url, headers, body: self.loop.spawn(
             WORLD, self._called_back(url, headers, body)
@@ -184,13 +186,11 @@ class Simulation:
         customers = [asyncio.ensure_future(self._customer(n).live()) for n in range(self.knobs.generations)]
         await asyncio.sleep(self.knobs.arrivals + SPAN)
         await trouble
-        self._heal()
+        healing = Healing(self)
+        healing.begin()
         for customer in customers:
             await customer
-        await self._until_done()
-        if self.knobs.hours:
-            await self._hours()
-        await self._idle()
+        await healing.finish()
 
     def _customer(self, number: int) -> Customer:
         rng = self.rng
@@ -207,79 +207,7 @@ class Simulation:
         self.orders.append(order)
         return Customer(order, self.knobs, rng, self.loop, self.alive)
 
-    def _heal(self) -> None:
-        """From now on nothing goes wrong any more; what has gone wrong has to come to an end."""
-        self.tell("heal", "")
-        self.world.dice.healed = True
-        self.site.disk.weather.clear()
-        self.site.ledger_weather.clear()
-        for node in self.nodes:
-            if node.process.paused:
-                self.loop.resume(node.process)
-        if not any(node.usable and node.serving for node in self.nodes):
-            self.start(serving=True)
-
-    async def _until_done(self) -> None:
-        longest = max(self._life(policy) for policy in self.knobs.policies)
-        for _ in range(int(longest / 5) + 20):
-            if self._all_done():
-                return
-            self._check_nodes()
-            await asyncio.sleep(5.0)
-        raise Broken(f"16: after {longest:.0f} healthy seconds there are still {self._open()}")
-
-    async def _hours(self) -> None:
-        """Settlements that the ledger refused are asked for every hour; the first time it is away."""
-        await asyncio.sleep(3000.0)
-        self.site.ledger_weather.down = True
-        await asyncio.sleep(700.0)
-        self.site.ledger_weather.down = False
-        await asyncio.sleep(3700.0 * (self.knobs.hours - 1))
-        await self._until_done()
-
-    def _life(self, policy: Policy) -> float:
-        """How long a generation of this policy may take in the worst case, once everything works."""
-        attempt = policy.attempt_deadline or 300.0
-        generation = policy.generation_deadline or 2 * attempt
-        tries = 3 * len(self.knobs.kinds)
-        return (
-            generation
-            + tries * (attempt + policy.collect_deadline)
-            + 2 * policy.write_off_after
-            + 400.0
-            + 2 * self.knobs.skew
-        )
-
-    def _open(self) -> list[str]:
-        """Rows that still need somebody, but for a settlement that the ledger refuses: that needs a human."""
-        rows = self.site.disk.store.page(None, None, None, 10_000)
-        return [
-            f"{row.id} owner={row.owner} next={row.next_at} inbox={len(row.inbox)}"
-            for row in rows
-            if row.inbox or (row.next_at is not None and not _stuck(row))
-        ]
-
-    def _all_done(self) -> bool:
-        return not self._open()
-
-    async def _idle(self) -> None:
-        """Invariant 17: a system with nothing to do does nothing."""
-        while self.world.pending:
-            await asyncio.sleep(5.0)
-        await asyncio.sleep(30.0)  # who was called back late may have something to do
-        await self._until_done()
-        rows = {row.id: row.version for row in self.site.disk.store.page(None, None, None, 10_000)}
-        calls, entries = self.world.books.calls, self._entries()
-        await asyncio.sleep(100.0)
-        after = {row.id: row.version for row in self.site.disk.store.page(None, None, None, 10_000)}
-        if (calls, entries) != (self.world.books.calls, self._entries()) or rows != after:
-            busy = [name for name in after if rows.get(name) != after[name]]
-            raise Broken(f"17: an idle system is busy: {calls} calls, {self.world.books.calls} after; {busy}")
-
-    def _entries(self) -> int:
-        return sum(len(self.books.entries(name, 0, 1_000_000)) for name in self.books.accounts("", 100))
-
-    def _check_nodes(self) -> None:
+    def check_nodes(self) -> None:
         for node in self.nodes:
             if node.error is not None:
                 raise Broken(f"worker {node.name} died of {node.error!r}") from node.error
@@ -290,17 +218,17 @@ class Simulation:
             raise Broken(f"a callback failed: {failure}") from error
 
     def _judge(self) -> None:
-        self._check_nodes()
+        self.check_nodes()
+        files = self.site.files
         judge = Judge(
-            self.site.disk.store, Ledger(self.books), self.world.books, self.site.files, self.oracle.lenient
+            self.site.disk.store,
+            Ledger(self.books),
+            self.world.books,
+            files if isinstance(files, dict) else Folder(files),
+            self.oracle.lenient,
         )
         judge.everything(self.oracle.known, self.oracle.gone)
         judge.secrets(self.site.disk.store.page(None, None, None, 10_000))
-
-
-def _stuck(row: Row) -> bool:
-    run = load_run(load_spec(row.spec), row.state)
-    return run.settlement is not None and bool(run.settlement.stuck) and all(a.final for a in run.attempts)
 
 
 @contextmanager

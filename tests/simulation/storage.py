@@ -8,38 +8,30 @@ back what nobody asked to be durable, `rewind` restores an older copy.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 import sqlite3
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, fields, is_dataclass
-from functools import cache
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from execution_arrow.errors import StoreUnavailable
 from execution_arrow.machine.state import Event
 from execution_arrow.stores.base import (
-    Append,
-    Claim,
-    Claimed,
-    Commit,
-    Create,
-    Disown,
     Hear,
     Hint,
     Inboxed,
     JobStore,
     Op,
-    Release,
     Result,
     Row,
     durable,
 )
 from execution_arrow.stores.hints import Bell, hints_of
 from execution_arrow.stores.memory import MemoryStore
-from execution_arrow.stores.memory_outgoing import Outbox
 from execution_arrow.stores.sqlite import SqliteStore
 from execution_arrow.stores.writer import Group
-from ledger_fortress.stores.memory import _Tables
+from tests.simulation.copies import restore, snapshot, touched
 from tests.simulation.loop import Process, VirtualLoop
 
 
@@ -73,6 +65,18 @@ class Weather:
         return False
 
 
+# What schema 2 has added to the documents of a row.
+_NEWER = (
+    '"hint":',
+    '"hedge":',
+    '"hedge_after":',
+    '"erase":',
+    '"erased":',
+    '"keep_discarded":',
+    '"moderation":',
+)
+
+
 class Disk:
     """One store, shared by all processes of a world."""
 
@@ -103,6 +107,29 @@ class Disk:
         if any(durable(op) for op in ops):
             self._durable = snapshot(self.store, self._durable, self._loose)
             self._loose = set()
+
+    def age(self, owner: str) -> int:
+        """Let the rows that nobody or this dead owner drives be what version 1 of the program has written.
+
+        Those that hold something of schema 2 stay as they are: no such program could have written them.
+        """
+        aged = 0
+        for row in self.store.page(None, None, None, 10_000):
+            if row.owner in (None, owner) and not any(word in row.spec + row.state for word in _NEWER):
+                spec, state = (text.replace('{"v":2,', '{"v":1,', 1) for text in (row.spec, row.state))
+                self._rewrite(row.id, spec, state)
+                aged += 1
+        if self._durable is not None:
+            self._durable, self._loose = snapshot(self.store), set()
+        return aged
+
+    def _rewrite(self, name: str, spec: str, state: str) -> None:
+        if isinstance(self.store, SqliteStore):
+            with contextlib.closing(sqlite3.connect(self.store._path)) as file, file:
+                file.execute("UPDATE generations SET spec = ?, state = ? WHERE id = ?", (spec, state, name))
+        else:
+            record = self.store._records[name]  # type: ignore[attr-defined]
+            record.row = replace(record.row, spec=spec, state=state)
 
     def forget_durable(self) -> None:
         """The store was restored: that is what the disk has now."""
@@ -214,94 +241,6 @@ def _settle(future: asyncio.Future[Result], answer: Result | BaseException) -> N
         future.set_exception(answer)
     else:
         future.set_result(answer)
-
-
-# --- copies -----------------------------------------------------------------------------------------------
-
-_NOT_COPIED = ("_lock", "_clock", "_bell")
-
-
-def touched(op: Op, result: Result) -> Iterable[str] | None:
-    """The rows that an operation may have written; None: any."""
-    match op:
-        case Create() | Commit():
-            return (op.id,)
-        case Append():
-            return (op.fact.generation,)
-        case Release():
-            return (name for name, _ in op.rows)
-        case Claim() if isinstance(result, Claimed):
-            return (row.id for row in result.rows)
-        case Disown():
-            return None
-        case _:
-            return ()
-
-
-def snapshot(store: Any, before: Any = None, changed: Iterable[str] | None = None) -> Any:
-    """A copy of everything a store holds, to be given to `restore`.
-
-    With the copy `before`, only the rows in `changed` of a `MemoryStore` are copied, the others are shared
-    with it: nothing in a copy is ever changed.
-    """
-    if isinstance(store, SqliteStore):
-        store.apply(())  # there is nothing to be copied before somebody has made the tables
-        copy = sqlite3.connect(":memory:")
-        with sqlite3.connect(store._path) as source:
-            source.backup(copy)
-        source.close()
-        return copy
-    if before is not None and changed is not None:
-        rows = before["_records"] | {
-            name: _copy(store._records[name]) for name in changed if name in store._records
-        }
-        rest = {name: _copy(getattr(store, name)) for name in before if name != "_records"}
-        return {"_records": rows, **rest}
-    return {name: _copy(value) for name, value in vars(store).items() if name not in _NOT_COPIED}
-
-
-def restore(store: Any, copy: Any) -> None:
-    """Make a store what it was when `copy` was taken."""
-    if isinstance(store, SqliteStore):
-        with sqlite3.connect(store._path) as target:
-            copy.backup(target)
-        target.close()
-        return
-    for name, value in copy.items():
-        setattr(store, name, _copy(value))
-
-
-def _copy(value: Any) -> Any:
-    """A copy down to what is never changed in place."""
-    kind = type(value)
-    if kind in _PLAIN:
-        return value
-    if isinstance(value, dict):
-        fresh = value.copy()  # keeps the factory of a defaultdict
-        for key, item in value.items():
-            if type(item) not in _PLAIN:
-                fresh[key] = _copy(item)
-        return fresh
-    if kind is list or kind is set:
-        return value.copy()  # of values that are frozen
-    names = vars(value) if kind in (_Tables, Outbox) else _changeable(kind)
-    if not names:
-        return value
-    fresh = object.__new__(kind)
-    for name in names:
-        setattr(fresh, name, _copy(getattr(value, name)))
-    return fresh
-
-
-@cache
-def _changeable(kind: type[Any]) -> tuple[str, ...]:
-    """The fields of a class whose values change in place."""
-    if is_dataclass(kind) and not kind.__dataclass_params__.frozen:  # type: ignore[attr-defined]
-        return tuple(field.name for field in fields(kind))
-    return ()
-
-
-_PLAIN = frozenset({str, int, float, bool, tuple, bytes, type(None)})
 
 
 __all__ = ["Disk", "MemoryStore", "SimAccess", "Weather", "restore", "snapshot"]

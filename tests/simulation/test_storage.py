@@ -10,7 +10,8 @@ import pytest
 from execution_arrow.stores.base import Append, Claim, Create, Inboxed, JobStore
 from execution_arrow.stores.memory import MemoryStore
 from execution_arrow.stores.sqlite import SqliteStore
-from tests.simulation.storage import Disk, Weather, restore, snapshot
+from tests.simulation.copies import restore, snapshot
+from tests.simulation.storage import Disk, Weather
 
 
 def create(name: str) -> Create:

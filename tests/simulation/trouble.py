@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+from tests.simulation.copies import restore, snapshot
 from tests.simulation.nodes import Node
-from tests.simulation.storage import restore, snapshot
 
 if TYPE_CHECKING:
     from tests.simulation.run import Simulation
@@ -51,6 +51,9 @@ class Trouble:
     def _again(self, node: Node) -> None:
         if self._sim.knobs.new_editions:
             self._sim.site.edition += 1
+            owner = node.arrow._lease.owner
+            if node.process.dead and self._rng.random() < 0.5:  # the version before this one wrote its rows
+                self._sim.tell("aged", f"{self._sim.site.disk.age(owner)} rows of {owner}")
             self._sim.site.policy = self._rng.choice(self._sim.knobs.policies)
         self._sim.start(serving=node.serving)
 

@@ -99,14 +99,14 @@ class World:
         attempt = call.headers["x-client-request-id"]
         fault = self.dice.strike(kind, "submit")
         if fault == "not_sent":
-            self._happened(kind, fault, attempt)
+            self.happened(kind, fault, attempt)
             await self._pause(0.0, 0.5)
             raise NotSentError("connection refused")
         self.on_post(attempt, name)
         post = self.books.post(attempt, name, self.now)
         self.tell("post", f"{attempt} {name}")
         if fault in ("lost_request", "late_request"):
-            self._happened(kind, fault, attempt)
+            self.happened(kind, fault, attempt)
             if fault == "late_request":
                 delay = call.timeout * self.rng.choice((0.1, 1.5, 4.0))
                 self._later(delay, lambda: self._arrive(post, kind, wire, call))
@@ -120,7 +120,7 @@ class World:
     def _receive(self, post: Post, kind: str, wire: Wire, call: Call, fault: str) -> Job | Reply:
         post.arrived = self.now
         if fault in REFUSALS or fault == "error_500":
-            self._happened(kind, fault, post.attempt)
+            self.happened(kind, fault, post.attempt)
             return ERROR if fault == "error_500" else wire.refused(fault)
         return self._arrive(post, kind, wire, call)
 
@@ -130,10 +130,10 @@ class World:
         if wire.sync:
             await asyncio.sleep(min(job.ends - self.now, call.timeout))
             if job.ends > self.now:
-                self._happened(kind, "slow_job", job.id)
+                self.happened(kind, "slow_job", job.id)
                 raise MaybeSentError("no answer in time")
         if fault:
-            self._happened(kind, fault, job.attempt)
+            self.happened(kind, fault, job.attempt)
         if fault == "lost_reply":
             await asyncio.sleep(self.rng.choice((0.0, 1.0)) * call.timeout)
             raise MaybeSentError("reset after the first byte")
@@ -151,7 +151,7 @@ class World:
         if self.dice.strike(kind, "taken") == "reused_id":
             others = [other for other in self.books.of_provider(job.provider) if other is not job]
             if others:
-                self._happened(kind, "reused_id", job.attempt)
+                self.happened(kind, "reused_id", job.attempt)
                 other = others[self.rng.randrange(len(others))]
                 job.lies = other.lies = "reused_id"
                 return other
@@ -160,10 +160,10 @@ class World:
     def _keep(self, kind: str, reply: Reply, spool: Path) -> None:
         fault = self.dice.strike(kind, "spool")
         if fault == "spool_full":
-            self._happened(kind, fault, spool.name)
+            self.happened(kind, fault, spool.name)
             raise MaybeSentError("the answer came and could not be kept: no space left on device")
         if fault == "spool_torn":
-            self._happened(kind, fault, spool.name)
+            self.happened(kind, fault, spool.name)
             spool.parent.mkdir(parents=True, exist_ok=True)
             spool.write_bytes(b'spool.v1\n0000\n{"status": 200')
             raise MaybeSentError("the answer was cut short")
@@ -181,7 +181,7 @@ class World:
             created=now, ends=now + run, end="succeeded", count=body["n"], cost=body["cost"], body=body,
         )  # fmt: skip
         if fault and fault != "slow_job":
-            self._happened(kind, fault, job.id)
+            self.happened(kind, fault, job.id)
         match fault:
             case "job_fails" | "job_account" | "job_moderated" | "job_expires" | "foreign_cancel":
                 job.end = ENDINGS[fault]
@@ -216,7 +216,7 @@ class World:
             "odd_status",
             "foreign_answer",
         ):
-            self._happened(job.kind, fault, job.id)
+            self.happened(job.kind, fault, job.id)
         match fault:
             case "poll_lost":
                 await asyncio.sleep(call.timeout)
@@ -237,14 +237,14 @@ class World:
                     job.lies = "foreign_result"
                 return say(self._other(job), self._other(job).state(self.now))
             case "regress" if state != "running":
-                self._happened(job.kind, fault, job.id)
+                self.happened(job.kind, fault, job.id)
                 return say(job, "running")
             case "false_success" if state != "succeeded":
-                self._happened(job.kind, fault, job.id)
+                self.happened(job.kind, fault, job.id)
                 job.lies = "false_success"
                 return say(job, "succeeded")
             case "false_failure" if state in ("running", "succeeded"):
-                self._happened(job.kind, fault, job.id)
+                self.happened(job.kind, fault, job.id)
                 job.lies = "false_failure"
                 return say(job, self.rng.choice(wire.ends))
         if state == "succeeded" and self.now < job.ends + job.empty:
@@ -259,7 +259,7 @@ class World:
         fault = self.dice.strike(job.kind, "cancel")
         state = job.state(self.now)
         if fault:
-            self._happened(job.kind, fault, job.id)
+            self.happened(job.kind, fault, job.id)
         if fault == "cancel_refused":
             return wire.canceled(job, "refused")
         if fault == "cancel_500":
@@ -292,7 +292,7 @@ class World:
             self.books.of_provider(name) if wire.whole_list else list(self.books.by_attempt.get(attempt, ()))
         )
         if fault in ("list_lost", "list_late", "list_html"):
-            self._happened(kind, fault, attempt)
+            self.happened(kind, fault, attempt)
         match fault:
             case "list_lost":
                 await asyncio.sleep(call.timeout)
@@ -304,14 +304,14 @@ class World:
                     return ERROR  # a conclusive list is never late: then it would not be one
                 return wire.listing([], attempt)
             case "list_two" if jobs:
-                self._happened(kind, fault, attempt)
+                self.happened(kind, fault, attempt)
                 twin = Job(**{n: getattr(jobs[-1], n) for n in Job.__slots__} | {"id": jobs[-1].id + "x"})
                 return wire.listing([*jobs, twin], attempt)
         return wire.listing(jobs, attempt)
 
     # --- helpers ---
 
-    def _happened(self, kind: str, fault: str, what: str) -> None:
+    def happened(self, kind: str, fault: str, what: str) -> None:
         self.dice.happened(kind, fault)
         self.tell("fault", f"{fault} {what}")
 
