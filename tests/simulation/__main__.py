@@ -45,7 +45,7 @@ def replay(seed: int, store: str, only: list[str]) -> int:
 
 def about(knobs: Knobs) -> str:
     """The knobs of a seed that are not at rest."""
-    names = [name for name in Knobs.__slots__ if name not in ("odds", "policies", "kinds")]
+    names = [name for name in Knobs.__slots__ if name not in ("odds", "policies", "kinds", "wanted")]
     lines = [f"{name} = {getattr(knobs, name)}" for name in names if getattr(knobs, name)]
     lines += [f"policy {number}: {policy}" for number, policy in enumerate(knobs.policies)]
     for (kind, place), table in knobs.odds.items():

@@ -136,7 +136,8 @@ def _cells(kind: str) -> list[tuple[str, str]]:
 
 
 CELLS = tuple(cell for kind in KINDS for cell in _cells(kind))
-FOCUS = 10
+FOCUS = 10  # cells of a world
+WANTED, ENOUGH = 0.4, 12  # share of the moments that its cells are given, until each was met so often
 
 
 @dataclass(slots=True)
@@ -145,13 +146,20 @@ class Dice:
 
     rng: random.Random
     odds: Mapping[tuple[str, str], list[tuple[float, str]]]  # (kind, place) -> cumulated chances
+    wanted: Mapping[tuple[str, str], list[str]] = field(default_factory=dict)  # to be met, by (kind, place)
     struck: Counter[tuple[str, str]] = field(default_factory=Counter)
     healed: bool = False
 
     def strike(self, kind: str, place: str) -> str:
         """The fault that this moment meets, or ''."""
+        if self.healed:
+            return ""
+        if (kind, place) in self.wanted and self.rng.random() < WANTED:
+            fault = min(self.wanted[kind, place], key=lambda name: self.struck[kind, name])
+            if self.struck[kind, fault] < ENOUGH:
+                return fault
         table = self.odds.get((kind, place))
-        if not table or self.healed:
+        if not table:
             return ""
         drawn = self.rng.random()
         for limit, name in table:
@@ -168,6 +176,15 @@ def cumulated(chances: Mapping[str, float]) -> list[tuple[float, str]]:
     return list(zip(accumulate(chances.values()), chances, strict=True))
 
 
+def by_place(cells: Iterable[tuple[str, str]]) -> dict[tuple[str, str], list[str]]:
+    """What `Dice.wanted` is made of."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for kind, fault in cells:
+        place = next(place for place, names in apply_to(kind).items() if fault in names)
+        found.setdefault((kind, place), []).append(fault)
+    return found
+
+
 def likelier(table: list[tuple[float, str]], fault: str, chance: float) -> list[tuple[float, str]]:
     """The same chances, and this one before them."""
     return [(chance, fault), *((chance + limit, name) for limit, name in table)]
@@ -178,9 +195,7 @@ def focus(turn: int) -> tuple[tuple[str, str], ...]:
     return tuple(CELLS[(turn * FOCUS + place) % len(CELLS)] for place in range(FOCUS))
 
 
-def choose_odds(
-    rng: random.Random, kinds: Iterable[str], wanted: Iterable[tuple[str, str]]
-) -> dict[tuple[str, str], list[tuple[float, str]]]:
+def choose_odds(rng: random.Random, kinds: Iterable[str]) -> dict[tuple[str, str], list[tuple[float, str]]]:
     """A part of the faults, with chances from one in a hundred to one in three."""
     odds: dict[tuple[str, str], list[tuple[float, str]]] = {}
     share = rng.choice((0.0, 0.1, 0.3, 0.6, 1.0))
@@ -188,9 +203,6 @@ def choose_odds(
         for place, names in apply_to(kind).items():
             total, table = 0.0, []
             for name in names:
-                if (kind, name) in wanted:
-                    total += 0.25
-                    table.append((total, name))
                 if rng.random() < share:
                     total += rng.choice((0.01, 0.05, 0.15, 0.35)) / max(1.0, share * len(names) / 3)
                     table.append((total, name))

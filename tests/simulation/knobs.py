@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
 from execution_arrow.policy import Policy
-from tests.simulation.faults import CANCEL, HOOKS, KINDS, LOOKUP, choose_odds, focus, likelier
+from tests.simulation.faults import CANCEL, HOOKS, KINDS, LOOKUP, by_place, choose_odds, focus, likelier
 from tests.simulation.scenes import EVERY, direct, scene_of
 
 
@@ -21,6 +21,7 @@ class Knobs:
     kinds: dict[str, str]  # provider -> kind
     favored: tuple[str, ...] = ()  # who is mostly asked first
     odds: dict[tuple[str, str], list[tuple[float, str]]]
+    wanted: dict[tuple[str, str], list[str]] = field(default_factory=dict)  # faults that it is to meet
     generations: int
     arrivals: float  # all customers come within
     workers: int
@@ -76,7 +77,8 @@ def draw(seed: int, store: str = "memory", generations: int = 64) -> Knobs:
         scene=scene_of(seed),
         kinds={kind: kind for kind in kinds},
         favored=tuple(dict.fromkeys(kind for kind, _ in wanted)),
-        odds=choose_odds(rng, kinds, wanted),
+        odds=choose_odds(rng, kinds),
+        wanted=by_place(wanted),
         generations=generations,
         arrivals=rng.choice((0.0, 5.0, 20.0)),
         workers=workers,

@@ -70,7 +70,7 @@ class Simulation:
         self.outcome = Outcome(knobs.seed)
         self.keep_trace, self._hash = False, hashlib.blake2b(digest_size=16)
         self.loop = self.loop_class(self.rng, shuffle=knobs.shuffle)
-        dice = Dice(self.rng, knobs.odds)
+        dice = Dice(self.rng, knobs.odds, knobs.wanted)
         self.world = World(self.loop, self.rng, dice, knobs.kinds, self.tell, knobs.travel, knobs.run)
         self.books = LedgerMemory(clock=self._true_time)
         self.ledger = InlineLedger(self.books)

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from tests.simulation.faults import CALLING, CANCELING, INSTANT, JOBS, LISTED, cumulated
+from tests.simulation.faults import CALLING, CANCELING, INSTANT, JOBS, LISTED, apply_to, cumulated
 from tests.simulation.wires import WIRES
 
 if TYPE_CHECKING:
@@ -37,7 +37,13 @@ def direct(knobs: Knobs, rng: random.Random) -> None:
 def _cast(knobs: Knobs, kinds: list[str], odds: Odds, **policy: Any) -> None:
     """These kinds with these faults alone, and policies that differ in all but what is given."""
     knobs.kinds = {kind: kind for kind in kinds}
-    knobs.odds = {(kind, place): cumulated(faults) for kind in kinds for place, faults in odds.items()}
+    knobs.odds = {}
+    for kind in kinds:
+        can = apply_to(kind)
+        for place, faults in odds.items():
+            chances = {name: chance for name, chance in faults.items() if name in can.get(place, ())}
+            knobs.odds[kind, place] = cumulated(chances)
+    knobs.wanted, knobs.favored = {}, ()
     if policy:
         knobs.policies = [replace(old, **policy) for old in knobs.policies]
 
@@ -94,13 +100,21 @@ def callbacks_for_the_missing(knobs: Knobs, rng: random.Random) -> None:
 
 
 def zombies(knobs: Knobs, rng: random.Random) -> None:
-    """A worker is stopped inside a submit; when it goes on with the answer, others have given it up."""
-    kinds = rng.sample(INSTANT, 2) if rng.random() < 0.5 else rng.sample(JOBS, 2)
-    odds = {"submit": {"caller": 0.25, "provider": 0.15, "account": 0.1, "not_sent": 0.1}}
-    choice = rng.choice(("wait", "wait", "failover"))
-    _cast(knobs, kinds, odds, on_unknown=choice, generation_deadline=90.0, write_off_after=200.0)
+    """A worker is stopped inside a submit; when it goes on with a refusal, others have given it up."""
+    odds = {"submit": {"caller": 0.4, "provider": 0.1, "account": 0.1, "not_sent": 0.1}}
+    _stop_and_go(knobs, rng.sample(JOBS, 2), odds, on_unknown="wait")
+
+
+def zombies_with_results(knobs: Knobs, rng: random.Random) -> None:
+    """The same, and the answer holds the results."""
+    _stop_and_go(knobs, rng.sample(INSTANT, 2), {}, on_unknown=rng.choice(("wait", "wait", "failover")))
+
+
+def _stop_and_go(knobs: Knobs, kinds: list[str], odds: Odds, on_unknown: str) -> None:
+    _cast(knobs, kinds, odds, on_unknown=on_unknown, attempt_deadline=40.0, generation_deadline=90.0,
+          write_off_after=200.0)  # fmt: skip
     knobs.workers = knobs.serving = 3
-    knobs.pauses, knobs.lease, knobs.travel, knobs.arrivals = 12, 6.0, 8.0, 20.0
+    knobs.pauses, knobs.lease, knobs.travel, knobs.arrivals = 14, 6.0, 8.0, 20.0
 
 
 def flapping(knobs: Knobs, rng: random.Random) -> None:
@@ -159,8 +173,8 @@ SCENES: dict[str, Scene] = {
     scene.__name__: scene
     for scene in (
         slow_ledger, forgotten, refused_after_a_cancel, early_callbacks, callbacks_for_the_missing, zombies,
-        flapping, unanswered_cancels, some_files, contradictions, turned_up, nothing_made,
-        restored_in_the_middle,
+        zombies_with_results, flapping, unanswered_cancels, some_files, contradictions, turned_up,
+        nothing_made, restored_in_the_middle,
     )
 }  # fmt: skip
 NAMES = tuple(SCENES)

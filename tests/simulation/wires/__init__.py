@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from tests.simulation.wires.alibabacloud import AlibabaCloud, DashScope
 from tests.simulation.wires.base import Wire, answer
+from tests.simulation.wires.bfl import Bfl
 from tests.simulation.wires.byteplus import BytePlus, Pictures
 from tests.simulation.wires.cloudflare import Cloudflare
 from tests.simulation.wires.compact import DOCK, FERRY, QUAY
@@ -16,6 +17,7 @@ from tests.simulation.wires.fal import Fal
 from tests.simulation.wires.made_up import CompactWire
 from tests.simulation.wires.openai import Clips, OpenAI
 from tests.simulation.wires.replicate import Replicate
+from tests.simulation.wires.runway import Runway
 
 WIRES: dict[str, Wire] = {
     "dock": CompactWire(DOCK),
@@ -30,6 +32,8 @@ WIRES: dict[str, Wire] = {
     "clips": Clips(),
     "alibaba": AlibabaCloud(),
     "dashscope": DashScope(),
+    "bfl": Bfl(),
+    "runway": Runway(),
 }
 
 __all__ = ["WIRES", "Wire", "answer"]
