@@ -108,8 +108,17 @@ class MemoryArtifacts:
     def path(self, key: str) -> Path | None:
         return None
 
+    async def link(self, key: str) -> str | None:
+        return None
+
     async def read(self, key: str) -> AsyncIterator[bytes]:
         yield self._files[key]
+
+    async def remove(self, key: str) -> bool:
+        return self._files.pop(key, None) is not None
+
+    async def sweep(self, before: float) -> int:
+        return 0
 
     async def aclose(self) -> None:
         pass

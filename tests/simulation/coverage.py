@@ -12,7 +12,7 @@ from execution_arrow.machine import table
 from tests.simulation.faults import CELLS, KINDS, apply_to
 
 LEAST = 20  # times that everything is to be taken, from `WHOLE` generations on; once from `SOME` on
-WHOLE, SOME = 20_000, 5_000
+WHOLE, SOME = 100_000, 5_000
 
 
 def name_of(row: table.Row) -> str:

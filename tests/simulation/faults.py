@@ -136,8 +136,8 @@ def _cells(kind: str) -> list[tuple[str, str]]:
 
 
 CELLS = tuple(cell for kind in KINDS for cell in _cells(kind))
-FOCUS = 10  # cells of a world
-WANTED, ENOUGH = 0.4, 12  # share of the moments that its cells are given, until each was met so often
+FOCUS = 16  # cells of a world
+WANTED, ENOUGH = 0.55, 6  # share of the moments that its cells are given, until each was met so often
 
 
 @dataclass(slots=True)

@@ -86,8 +86,10 @@ def refused_after_a_cancel(knobs: Knobs, rng: random.Random) -> None:
 def early_callbacks(knobs: Knobs, rng: random.Random) -> None:
     """The callback is faster than the answer to the submit, which comes late or not at all."""
     odds = {"hooks": {"hook_early": 0.9}, "life": {"deaf": 0.8},
+            "poll": {"gone": 0.3, "poll_lost": 0.1, "poll_500": 0.1},
             "submit": {"slow_reply": 0.5, "lost_reply": 0.2}}  # fmt: skip
-    _cast(knobs, rng.sample(CALLING, 2), odds, attempt_deadline=40.0, generation_deadline=90.0)
+    kinds = ["byteplus", rng.choice([kind for kind in CALLING if kind != "byteplus"])]  # one is unsigned
+    _cast(knobs, kinds, odds, attempt_deadline=40.0, generation_deadline=90.0)
     knobs.called_back, knobs.serving = True, knobs.workers
 
 
@@ -135,7 +137,7 @@ def some_files(knobs: Knobs, rng: random.Random) -> None:
     """The time for the results is over when some of them are ours."""
     kinds = rng.sample([kind for kind, wire in WIRES.items() if wire.links and not wire.single], 2)
     _cast(knobs, kinds, {"files": {"file_later": 0.6}}, collect_deadline=5.0)
-    knobs.asked = (4,)
+    knobs.asked = (1, 4)
 
 
 def contradictions(knobs: Knobs, rng: random.Random) -> None:
@@ -147,8 +149,9 @@ def contradictions(knobs: Knobs, rng: random.Random) -> None:
 
 def turned_up(knobs: Knobs, rng: random.Random) -> None:
     """A submit arrives long after it was written off or believed not to have arrived, and calls back."""
-    _cast(knobs, rng.sample(CALLING, 2), {"submit": {"late_request": 0.8}}, write_off_after=20.0,
-          unknown_patience=0.0)  # fmt: skip
+    kinds = rng.choice((["dock", "fal"], rng.sample(CALLING, 2)))  # dock's list proves absence
+    _cast(knobs, kinds, {"submit": {"late_request": 0.5, "lost_request": 0.3}}, unknown_patience=0.0,
+          write_off_after=200.0 if "dock" in kinds else 20.0)  # fmt: skip
     knobs.called_back = True
 
 
