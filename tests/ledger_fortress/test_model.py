@@ -420,7 +420,7 @@ def test_long_histories(figure: Callable[[str], None]) -> None:
     """Random steps by the thousand; the run counts only if every movement and kind of entry occurred.
 
     Every fourth history goes to the SQLite store too; that it answers like the memory store with all the
-    others' words is what the differential test is about.
+    others' words is what the differential test is about. Every other three histories go in batches of five.
     """
     LedgersAgree.legs, LedgersAgree.kinds, LedgersAgree.sent = Counter(), Counter(), 0
     LedgersAgree.notices = Counter()
@@ -432,6 +432,8 @@ def test_long_histories(figure: Callable[[str], None]) -> None:
         machine.alone = seed % 4 > 0
         machine.start(policies[seed // 4 % 4], ("refuse", "debt")[seed // 16 % 2])
         for _ in range(250):
+            if seed // 3 % 2:
+                machine.batch_size = machine.batch_size or 4
             wander(machine, dice)
             if dice.random() < 0.05:
                 machine.readers_see_the_model()
