@@ -81,7 +81,7 @@ class Listener:
                         message = channel.get_message(timeout=_LONGEST)
                         failures = 0
                         self._told(message)
-            except (RedisError, OSError) as error:
+            except (RedisError, OSError, ValueError) as error:  # the last from a connection that was closed
                 logger.log(logging.DEBUG if failures else logging.WARNING, "not_listening error=%s", error)
             pause = _PAUSES[min(failures, len(_PAUSES) - 1)] * (0.5 + random.random())
             failures += 1

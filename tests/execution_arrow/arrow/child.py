@@ -18,6 +18,7 @@ from execution_arrow.credentials import EnvironmentCredentials
 from execution_arrow.egress import EgressPolicy
 from execution_arrow.stores import sqlite_ops
 from execution_arrow.stores.base import Append, Commit, Create, Op, Result
+from execution_arrow.testing.hurry import hurried
 from execution_arrow.worker import Limits
 
 
@@ -46,6 +47,7 @@ async def work(folder: str, plan: dict) -> None:
         egress=EgressPolicy(allow_loopback=True),
         policy=Policy(unknown_patience=0.3, write_off_after=2.0, attempt_deadline=10.0, cancel_patience=1.0),
         limits=Limits(lease=0.9, inbox_every=0.1, claim_every=0.1),
+        providers=hurried(),
         worker=True,
     )
     stop = asyncio.Event()
