@@ -25,6 +25,18 @@ def test_the_first_example_is_the_script() -> None:
     assert len([line for line in code.splitlines() if line.strip()]) <= 15
 
 
+def test_the_three_numbers_are_in_the_results() -> None:
+    """README quotes what benchmarks/RESULTS.md holds; when that is measured anew, README follows."""
+    table = README.partition("## Three numbers")[2].partition("\n## ")[0]
+    results = (ROOT / "benchmarks" / "RESULTS.md").read_text("utf-8")
+    for row in re.findall(r"^\| (\*\*.*) \| `make bench ARGS=(\w+)` \|$", table, re.M):
+        quoted, bench = row
+        assert f"`python -m benchmarks.{bench}`" in results
+        for number in re.findall(r"\d+\.\d+(?: µs)?", quoted):
+            assert re.search(rf"(?<![\d.]){re.escape(number)}", results), f"{number} is not in the results"
+    assert table.count("make bench ARGS=") == 3
+
+
 def test_the_page_of_providers_is_current() -> None:
     """After a change of a provider's module: `python -m tools.providers_page`."""
     assert providers_page.PAGE.read_text("utf-8") == providers_page.render()
