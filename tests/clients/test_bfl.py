@@ -168,7 +168,7 @@ def test_a_callback_is_signed_with_the_secret_of_the_submit(box: Sandbox, client
             pass
 
     with HTTPServer(("127.0.0.1", 0), Hook) as server:
-        thread = Thread(target=server.handle_request)
+        thread = Thread(target=server.handle_request, daemon=True)
         thread.start()
         hook = {"webhook_url": f"http://127.0.0.1:{server.server_port}/x", "webhook_secret": "s3cret"}
         answer = client.session.post(f"{client.base_url}/v1/flux-2-pro", json={"prompt": "x", **hook}).json()
