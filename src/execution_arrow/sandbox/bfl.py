@@ -10,6 +10,7 @@ other one).
 from __future__ import annotations
 
 import base64
+import re
 from datetime import UTC, datetime
 from typing import Any
 
@@ -65,7 +66,7 @@ class Bfl(Desk):
 
     def _order(self, name: str, model: Model, body: dict[str, Any]) -> Order:
         value = filled(model, body)
-        pictures = [field for field in value if field.startswith(("input_image", "image", "mask"))]
+        pictures = [field for field in value if _holds_picture(field)]
         hook = value.get("webhook_url")
         order = Order(
             provider=self.name, model=name, kind=model.kind, native=body, outputs=(_output(model, value),),
@@ -176,19 +177,18 @@ def _output(model: Model, value: dict[str, Any]) -> Output:
 def _pictures(model: Model, body: dict[str, Any]) -> list[tuple[str, str]]:
     """Which pictures are none: an address where only bytes are taken, or bytes that are no picture."""
     wrong: list[tuple[str, str]] = []
-    for name, value in body.items() if model.properties is not None else ():
-        if (
-            not isinstance(value, str)
-            or not name.startswith(("input_image", *_INLINE))
-            or name.endswith("_path")
-        ):
-            continue
+    for name in filter(_holds_picture, body if model.properties is not None else ()):
+        value = str(body[name])
         if value.startswith(("http://", "https://")):
             if name in _INLINE:
                 wrong.append((name, "Value error, the image is base64, not an address"))
         elif not _is_picture(value):
             wrong.append((name, "Value error, the image could not be decoded"))
     return wrong
+
+
+def _holds_picture(name: str) -> bool:
+    return name in _INLINE or re.fullmatch(r"input_image(_[2-8])?", name) is not None
 
 
 def _is_picture(value: str) -> bool:
