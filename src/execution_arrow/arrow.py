@@ -19,6 +19,7 @@ from execution_arrow.delivery import WebhookPolicy
 from execution_arrow.errors import GenerationFailed, RequestRejected
 from execution_arrow.following import Advanced, Busy
 from execution_arrow.machine.state import Status
+from execution_arrow.outlook import Health, Library, health_of, library_of
 from execution_arrow.policy import Policy
 from execution_arrow.reconciling import Finding
 from execution_arrow.record import Generation
@@ -183,6 +184,15 @@ class AsyncArrow(Running):
         self._here()
         check_timeout(older_than)
         return await self._sweeper.sweep(older_than)
+
+    async def health(self) -> Health:
+        """Whether stores, ledger and artifacts answer, and how each provider has been of late."""
+        self._here()
+        return await health_of(self._parts, self._store)
+
+    async def library(self, *models: str) -> Library:
+        """The models that can be asked for, or only these, with their JSON Schemas, and the providers."""
+        return await library_of(self._parts, models)
 
     async def usage(self, *, since: datetime | None = None, until: datetime | None = None) -> Usage:
         """Submissions, outcomes and costs per provider, of the generations created in a window of time.

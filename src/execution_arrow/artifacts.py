@@ -17,6 +17,7 @@ import binascii
 import contextlib
 import os
 import re
+import secrets
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from urllib.parse import unquote_to_bytes
@@ -125,6 +126,16 @@ class FolderArtifacts:
         if path is not None:
             await asyncio.to_thread(path.unlink, missing_ok=True)
         return path is not None
+
+    async def check(self) -> None:
+        """Raises `OSError` where nothing can be written: no folder, no space, no permission."""
+
+        def write() -> None:
+            path = self._partial / f"{secrets.token_hex(8)}.part"
+            path.write_bytes(b"x")
+            path.unlink()
+
+        await asyncio.to_thread(write)
 
     async def sweep(self, before: float) -> int:
         """Delete every file that was last stored before this time (unix seconds); returns how many."""

@@ -26,6 +26,7 @@ from execution_arrow.delivery.blocking import BlockingWebhooks
 from execution_arrow.errors import ArrowClosed, WrongLoop
 from execution_arrow.following import Advanced, Busy
 from execution_arrow.machine.state import Status
+from execution_arrow.outlook import Health, Library
 from execution_arrow.reconciling import Finding
 from execution_arrow.record import Generation
 from execution_arrow.webhooks import WebhookReply
@@ -149,6 +150,14 @@ class Arrow:
     def sweep(self, older_than: float) -> int:
         """See `AsyncArrow.sweep`."""
         return self._run(lambda arrow: arrow.sweep(older_than))
+
+    def health(self) -> Health:
+        """See `AsyncArrow.health`."""
+        return self._run(lambda arrow: arrow.health())
+
+    def library(self, *models: str) -> Library:
+        """See `AsyncArrow.library`."""
+        return self._run(lambda arrow: arrow.library(*models))
 
     def usage(self, *, since: datetime | None = None, until: datetime | None = None) -> Usage:
         """See `AsyncArrow.usage`."""

@@ -242,6 +242,10 @@ class ArtifactStore(Protocol):
         """Delete a stored file; whether it was there."""
         ...
 
+    async def check(self) -> None:
+        """Whether files can be kept now. Raises `errors.ArtifactRetry` or `OSError` where they cannot."""
+        ...
+
     async def sweep(self, before: float) -> int:
         """Delete what was last stored before this time (unix seconds); returns how many files."""
         ...

@@ -138,6 +138,12 @@ class S3Artifacts(FolderArtifacts):
         self._ask(lambda client: client.remove_object(self.bucket, name))
         return True
 
+    async def check(self) -> None:
+        """Raises `ArtifactRetry` where the bucket does not answer or is not there."""
+        await super().check()
+        if not await asyncio.to_thread(self._ask, lambda client: client.bucket_exists(self.bucket)):
+            raise ArtifactRetry(f"there is no bucket {self.bucket}: make it, or name another one", ours=True)
+
     def _sweep(self, before: float) -> int:
         return self._ask(lambda client: self._delete_old(client, datetime.fromtimestamp(before, UTC)))
 

@@ -1,7 +1,6 @@
 """Fakes for every port, so that a test needs no network, no database and no other package.
 
-They keep what they were asked, so that a test can look, and do what they are told, so that a test can
-break them. The defaults are a world in which everything works at once.
+They keep what they were asked and do what they are told. The defaults are a world where all works at once.
 """
 
 from __future__ import annotations
@@ -145,11 +144,13 @@ class FakeArtifacts:
     async def remove(self, key: str) -> bool:
         return self.files.pop(key, None) is not None
 
+    async def check(self) -> None:
+        pass
+
     async def sweep(self, before: float) -> int:
         return 0
 
-    async def aclose(self) -> None:
-        pass
+    aclose = check
 
 
 class FakeLedger:
@@ -290,9 +291,7 @@ def fake_parts(
     return Parts(**{**ports, **more})
 
 
-class _Nothing:
-    """Stands where a lower package would be: there is nothing in it but an end."""
-
+class _Nothing:  # stands where a lower package would be: there is nothing in it but an end
     async def aclose(self) -> None:
         pass
 

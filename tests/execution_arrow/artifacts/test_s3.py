@@ -88,6 +88,7 @@ def test_a_result_is_copied_described_read_linked_and_removed(
         with urllib.request.urlopen(link) as answered:
             assert answered.read() == data
         assert store.path(stored.key) is None
+        await store.check()
         assert [path for path in tmp_path.rglob("*") if path.is_file()] == []  # nothing stays on the way
         assert await store.remove(stored.key) is True
         assert await store.remove(stored.key) is False
@@ -139,6 +140,8 @@ def test_a_bucket_that_is_away_is_our_own_trouble_and_tried_again(
         with pytest.raises(ArtifactRetry, match=says) as refused:
             await store.put(picture("PNG"), index=0, kind="image")
         assert refused.value.ours
+        with pytest.raises(ArtifactRetry):
+            await store.check()
         assert "very-secret" not in str(refused.value)
 
     with_store(url.format(endpoint), tmp_path, work)
