@@ -62,8 +62,12 @@ class Names:
 
     def renew(self) -> None:
         """Start over with another prefix (after a fork, or twins would give the same names)."""
-        prefix = f"att_{os.urandom(9).hex()}_"
-        self.next: Callable[[], str] = map(prefix.__add__, map(str, count(1))).__next__
+        self._prefix = f"att_{os.urandom(9).hex()}_"
+        self._next = count(1).__next__
+
+    def next(self) -> str:
+        """A name that nobody else gives."""
+        return f"{self._prefix}{self._next()}"
 
 
 Lock = threading.Lock

@@ -9,7 +9,7 @@ Not safe for threads by itself; the island's lock is around it.
 
 from __future__ import annotations
 
-from math import log
+from math import exp2, log
 from operator import add, mul
 
 from .window import EPOCH, WIDTH, epoch
@@ -56,8 +56,8 @@ class Tally:
         q0, q1, q2, q3, q4, q5, q6, q7 = self.fast
         s0, s1, s2, s3, s4, s5, s6, s7 = self.slow
         for at, delivered, seconds, cost in waiting:
-            q = 2.0 ** ((at - quick_start) / quick_life)
-            s = 2.0 ** ((at - steady_start) / steady_life)
+            q = exp2((at - quick_start) / quick_life)
+            s = exp2((at - steady_start) / steady_life)
             if at > last:
                 last = at
             q0 += q
