@@ -11,6 +11,7 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -250,8 +251,16 @@ def _undecided(route: Route, mapping: Mapping, schema: dict[str, Any]) -> list[s
 def _validator(schema: dict[str, Any]) -> Any:
     from jsonschema import Draft202012Validator
 
-    Draft202012Validator.check_schema(schema)
+    _well_formed(json.dumps(schema))
     return Draft202012Validator(schema)
+
+
+@lru_cache(maxsize=1024)
+def _well_formed(schema: str) -> None:
+    """Raise for what is no JSON Schema. By its whole text: routes share schemas, and this takes longest."""
+    from jsonschema import Draft202012Validator
+
+    Draft202012Validator.check_schema(json.loads(schema))
 
 
 def _cells(route: Route) -> dict[Cell, str]:
