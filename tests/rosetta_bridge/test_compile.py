@@ -107,8 +107,8 @@ def test_a_compiled_mapping_differs_in_nothing(name: str) -> None:
         compiled = compile_mapping(mapping, model.contract, "digest")
         for values in requests(model.contract, mapping, seed=1, whole=max(40, MUTATIONS // 8)):
             given = frozenset(list(values)[::2])
-            made = compiled(row(values, given))
-            made = repr(made) if made else None
+            payload = compiled(row(values, given))
+            made = repr(payload) if payload else None
             assert made == specified(model, mapping, values, given), (mapping.provider, values)
 
 
