@@ -10,17 +10,7 @@ import json
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 
-from execution_arrow.stores.base import (
-    Append,
-    Beat,
-    Claim,
-    Commit,
-    Create,
-    Disown,
-    Inboxed,
-    Op,
-    Release,
-)
+from execution_arrow.stores.base import Append, Beat, Claim, Commit, Create, Disown, Inboxed, Op, Release
 from execution_arrow.stores.memory import Record
 from execution_arrow.stores.outgoing import (
     KeepEndpoint,
@@ -104,8 +94,8 @@ class _Loading:
                     pass
         for members in self._members([op.owner for op in self._ops if isinstance(op, Disown)]):
             rows |= dict.fromkeys(members)
-        if any(not claim.ids for claim in claims):
-            facts |= self._claimable(max(claim.limit for claim in claims if not claim.ids) + 1)
+        if most := sum(claim.limit for claim in claims if not claim.ids):
+            facts |= self._claimable(most + 1)  # one more than can be taken, to know that there is more
         if claims:  # whoever is claimed is shown whole
             facts, rows = facts | rows, {}
         alone = [name for name in rows if name not in facts]

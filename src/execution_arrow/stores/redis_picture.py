@@ -11,16 +11,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from execution_arrow.errors import StoreUnavailable
-from execution_arrow.stores.base import (
-    Beat,
-    Create,
-    Result,
-)
+from execution_arrow.stores.base import Beat, Create, Result
 from execution_arrow.stores.memory import MemoryStore, Record
-from execution_arrow.stores.outgoing import (
-    Delivery,
-    Endpoint,
-)
+from execution_arrow.stores.outgoing import Delivery, Endpoint
 from execution_arrow.values import replace
 
 _PRUNED: Final = 3600.0  # a lease that ended an hour ago protects nothing

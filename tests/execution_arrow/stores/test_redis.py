@@ -431,3 +431,11 @@ def test_a_server_that_is_away_is_unavailable_and_used_again_when_it_is_back(ser
     store.close()
     with pytest.raises(StoreUnavailable, match="closed"):
         store.apply([created_by("gen_2")])
+
+
+def test_two_claims_of_one_batch_find_enough_for_both(store: RedisStore):
+    store.apply([created_by(f"gen_{number}", created_at=1.0, next_at=1.0) for number in range(6)])
+    both = store.apply([Claim(owner="w1", seconds=60, limit=3), Claim(owner="w2", seconds=60, limit=2)])
+    first, second = (one for one in both if isinstance(one, Claimed))
+    assert (len(first.rows), len(second.rows)) == (3, 2)
+    assert second.next_at == second.now  # and there is more
