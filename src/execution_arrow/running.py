@@ -160,9 +160,10 @@ class Running:
         self._sweeper.stop()
         for end in self._watches:
             end()
+        courier = asyncio.create_task(self._courier.stop(grace))
         with contextlib.suppress(StoreUnavailable):  # our lease ends by itself; others take over then
             await self._driver.stop(grace)
-            await self._courier.stop(grace)
+        await courier
         await tasks.__aexit__(None, None, None)
         with contextlib.suppress(StoreUnavailable):  # what a claim or a request under way brought meanwhile
             await self._driver.release(list(self._driver.sessions))

@@ -110,8 +110,10 @@ class Courier:
         self._told.set()
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=grace)
-        for task in list(self._tasks):
+        under_way = list(self._tasks)  # taken again by somebody when their time is over
+        for task in under_way:
             task.cancel()
+        await asyncio.gather(*under_way, return_exceptions=True)
         if self._egress is not None:
             await self._egress.aclose()
             self._egress = None

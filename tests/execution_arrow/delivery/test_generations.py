@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +13,9 @@ from execution_arrow import AsyncArrow
 from execution_arrow import facts as f
 from execution_arrow.cli import main
 from execution_arrow.delivery import WebhookPolicy, verify_webhook
+from execution_arrow.errors import StoreUnavailable
 from execution_arrow.facts import Fault
-from execution_arrow.stores.base import JobStore
+from execution_arrow.stores.base import JobStore, Op, Result
 from execution_arrow.stores.memory import MemoryStore
 from execution_arrow.stores.postgres import PostgresStore
 from execution_arrow.stores.sqlite import SqliteStore
@@ -95,6 +96,26 @@ async def test_a_failed_one_says_why_and_that_the_credits_came_back(tmp_path: Pa
         assert failed["generation_error_code"] == "BSE2006"
         assert (failed["generation_error"], failed["credits_refunded"]) == ("not this", True)
         assert "generation_output_file" not in failed
+
+
+@run
+async def test_an_arrow_ends_with_its_store_away_and_a_webhook_under_way(tmp_path: Path) -> None:
+    class Away(MemoryStore):
+        away = False
+
+        def apply(self, ops: Sequence[Op]) -> list[Result]:
+            if self.away:
+                raise StoreUnavailable("gone", maybe_applied=False)
+            return super().apply(ops)
+
+    store = Away()
+    async with receiving() as receiver, arrow_over(store, tmp_path, FakeProvider()) as arrow:
+        endpoint = await arrow.webhooks.add(f"{receiver.url}/slow")
+        await arrow.webhooks.test(endpoint.id)
+        await receiver.until(lambda: receiver.open == 1)
+        store.away = True
+        await arrow.aclose(grace=0.05)
+        assert not arrow._courier._tasks
 
 
 def test_the_command_line_adds_shows_and_replays(
