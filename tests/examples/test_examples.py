@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 import textwrap
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -91,10 +92,11 @@ def test_the_fastapi_service(funded: Path) -> None:
         assert (other.status_code, other.json()["code"]) == (409, "BSE2015")
         wrong = client.post(url, headers={"X-Account": "acct_1"}, json={"generation_ratio": "17:9"})
         assert (wrong.status_code, len(wrong.json()["issues"])) == (400, 2)
-        while (shown := client.get(f"/generations/{made.json()['id']}", headers=mine).json())["status"] in (
-            "pending", "processing",
-        ):  # fmt: skip
-            pass
+        for _ in range(1000):
+            shown = client.get(f"/generations/{made.json()['id']}", headers=mine).json()
+            if shown["status"] not in ("pending", "processing"):
+                break
+            time.sleep(0.05)
         assert (shown["status"], len(shown["files"])) == ("succeeded", 1)
         foreign = client.get(f"/generations/{made.json()['id']}", headers={"X-Account": "acct_2"})
         assert foreign.status_code == 404
