@@ -188,7 +188,9 @@ class FolderArtifacts:
             text = f"output {index} cannot be written to {self.folder}: {error}"
             raise ArtifactRetry(text, ours=True) from error
         finally:
-            if sink is not None:
+            if sink is not None and sink.busy.locked():  # canceled: whoever has it is not waited for here
+                asyncio.get_running_loop().run_in_executor(None, sink.discard)
+            elif sink is not None:
                 sink.discard()
 
 

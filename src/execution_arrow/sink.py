@@ -29,8 +29,8 @@ class Sink:
     """A temporary file that knows its hash, its size and what it is.
 
     The file is locked while its owner lives; a lock that is free marks a leftover (see `sweep_leftovers`). A
-    copy can be canceled while a thread still writes; `busy` keeps the file from being closed under its hands,
-    as a file number that is given out again would be written to.
+    copy can be canceled while a thread still writes, or sends the file to a bucket for minutes; `busy` keeps
+    it from being closed under its hands, as a file number that is given out again would be written to.
     """
 
     def __init__(self, folder: Path, kind: str, limit: int, measured: bool) -> None:

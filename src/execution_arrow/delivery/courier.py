@@ -26,7 +26,7 @@ from execution_arrow.outage import Outage
 from execution_arrow.ports import Clock, Credentials
 from execution_arrow.signals import EndpointDisabled, Listener, WebhookTried, log
 from execution_arrow.stores.access import Access
-from execution_arrow.stores.base import Hint
+from execution_arrow.stores.base import Fenced, Hint
 from execution_arrow.stores.outgoing import (
     Delivery,
     Endpoint,
@@ -158,9 +158,9 @@ class Courier:
             self._told.set()  # last: whoever wakes up finds the room
 
     async def _endpoint(self, name: str) -> Endpoint | None:
-        """The endpoint, unless it is disabled or removed."""
-        now = self._clock.monotonic()
-        if name not in self._endpoints or now - self._asked > _KNOWN_FOR:
+        """The endpoint, unless it is disabled or removed: that is looked at anew, as it ends a delivery."""
+        now, row = self._clock.monotonic(), self._endpoints.get(name)
+        if row is None or row.disabled or now - self._asked > _KNOWN_FOR:
             self._endpoints = {row.id: row for row in await self._store.endpoints()}
             self._asked = now
         row = self._endpoints.get(name)
@@ -239,7 +239,8 @@ class Courier:
         """Nobody is told at this address any more, until somebody enables it."""
         endpoint = replace(endpoint_of(row), disabled=why)
         self._endpoints.pop(row.id, None)
-        await self._store.apply(KeepEndpoint(endpoint=endpoint.row(), at=now))
+        if isinstance(await self._store.apply(KeepEndpoint(endpoint=endpoint.row(), at=now)), Fenced):
+            return  # somebody has changed it meanwhile, or has said the same
         self._tell(EndpointDisabled(at=now, endpoint=row.id, why=why, failures=row.failures))
         logger.warning(
             "webhook_disabled endpoint=%s why=%s failures=%d: when it is back, `execution-arrow webhooks "

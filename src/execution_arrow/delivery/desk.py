@@ -7,12 +7,13 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from execution_arrow.checks import check_account
+from execution_arrow.checks import KEY_LENGTH, check_account, is_name
 from execution_arrow.delivery.courier import Courier
 from execution_arrow.delivery.endpoints import (
     EVENTS,
     Reference,
     WebhookEndpoint,
+    check_reference,
     endpoint_of,
     first_reference,
     rotated,
@@ -25,6 +26,7 @@ from execution_arrow.stores.access import Access
 from execution_arrow.stores.base import Fenced
 from execution_arrow.stores.outgoing import Delivery, DeliveryState, KeepEndpoint, Posted, Publish, Replay
 
+_TYPE_LENGTH = 100
 _TRIES = 20  # changes of one endpoint that may come in between
 
 
@@ -53,6 +55,8 @@ class Webhooks:
         """
         if account is not None:
             check_account(account, None)
+        if secret is not None:
+            check_reference(secret)
         endpoint = WebhookEndpoint(
             id="we_" + uuid7(), account=account, url=_checked(url, self._courier), events=_known(events),
             secrets=(Reference(name=secret or first_reference()),), created_at=self._clock.now(),
@@ -77,6 +81,8 @@ class Webhooks:
         self, endpoint_id: str, *, keep: float = 86_400.0, secret: str | None = None
     ) -> WebhookEndpoint:
         """Sign with a new secret; the one before signs beside it for `keep` seconds more."""
+        if secret is not None:
+            check_reference(secret)
 
         def change(endpoint: WebhookEndpoint) -> WebhookEndpoint:
             changed = rotated(endpoint, self._clock.now(), keep, secret)
@@ -141,9 +147,24 @@ class Webhooks:
         return await self._posted(op)
 
     async def publish(self, type: str, data: Mapping[str, Any], *, account: str, key: str) -> int:
-        """Send an event of your own, such as `credits.low_balance`; the same `key` is published once."""
-        check_account(account, key)
-        op = Publish(account=account, subject=key, type=type, at=self._clock.now(), body=json.dumps(data))
+        """Send an event of your own, such as `credits.low_balance`; the same `key` is published once.
+
+        A key is known for as long as its deliveries are kept: 72 hours after the last has ended, by default.
+        `type` and `key` are sent in headers, so they are printable ASCII. Raises `RequestRejected`.
+        """
+        check_account(account, None)
+        issues = [
+            f"{name}: must be 1 to {most} printable ASCII characters"
+            for name, value, most in (("type", type, _TYPE_LENGTH), ("key", key, KEY_LENGTH))
+            if not (is_name(value, most) and value.isascii())
+        ]
+        try:
+            body = json.dumps(data, allow_nan=False)
+        except (TypeError, ValueError) as error:
+            issues.append(f"data: {error}")
+        if issues:
+            raise RequestRejected(issues)
+        op = Publish(account=account, subject=key, type=type, at=self._clock.now(), body=body)
         return await self._posted(op)
 
     async def deliver(self) -> int:

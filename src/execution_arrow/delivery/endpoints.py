@@ -15,7 +15,8 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from execution_arrow.errors import ArrowError
+from execution_arrow.checks import is_name
+from execution_arrow.errors import ArrowError, RequestRejected
 from execution_arrow.ports import Credentials, Secret
 from execution_arrow.stores.outgoing import Endpoint
 from execution_arrow.values import replace
@@ -100,8 +101,21 @@ def first_reference(key: str = KEY) -> str:
 
 
 def _next(endpoint: WebhookEndpoint) -> str:
-    numbers = [int(r.name.rpartition(":")[2]) for r in endpoint.secrets if r.name.startswith("derived:")]
-    return f"derived:{KEY}:{max(numbers, default=0) + 1}"
+    """From the key of the newest, with a number that was never used: the version has counted all of them."""
+    kind, _, rest = endpoint.secrets[0].name.partition(":")
+    key = rest.rpartition(":")[0] if kind == "derived" else KEY
+    numbers = (r.name.rpartition(":")[2] for r in endpoint.secrets if r.name.startswith("derived:"))
+    return f"derived:{key}:{max(endpoint.version, *map(int, numbers), 0) + 1}"
+
+
+def check_reference(reference: str) -> None:
+    """Raises `RequestRejected`, without repeating it, for what may be a secret and not the name of one."""
+    kind, _, rest = reference.partition(":")
+    derived = kind == "derived" and rest.rpartition(":")[0] and rest.rpartition(":")[2].isdecimal()
+    if not is_name(reference, 200) or not rest or (kind == "derived" and not derived):
+        raise RequestRejected(
+            ["secret: it is named, not given: 'env:NAME', 'derived:NAME:1', or what your credentials read"]
+        )
 
 
 def secret_of(endpoint: str, reference: str, credentials: Credentials) -> Secret:

@@ -10,6 +10,7 @@ import resource
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -21,6 +22,7 @@ from execution_arrow.artifacts import FolderArtifacts
 from execution_arrow.egress import EgressPolicy
 from execution_arrow.errors import ArtifactGone, ArtifactRetry
 from execution_arrow.facts import Stored
+from execution_arrow.sink import Sink
 from tests.execution_arrow.artifacts.makers import clip, picture
 from tests.execution_arrow.transport.test_httpx_transport import Server, answer, serving
 
@@ -307,6 +309,30 @@ def test_a_canceled_copy_leaves_nothing(tmp_path: Path) -> None:
         assert files(tmp_path) == []
 
     with_store(tmp_path, work)
+
+
+def test_a_canceled_copy_does_not_hold_the_loop_up_until_its_file_is_placed(tmp_path: Path) -> None:
+    began, go_on = threading.Event(), threading.Event()
+    on_time = []
+
+    class Slow(FolderArtifacts):
+        def _place(self, sink: Sink, stored: Stored) -> None:
+            began.set()
+            on_time.append(go_on.wait(30))  # as long as a clip takes to a bucket
+            super()._place(sink, stored)
+
+    async def main() -> None:
+        store = Slow(tmp_path, LOCAL)
+        task = asyncio.create_task(store.put(picture("PNG"), index=0, kind="image"))
+        await asyncio.to_thread(began.wait)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        go_on.set()
+
+    asyncio.run(main())
+    assert on_time == [True]
+    assert [name for name in files(tmp_path) if name.endswith(".part")] == []
 
 
 CHILD = """

@@ -270,7 +270,7 @@ async def test_wrong_arguments_and_missing_keys_are_named() -> None:
         mine = await post.desk.add("https://shop.example/", secret="env:MINE")
         assert (await post.desk.secret(mine.id)).reveal() == KEYS.get("webhooks", "env:MINE").reveal()
         rotated = await post.desk.rotate(mine.id)
-        assert [r.name for r in rotated.secrets] == ["derived:EXECUTION_ARROW_WEBHOOK_KEY:1", "env:MINE"]
+        assert [r.name for r in rotated.secrets] == ["derived:EXECUTION_ARROW_WEBHOOK_KEY:2", "env:MINE"]
         with pytest.raises(RequestRejected, match="state"):
             await post.desk.deliveries(state="lost")  # type: ignore[arg-type]
 
@@ -298,3 +298,51 @@ async def test_when_our_key_is_missing_the_endpoint_is_not_to_blame() -> None:
         assert (await post.desk.get(endpoint.id)).failures == 0
         environ.update(mine)  # type: ignore[attr-defined]
         assert await come_back(post) == 1
+
+
+@run
+async def test_an_endpoint_that_is_enabled_again_is_believed_at_once() -> None:
+    async with receiving(FINE) as receiver, post_office() as post:
+        endpoint = await post.desk.add(receiver.url)
+        await post.desk.add(receiver.url, account="other")
+        await post.desk.disable(endpoint.id)
+        await post.tell("missed")
+        await post.tell("seen", account="other")
+        assert await post.desk.deliver() == 1  # the courier knows now that it is disabled
+        await post.desk.enable(endpoint.id)
+        assert await post.desk.replay(endpoint.id) == 2
+        await post.desk.deliver()
+        assert await post.desk.deliveries(state="dead") == []
+        assert sorted(keys(receiver.got)) == ["missed", "seen", "seen"]
+
+
+@run
+async def test_no_secret_comes_back_and_a_new_one_is_of_the_key_of_the_one_before() -> None:
+    async with post_office() as post:
+        endpoint = await post.desk.add("https://shop.example/")
+        first = (await post.desk.secret(endpoint.id)).reveal()
+        for _ in range(2):  # by then the first one is forgotten
+            await post.desk.rotate(endpoint.id, secret="env:MINE", keep=1)
+            post.clock.at += 10
+        await post.desk.rotate(endpoint.id)
+        assert (await post.desk.secret(endpoint.id)).reveal() != first
+        await post.desk.rotate(endpoint.id, secret="derived:MINE:1")
+        assert (await post.desk.rotate(endpoint.id)).secrets[0].name.startswith("derived:MINE:")
+
+
+@run
+async def test_what_could_not_be_sent_is_refused_when_it_is_said() -> None:
+    async with post_office() as post:
+        for given in ("whsec_hunter2", "derived:MINE:x", "derived:1", ""):
+            with pytest.raises(RequestRejected, match="named, not given") as no:
+                await post.desk.add("https://shop.example/", secret=given)
+            assert "hunter2" not in str(no.value)
+        endpoint = await post.desk.add("https://shop.example/")
+        with pytest.raises(RequestRejected, match="named, not given"):
+            await post.desk.rotate(endpoint.id, secret="hunter2")
+        for type, key in (("a\r\nb: c", "k"), ("x", "kl\u00fc"), ("x", None), ("", "k")):
+            with pytest.raises(RequestRejected, match="printable ASCII"):
+                await post.desk.publish(type, {}, account="acct", key=key)  # type: ignore[arg-type]
+        with pytest.raises(RequestRejected, match="data:"):
+            await post.desk.publish("x", {"at": float("nan")}, account="acct", key="k")
+        assert await post.desk.deliveries() == []
