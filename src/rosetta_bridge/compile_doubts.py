@@ -11,7 +11,7 @@ from typing import Any, Final
 from .admit import DEFAULT_MAX_ITEMS, take, unclean
 from .contract import Contract
 from .errors import InvalidRequest, Issue
-from .fields import ABSENT, ORDERS, Field
+from .fields import ABSENT, ORDER_FIELD, ORDERS, Field
 from .normalize import (
     MAX_REQUEST_BYTES,
     SCALARS,
@@ -80,7 +80,8 @@ def _refuse(
 
 def _little(data: dict[Any, Any], issues: list[Issue]) -> bool:
     """Whether all that is wrong takes up next to nothing of the byte limit; quick to see."""
-    if len(issues) > _FEW:
+    order = data.get(ORDER_FIELD)
+    if len(issues) > _FEW or (isinstance(order, str) and len(order) > _SHORT):
         return False
     for issue in issues:
         name = issue.field

@@ -24,6 +24,7 @@ from rosetta_bridge.render import render_route
 from tests.rosetta_bridge import test_render
 from tests.rosetta_bridge.support import one_body
 
+LARGE = 200_000
 MUTATIONS = int(os.environ.get("N", "500"))
 CATALOG = Catalog.shipped(include="secondary")
 MODELS = CATALOG.models()
@@ -96,6 +97,27 @@ def test_a_compiled_request_differs_in_nothing(name: str) -> None:
         taken += isinstance(made, Request)
         assert told(made) == told(specified), data
     assert MUTATIONS / 10 < taken < MUTATIONS, "both good and bad ones"
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {ORDER_FIELD: "fal" + " " * LARGE},
+        {"x" * LARGE: 1},
+        {"generation_nothing": "x" * LARGE},
+        {"generation_seed": "7" * LARGE},
+        {"generation_nothing": [["x" * 90] * 50] * 50},
+        {("x",) * LARGE: 1},
+        {f"generation_{i}": "x" * 90 for i in range(1200)},
+    ],
+)
+def test_a_wrong_request_that_is_too_large_is_only_that(more: dict[Any, Any]) -> None:
+    """Wherever its size lies: what is plainly small is not measured by the compiled function."""
+    model = CATALOG["bytedance/seedream-4.5"]
+    data = {"generation_prompt": "p", "generation_ratio": "16x9", **more}
+    made = outcome(compile_request(model.contract, KNOWN), data)
+    assert [issue.code for issue in made] == ["too_large"]
+    assert told(made) == told(outcome(request_of, model.contract, KNOWN, data))
 
 
 @pytest.mark.parametrize("name", MODELS)
