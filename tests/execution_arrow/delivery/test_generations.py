@@ -18,20 +18,27 @@ from execution_arrow.facts import Fault
 from execution_arrow.stores.base import JobStore, Op, Result
 from execution_arrow.stores.memory import MemoryStore
 from execution_arrow.stores.postgres import PostgresStore
+from execution_arrow.stores.redis import RedisStore
 from execution_arrow.stores.sqlite import SqliteStore
 from execution_arrow.testing import FakeProvider, fake_parts
 from tests.execution_arrow.delivery.kit import KEYS, LOCAL, Received, receiving, run
+from tests.ledger_fortress.redis.servers import redis_server
 from tests.services import postgres_server
 
 KEY = {"EXECUTION_ARROW_WEBHOOK_KEY": "k" * 40}
 
 
-@pytest.fixture(params=["memory", "sqlite", "postgresql"])
+@pytest.fixture(params=["memory", "sqlite", "postgresql", "redis"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[JobStore]:
     if request.param == "memory":
         yield MemoryStore()
     elif request.param == "sqlite":
         yield SqliteStore(tmp_path / "arrow.db")
+    elif request.param == "redis":
+        server = redis_server()
+        with server.client() as client:
+            client.flushall()
+        yield RedisStore(server.url, accept_duplicate_submits=True)
     else:
         with postgres_server().schema() as url:
             yield PostgresStore(url, migrate=True)
