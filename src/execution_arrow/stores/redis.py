@@ -110,7 +110,7 @@ class RedisStore:
                 before = picture.tables()
                 results = [picture.perform(op) for op in ops]
                 after = picture.tables()
-                found = writes(self._keys, before, after, picture.idle)
+                found = writes(self._keys, before, after, picture.idle, picture.quiet)
             except BaseException:
                 self._leave(token)
                 raise

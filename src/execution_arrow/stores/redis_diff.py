@@ -25,20 +25,23 @@ CHUNK: Final = 1_000  # arguments of one command; Lua takes some thousands
 Write = tuple[Any, ...]  # command, key, arguments
 
 
-def writes(keys: Keys, before: Tables, after: Tables, idle: Sequence[str]) -> list[Write]:
-    """Every write. Owners of nothing (`idle`) come first: they may be owners of something by now."""
+def writes(
+    keys: Keys, before: Tables, after: Tables, idle: Sequence[str], quiet: Sequence[str]
+) -> list[Write]:
+    """Every write. Owners of nothing (`idle`), and endpoints for which nothing waits (`quiet`), come first:
+    there may be something by now."""
     found: list[Write] = []
-    if idle:
-        found.append(("SREM", keys.owners, *idle))
+    for key, names in ((keys.owners, idle), (keys.posted, quiet)):
+        found += [("SREM", key, *names[start : start + CHUNK]) for start in range(0, len(names), CHUNK)]
     for name, record in after.records.items():
         found += _row(keys, before.records.get(name), record)
     for key, was, now in (
         (keys.names, _marked(before.keys.items()), _marked(after.keys.items())),
         (keys.jobs, _marked(before.jobs.items()), _marked(after.jobs.items())),
         (keys.leases, _times(before.leases), _times(after.leases)),
-        (keys.endpoints, _texts(before.endpoints), _texts(after.endpoints)),
     ):
         found += _hash(key, was, now)
+    found += _endpoints(keys, before.endpoints, after.endpoints)
     for place in [
         *before.deliveries,
         *(place for place in after.deliveries if place not in before.deliveries),
@@ -57,8 +60,10 @@ def _times(found: Mapping[str, float]) -> dict[str, str]:
     return {name: repr(until) for name, until in found.items()}
 
 
-def _texts(found: Mapping[str, Endpoint]) -> dict[str, str]:
-    return {name: endpoint_text(endpoint) for name, endpoint in found.items()}
+def _endpoints(keys: Keys, before: Mapping[str, Endpoint], after: Mapping[str, Endpoint]) -> Iterator[Write]:
+    """There may be thousands, of which few have changed."""
+    changed = {name: endpoint_text(one) for name, one in after.items() if before.get(name) is not one}
+    return _hash(keys.endpoints, {name: "" for name in before if name not in after}, changed)
 
 
 def _hash(key: bytes, before: Mapping[str, str], after: Mapping[str, str]) -> Iterator[Write]:
@@ -140,6 +145,8 @@ def _delivery(keys: Keys, old: Delivery | None, new: Delivery | None) -> Iterato
         yield "HSET", keys.deliveries(one.endpoint), name, delivery_text(new)
     if new is not None and new.state == "waiting":
         yield "ZADD", keys.waiting(one.endpoint), repr(new.next_at), name
+        if old is None or old.state != "waiting":
+            yield "SADD", keys.posted, one.endpoint
         yield "SADD", line, one.no
     else:
         yield "ZREM", keys.waiting(one.endpoint), name

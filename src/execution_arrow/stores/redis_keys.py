@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from functools import lru_cache
 from typing import Any, Final
 
 from execution_arrow.machine.state import Event
@@ -35,6 +36,7 @@ class Keys:
         self.due, self.open, self.all = self.key("due"), self.key("open"), self.key("all")
         self.told, self.told_free = self.key("told"), self.key("told_free")
         self.endpoints, self.ended = self.key("endpoints"), self.key("ended")
+        self.posted = self.key("posted")
         self.hints = self.key("hints")
 
     def key(self, *parts: str) -> bytes:
@@ -141,6 +143,7 @@ def endpoint_text(endpoint: Endpoint) -> str:
     return json.dumps(asdict(endpoint))
 
 
+@lru_cache(maxsize=16_384)  # they hardly change, and whoever wants to hear of an event is among all of them
 def endpoint_of(found: bytes) -> Endpoint:
     values = json.loads(found)
     return Endpoint(**{**values, "events": tuple(values["events"])})

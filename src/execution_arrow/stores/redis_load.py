@@ -13,11 +13,13 @@ from typing import Any, Final
 from execution_arrow.stores.base import Append, Beat, Claim, Commit, Create, Disown, Inboxed, Op, Release
 from execution_arrow.stores.memory import Record
 from execution_arrow.stores.outgoing import (
+    Endpoint,
     KeepEndpoint,
     Publish,
     Replay,
     Report,
     TakeDeliveries,
+    wants,
 )
 from execution_arrow.stores.redis_keys import (
     NARROW,
@@ -55,23 +57,41 @@ class _Loading:
     def load(self) -> Picture:
         creates = [op for op in self._ops if isinstance(op, Create) and op.key is not None]
         jobs = [job[:3] for op in self._ops if isinstance(op, Commit) for job in op.jobs]
+        addressed = self._addressed()
         leases, held, taken, found = self._ask(
             lambda pipe: (
                 pipe.hgetall(self._keys.leases),
                 pipe.hmget(self._keys.names, [mark(op.account, op.key) for op in creates] or [""]),
                 pipe.hmget(self._keys.jobs, [mark(*job) for job in jobs] or [""]),
-                pipe.hvals(self._keys.endpoints),
+                pipe.hvals(self._keys.endpoints)
+                if addressed is None
+                else pipe.hmget(self._keys.endpoints, addressed or [""]),
             )
         )
         names = {
             (op.account, op.key or ""): one.decode() for op, one in zip(creates, held, strict=False) if one
         }
         known = {job: one.decode() for job, one in zip(jobs, taken, strict=False) if one}
-        endpoints = [endpoint_of(one) for one in found]
+        endpoints = [endpoint_of(one) for one in found if one is not None]
         self._picture.knows(leases_of(leases), names, known, endpoints)
         self._load_rows([*names.values(), *(op.id for op in self._ops if isinstance(op, Create))])
-        self._load_deliveries([endpoint.id for endpoint in endpoints])
+        self._load_deliveries(endpoints)
         return self._picture
+
+    def _addressed(self) -> list[str] | None:
+        """The endpoints that are named; None for all, where something is told to whoever wants it."""
+        names: dict[str, None] = {}
+        for op in self._ops:
+            match op:
+                case Commit(events=[_, *_]) | Publish(endpoint=None):
+                    return None
+                case Publish(endpoint=str(name)) | Report(endpoint=name) | Replay(endpoint=name):
+                    names[name] = None
+                case KeepEndpoint():
+                    names[op.endpoint.id] = None
+                case _:
+                    pass
+        return list(names)
 
     # --- generations ---
 
@@ -166,16 +186,21 @@ class _Loading:
 
     # --- deliveries ---
 
-    def _load_deliveries(self, endpoints: Sequence[str]) -> None:
+    def _load_deliveries(self, endpoints: Sequence[Endpoint]) -> None:
         named: dict[tuple[str, str, int], None] = {}
         lines: dict[tuple[str, str], None] = {}  # of (endpoint, subject), all that waits
         whole: dict[str, None] = {}
+        new: dict[tuple[str, str, int], None] = {}
         for op in self._ops:
             match op:
                 case Commit():
-                    named |= {(e, op.id, event.no): None for e in endpoints for event in op.events}
+                    row = self._picture.load(op.id)
+                    for event in op.events if row is not None else ():
+                        told = (e.id for e in endpoints if row and wants(e, row.account, event.type))
+                        new |= {(name, op.id, event.no): None for name in told}
                 case Publish():
-                    named |= {(e, op.subject, 1): None for e in endpoints}
+                    told = (e.id for e in endpoints if op.endpoint or wants(e, op.account, op.type))
+                    new |= {(name, op.subject, 1): None for name in told}
                 case Report():
                     named[op.endpoint, op.subject, op.no] = lines[op.endpoint, op.subject] = None
                 case Replay() | KeepEndpoint(remove=True):
@@ -183,33 +208,38 @@ class _Loading:
                 case KeepEndpoint() if op.endpoint.disabled:
                     whole[op.endpoint.id] = None
                 case TakeDeliveries():
-                    self._takable(op, endpoints, named, lines)
+                    self._takable(op, named, lines)
                 case _:
                     pass
-        self._deliveries(named, lines, whole)
+        if any(isinstance(op, TakeDeliveries) for op in self._ops):
+            lines |= {(e, subject): None for e, subject, _ in new}  # behind what is under way already
+        self._deliveries(named | new, lines, whole)
 
-    def _takable(self, op: TakeDeliveries, endpoints: Sequence[str], named: Any, lines: Any) -> None:
+    def _takable(self, op: TakeDeliveries, named: Any, lines: Any) -> None:
         """What is due and heads or follows a line, what is due next, and what is to be forgotten."""
         keys, now = self._keys, self._now
-        ended, *found = self._ask(
-            lambda pipe: [
+        ended, members = self._ask(
+            lambda pipe: (
                 pipe.zrangebyscore(keys.ended, "-inf", f"({now - op.keep!r}", 0, _FORGOTTEN),
-                *(
-                    command
-                    for name in endpoints
-                    for command in (
-                        pipe.zrangebyscore(keys.waiting(name), "-inf", now, 0, _LINE * op.each),
-                        pipe.zrangebyscore(keys.waiting(name), f"({now!r}", "+inf", 0, 1),
-                    )
-                ),
-            ]
+                pipe.smembers(keys.posted),
+            )
         )
         for member in ended:
             endpoint, _, name = member.partition(b"\x1f")
             named[endpoint.decode(), *named_delivery(name)] = None
-        for place, members in enumerate(found):
-            for member in members:
-                lines[endpoints[place // 2], named_delivery(member)[0]] = None
+        posted = sorted(member.decode() for member in members)
+
+        def questions(pipe: Any) -> None:
+            for name in posted:
+                pipe.zrangebyscore(keys.waiting(name), "-inf", now, 0, _LINE * op.each)
+                pipe.zrangebyscore(keys.waiting(name), f"({now!r}", "+inf", 0, 1)
+
+        found = self._ask(questions) if posted else []
+        for name, due, later in zip(posted, found[::2], found[1::2], strict=True):
+            if not due and not later:
+                self._picture.quiet.append(name)
+            for member in (*due, *later):
+                lines[name, named_delivery(member)[0]] = None
 
     def _deliveries(self, named: Any, lines: Any, whole: Any) -> None:
         keys = self._keys

@@ -40,6 +40,7 @@ class Picture(MemoryStore):
         self._seq = seq
         self.others: dict[str, None] = {}  # owners of rows that are not in the picture
         self.idle: list[str] = []  # owners of nothing
+        self.quiet: list[str] = []  # endpoints for which nothing waits
 
     def tables(self) -> Tables:
         """To be compared with what the operations make of it."""

@@ -198,7 +198,7 @@ class Draw:
                     error="", failed=draw.random() < 0.5,
                 )  # fmt: skip
             case 3:
-                return Replay(endpoint="we_1", at=NOW)
+                return Replay(endpoint=draw.choice(["we_1", "we_2"]), at=NOW)
             case _:
                 return Publish(account="acct", subject=f"s{draw.randrange(4)}", type="x", at=NOW, body="{}")
 
@@ -217,9 +217,11 @@ def test_it_does_what_the_memory_store_does(server: RedisServer, seed: int):
     """The same random batches; answers, rows, inboxes and deliveries are the same, and the indexes fit."""
     clock, draw = ManualClock(), Draw(seed)
     real, model = RedisStore(server.url, clock=clock), MemoryStore(clock)
-    endpoint = KeepEndpoint(endpoint=Endpoint(id="we_1", account=None, events=(), document="{}"), at=NOW)
     taken: list[Any] = []
-    batch: list[Op] = [endpoint]
+    batch: list[Op] = [
+        KeepEndpoint(endpoint=Endpoint(id=name, account=account, events=events, document="{}"), at=NOW)
+        for name, account, events in (("we_1", None, ()), ("we_2", "acct", ("e",)), ("we_3", "other", ()))
+    ]
     for _ in range(60):
         ours, theirs = real.apply(batch), model.apply(batch)
         for our, their in zip(ours, theirs, strict=True):
@@ -273,9 +275,51 @@ def audit(server: RedisServer) -> None:
             mine = {name for name, row in rows.items() if row.get(b"owner") == owner.encode()}
             assert members(keys.owned(owner)) == mine
             assert client.sismember(keys.owners, owner)
+        endpoints = {name.decode() for name in client.hkeys(keys.endpoints)}
+        waiting = {name for name in endpoints if client.exists(keys.waiting(name))}
+        assert waiting <= members(keys.posted)
         assert {one.decode() for one in client.zrange(keys.open, 0, -1)} == {
             name for name, row in rows.items() if b"next_at" in row
         }
+
+
+def test_what_is_asked_does_not_grow_with_other_peoples_endpoints(server: RedisServer, store: RedisStore):
+    def keep(name: str, account: str) -> KeepEndpoint:
+        return KeepEndpoint(endpoint=Endpoint(id=name, account=account, events=(), document="{}"), at=1.0)
+
+    def asked(op: Op) -> tuple[int, int]:
+        """Commands, and whether all endpoints were read, in what a single operation asks."""
+        with server.client() as client:
+            client.config_resetstat()
+            store.apply([op])
+            stats = client.info("commandstats")
+            return sum(one["calls"] for one in stats.values()), stats.get("cmdstat_hvals", {"calls": 0})[
+                "calls"
+            ]
+
+    def costs(name: str) -> list[tuple[int, int]]:
+        row = owned(store, id=name)
+        found = [asked(commit_of(row, events=[Event(no=1, type="e", at=1.0)]))]
+        taken = one(store, TakeDeliveries(seconds=30, limit=9, each=9), Taken).deliveries[0]
+        report = Report(
+            endpoint="we_1", subject=name, no=1, claim=taken.claim, state="delivered", at=1.0, next_at=1.0,
+            answer=200, error="", failed=False,
+        )  # fmt: skip
+        take = TakeDeliveries(seconds=30, limit=9, each=9)
+        rest: list[Op] = [
+            report,
+            take,
+            take,
+            Claim(owner="w", seconds=5, limit=2),
+            Beat(owner="w", seconds=5),
+        ]
+        return found + [asked(op) for op in rest]
+
+    store.apply([keep("we_1", "acct")])
+    alone = costs("gen_1")
+    store.apply([keep(f"x{number}", f"acct_{number}") for number in range(300)])
+    assert costs("gen_2") == alone
+    assert [whole for _, whole in alone] == [1, 0, 0, 0, 0, 0]
 
 
 # --- several processes ------------------------------------------------------------------------------------
