@@ -18,8 +18,10 @@ import contextlib
 import os
 import re
 import secrets
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
+from concurrent.futures import Executor
 from pathlib import Path
+from typing import Any, TypeVar
 from urllib.parse import unquote_to_bytes
 
 import httpcore
@@ -30,6 +32,7 @@ from execution_arrow.facts import Stored
 from execution_arrow.sink import CHUNK, Sink, sweep_leftovers
 from execution_arrow.spool import sync_directory
 
+T = TypeVar("T")
 LIMITS: Mapping[str, int] = {"image": 128 << 20, "video": 4 << 30}  # bytes of one result
 _DEFAULT_LIMIT = 4 << 30
 KEY = re.compile(r"sha256/([0-9a-f]{2})/(\1[0-9a-f]{62})\.[a-z0-9]{1,5}")
@@ -75,7 +78,7 @@ class FolderArtifacts:
         timeouts, 5xx, a body that ends early, a full disk; `retry_after` is set where the server said so.
         """
         if url.startswith("data:"):
-            return await self.put(_decode(url), index=index, kind=kind)
+            return await self.put(await self._beside(_decode, url), index=index, kind=kind)
         try:
             async with asyncio.timeout(self._timeout), self._egress.get(url, headers) as answer:
                 _check_status(answer)
@@ -109,9 +112,9 @@ class FolderArtifacts:
         path = self.path(key)
         if path is None:
             raise ArtifactGone(f"{key!r} is not in {self.folder}")
-        file = await asyncio.to_thread(path.open, "rb")
+        file = await self._beside(lambda: path.open("rb"))
         try:
-            while piece := await asyncio.to_thread(file.read, CHUNK):
+            while piece := await self._beside(file.read, CHUNK):
                 yield piece
         finally:
             file.close()
@@ -124,7 +127,7 @@ class FolderArtifacts:
         """Delete a stored file; whether it was there."""
         path = self.path(key)
         if path is not None:
-            await asyncio.to_thread(path.unlink, missing_ok=True)
+            await self._beside(path.unlink, True)
         return path is not None
 
     async def check(self) -> None:
@@ -139,7 +142,7 @@ class FolderArtifacts:
 
     async def sweep(self, before: float) -> int:
         """Delete every file that was last stored before this time (unix seconds); returns how many."""
-        return await asyncio.to_thread(self._sweep, before)
+        return await self._beside(self._sweep, before)
 
     def _sweep(self, before: float) -> int:
         count = 0
@@ -153,6 +156,13 @@ class FolderArtifacts:
     async def aclose(self) -> None:
         """Close the connections to where results are copied from."""
         await self._egress.aclose()
+
+    def _threads(self) -> Executor | None:
+        """Where blocking work is done; None: in the loop's own threads."""
+        return None
+
+    async def _beside(self, work: Callable[..., T], *arguments: Any) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._threads(), work, *arguments)
 
     def _check_length(self, answer: Fetched, kind: str) -> None:
         announced = answer.headers.get("content-length", "")
@@ -182,14 +192,14 @@ class FolderArtifacts:
             sink = Sink(self._partial, kind, self._limit(kind), measured)
             async for piece in pieces:
                 if sink.take(piece):
-                    await asyncio.to_thread(sink.flush)
-            return await asyncio.to_thread(self._finish, sink, index)
+                    await self._beside(sink.flush)
+            return await self._beside(self._finish, sink, index)
         except OSError as error:
             text = f"output {index} cannot be written to {self.folder}: {error}"
             raise ArtifactRetry(text, ours=True) from error
         finally:
             if sink is not None and sink.busy.locked():  # canceled: whoever has it is not waited for here
-                asyncio.get_running_loop().run_in_executor(None, sink.discard)
+                asyncio.get_running_loop().run_in_executor(self._threads(), sink.discard)
             elif sink is not None:
                 sink.discard()
 

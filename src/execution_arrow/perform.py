@@ -30,7 +30,7 @@ from execution_arrow.errors import (
 from execution_arrow.facts import Fact, Fault
 from execution_arrow.inputs import filled
 from execution_arrow.machine.state import Attempt, Run
-from execution_arrow.ports import ArtifactStore, Credentials, Inputs, LedgerPort, Payload, Transport
+from execution_arrow.ports import ArtifactStore, Credentials, Inputs, LedgerPort, Transport
 from execution_arrow.providers.base import Call, Context, Follow, Job, Provider, Reply
 from execution_arrow.spool import read_spool
 
@@ -109,7 +109,12 @@ class Performer:
         """The paid call, complete; or why there is none. Nothing has left for the provider."""
         try:
             provider, context = self.providers[attempt.provider], self.context(run, attempt)
-            return provider.build_submit(await self._complete(run.route(attempt).payload), context)
+            payload = run.route(attempt).payload
+            if not payload.fetches:
+                return provider.build_submit(payload, context)
+            files = await self.inputs.fetch(payload.fetches)
+            # Sixty megabytes as text, or as a form with its hash, are a second of work: not on the loop.
+            return await asyncio.to_thread(lambda: provider.build_submit(filled(payload, files), context))
         except MissingCredentials as error:
             return f.Refused(fault=Fault.ACCOUNT, code="missing_credentials", message=str(error))
         except InputGone as error:
@@ -118,11 +123,6 @@ class Performer:
             return f.NotSent(message=_say(error), ours=True)
         except Exception as error:  # noqa: BLE001 - another provider may be able to
             return f.Refused(fault=Fault.PROVIDER, code="not_buildable", message=_say(error))
-
-    async def _complete(self, payload: Payload) -> Payload:
-        if not payload.fetches:
-            return payload
-        return filled(payload, await self.inputs.fetch(payload.fetches))
 
     def spool_path(self, attempt_id: str) -> Path:
         return self.spool / f"{attempt_id}.reply"

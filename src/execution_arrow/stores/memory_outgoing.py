@@ -9,6 +9,7 @@ from execution_arrow.machine.state import Event
 from execution_arrow.stores.base import Done, Fenced, Result
 from execution_arrow.stores.operations import OutgoingOperations
 from execution_arrow.stores.outgoing import (
+    FORGOTTEN,
     Delivery,
     DeliveryState,
     Endpoint,
@@ -93,9 +94,10 @@ class Outbox(OutgoingOperations[Result]):
 
     def _take(self, op: TakeDeliveries) -> Result:
         now = self._clock()
-        for name, delivery in list(self._deliveries.items()):
-            if delivery.ended_at is not None and delivery.ended_at < now - op.keep:
-                del self._deliveries[name]
+        edge = now - op.keep
+        old = [n for n, d in self._deliveries.items() if d.ended_at is not None and d.ended_at < edge]
+        for name in old[:FORGOTTEN]:
+            del self._deliveries[name]
         heads: dict[tuple[str, str], Delivery] = {}
         for delivery in self._waiting():
             first = heads.setdefault((delivery.endpoint, delivery.subject), delivery)
@@ -110,7 +112,8 @@ class Outbox(OutgoingOperations[Result]):
         for delivery in held:
             self._put(delivery)
             self._line_up(delivery)
-        return Taken(tuple(held), now, min((d.next_at for d in self._waiting()), default=None))
+        later = min((d.next_at for d in self._waiting()), default=None)
+        return Taken(tuple(held), now, now if len(old) >= FORGOTTEN else later)
 
     def _report(self, op: Report) -> Result:
         delivery = self._deliveries.get((op.endpoint, op.subject, op.no))

@@ -14,9 +14,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Final, Literal
 
 DeliveryState = Literal["waiting", "delivered", "dead"]
+FORGOTTEN: Final = 100  # ended deliveries that one taking forgets at most
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -157,7 +158,8 @@ Outgoing = KeepEndpoint | TakeDeliveries | Report | Replay | Publish
 class Taken:
     """What was taken, at `now` by the store's clock.
 
-    `next_at`: when the next of all waiting deliveries is due, those included that have no room now.
+    `next_at`: when the next of all waiting deliveries is due, those included that have no room now. It is
+    `now` where as much was forgotten as may be, so that what ends faster than it is looked for goes as well.
     """
 
     deliveries: tuple[Delivery, ...]

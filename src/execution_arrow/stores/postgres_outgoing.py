@@ -9,6 +9,7 @@ from typing import Any
 from execution_arrow.stores.base import Done, Fenced, Result
 from execution_arrow.stores.operations import OutgoingOperations
 from execution_arrow.stores.outgoing import (
+    FORGOTTEN,
     Delivery,
     Endpoint,
     KeepEndpoint,
@@ -54,7 +55,7 @@ class Outbox(OutgoingOperations[Answer]):
         return lambda: Fenced() if kept.fetchone() is None else Done()
 
     def _take(self, op: TakeDeliveries) -> Answer:
-        self._batch.ask("forget_deliveries", now=self._batch.given, keep=op.keep)
+        forgotten = self._batch.ask("forget_deliveries", now=self._batch.given, keep=op.keep, most=FORGOTTEN)
         found = self._batch.ask(
             "take_deliveries", now=self._batch.given, seconds=op.seconds, limit=op.limit, each=op.each,
             busy=json.dumps(dict(op.busy)), after=op.after,
@@ -65,7 +66,8 @@ class Outbox(OutgoingOperations[Answer]):
             taken = sorted(
                 map(delivery_of, found.fetchall()), key=lambda d: (d.endpoint <= op.after, d.endpoint)
             )
-            return Taken(tuple(taken), self._batch.now(), first(later)[0])
+            now, next_at = self._batch.now(), first(later)[0]
+            return Taken(tuple(taken), now, now if forgotten.rowcount == FORGOTTEN else next_at)
 
         return answer
 

@@ -13,6 +13,7 @@ from typing import Any, Final
 from execution_arrow.stores.base import Append, Beat, Claim, Commit, Create, Disown, Inboxed, Op, Release
 from execution_arrow.stores.memory import Record
 from execution_arrow.stores.outgoing import (
+    FORGOTTEN,
     Endpoint,
     KeepEndpoint,
     Publish,
@@ -36,7 +37,6 @@ from execution_arrow.stores.redis_keys import (
 )
 from execution_arrow.stores.redis_picture import Picture
 
-_FORGOTTEN: Final = 100  # ended deliveries that one taking forgets at most
 _LINE: Final = 4  # events of a subject that wait behind each other, more or less
 
 Ask = Callable[[Callable[[Any], object]], list[Any]]
@@ -220,7 +220,7 @@ class _Loading:
         keys, now = self._keys, self._now
         ended, members = self._ask(
             lambda pipe: (
-                pipe.zrangebyscore(keys.ended, "-inf", f"({now - op.keep!r}", 0, _FORGOTTEN),
+                pipe.zrangebyscore(keys.ended, "-inf", f"({now - op.keep!r}", 0, FORGOTTEN),
                 pipe.smembers(keys.posted),
             )
         )

@@ -10,6 +10,7 @@ from typing import Any
 from execution_arrow.stores.base import Commit, Done, Fenced, Result
 from execution_arrow.stores.operations import OutgoingOperations
 from execution_arrow.stores.outgoing import (
+    FORGOTTEN,
     Delivery,
     DeliveryState,
     Endpoint,
@@ -25,7 +26,6 @@ from execution_arrow.stores.outgoing import (
 )
 from execution_arrow.values import replace
 
-_FORGOTTEN = 100  # ended deliveries that one taking forgets at most
 _COLUMNS = """endpoint, subject, no, account, type, at, settled, body, state, tries, replays, claim, next_at,
               ended_at, answer, error"""
 # `wants`, in SQL: an empty account stands for every one, an empty list of types for all.
@@ -110,10 +110,10 @@ class Outbox(OutgoingOperations[Result]):
 
     def _take(self, op: TakeDeliveries) -> Result:
         connection, now = self._connection, self._now
-        connection.execute(
+        forgotten = connection.execute(
             "DELETE FROM deliveries WHERE rowid IN (SELECT rowid FROM deliveries WHERE ended_at < ? LIMIT ?)",
-            (now - op.keep, _FORGOTTEN),
-        )
+            (now - op.keep, FORGOTTEN),
+        ).rowcount
         names = [name for (name,) in connection.execute(_NAMES).fetchall()]
         taken: list[Delivery] = []
         for endpoint in in_turn(names, op.after):
@@ -138,7 +138,7 @@ class Outbox(OutgoingOperations[Result]):
             connection.execute(_LINE_UP, key)
         held = tuple(replace(d, claim=d.claim + 1, next_at=until) for d in taken)
         later = connection.execute(_LATER).fetchone()
-        return Taken(held, now, later[0])
+        return Taken(held, now, now if forgotten == FORGOTTEN else later[0])
 
     def _report(self, op: Report) -> Result:
         connection = self._connection

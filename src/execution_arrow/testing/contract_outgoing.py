@@ -203,6 +203,18 @@ class OutgoingPromises:
         assert taken(store, clock, NOW + 101, keep=100.0) == ()
         assert named(store.deliveries(None, None, None, 9)) == [("we_1", "gen_2", 1)]
 
+    def test_what_ends_in_crowds_is_forgotten_as_fast(self, store: JobStore, clock: ManualClock) -> None:
+        kept(store)
+        store.apply(
+            [Publish(account="acct", subject=f"s{n}", type="x", at=NOW, body="{}") for n in range(150)]
+        )
+        kept(store, version=1, disabled=True)
+        clock.now = NOW + 1000
+        take = TakeDeliveries(seconds=30, limit=9, each=9, keep=10.0)
+        first, second = (one(store, take, Taken) for _ in range(2))
+        assert (first.next_at, second.next_at) == (first.now, None)
+        assert store.deliveries(None, None, None, 999) == []
+
     def test_an_event_of_its_own_is_published_once(self, store: JobStore, clock: ManualClock) -> None:
         kept(store, "we_1", events=("x",))
         kept(store, "we_2", events=("y",))

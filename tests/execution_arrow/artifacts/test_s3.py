@@ -5,15 +5,19 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
+import threading
 import time
 import urllib.request
 from collections.abc import Awaitable, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import boto3
 import pytest
 from moto.server import ThreadedMotoServer
+from urllib3.exceptions import ProtocolError
 
 from execution_arrow import AsyncArrow, s3
 from execution_arrow import facts as f
@@ -162,6 +166,69 @@ def test_a_sweep_deletes_what_was_last_stored_before(
         assert names(judge) == []
     else:
         asyncio.run(work(FolderArtifacts(tmp_path, LOCAL)))
+
+
+@pytest.mark.usefixtures("judge")
+def test_what_a_sweep_may_not_delete_is_said(endpoint: str, tmp_path: Path, monkeypatch: Any) -> None:
+    async def work(store: S3Artifacts) -> None:
+        await store.put(picture("PNG"), index=0, kind="image")
+        no = SimpleNamespace(code="AccessDenied")
+
+        def refuse(bucket: str, objects: Any) -> Any:
+            return (no for _ in objects)
+
+        monkeypatch.setattr(store._client, "remove_objects", refuse)
+        with pytest.raises(ArtifactRetry, match=r"kept 1 of 1 .*AccessDenied.*s3:DeleteObject"):
+            await store.sweep(time.time() + 60)
+
+    with_store(f"s3://media?endpoint={endpoint}", tmp_path, work)
+
+
+@pytest.mark.usefixtures("judge")
+def test_a_bucket_that_hangs_takes_no_thread_from_the_loops_own(endpoint: str, tmp_path: Path) -> None:
+    async def work(store: S3Artifacts) -> None:
+        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(1))
+        hung, go_on = threading.Event(), threading.Event()
+
+        class Hanging:
+            def read(self, size: int) -> bytes:
+                hung.set()
+                go_on.wait(30)
+                raise ProtocolError("broken off")
+
+            def close(self) -> None: ...
+            def release_conn(self) -> None: ...
+
+        store._client.get_object = lambda *_: Hanging()  # type: ignore[assignment,method-assign]
+        reading = asyncio.ensure_future(anext(aiter(store.read(f"sha256/aa/{'a' * 64}.png"))))
+        while not hung.is_set():
+            await asyncio.sleep(0.01)
+        assert await asyncio.to_thread(lambda: go_on.is_set()) is False
+        go_on.set()
+        with pytest.raises(ArtifactRetry, match="ProtocolError"):
+            await reading
+
+    with_store(f"s3://media?endpoint={endpoint}", tmp_path, work)
+
+
+def test_missing_keys_are_named_and_soon(tmp_path: Path, monkeypatch: Any) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_ACCESS_KEY", "AWS_SECRET_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
+    monkeypatch.setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", "http://127.0.0.1:9/keys")  # nobody is there
+
+    async def work(store: S3Artifacts) -> None:
+        with pytest.raises(ArtifactRetry, match="set AWS_ACCESS_KEY_ID"):
+            await store.link(f"sha256/aa/{'a' * 64}.png")
+
+    with_store("s3://media?endpoint=http://127.0.0.1:9", tmp_path, work)
+
+
+def test_keys_in_an_address_are_refused_and_not_shown(tmp_path: Path) -> None:
+    for url in ("s3://AKIA:hunter2@media", "s3://media?secret=hunter2"):
+        with pytest.raises(ValueError, match="s3://") as no:
+            S3Artifacts(url, tmp_path)
+        assert "hunter2" not in str(no.value)
 
 
 @run

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -48,6 +49,7 @@ class Sending(FakeProvider):
 
     def build_submit(self, payload: Any, context: Context) -> Call:
         assert payload.fetches == ()
+        assert threading.current_thread() is not threading.main_thread()  # where these tests have their loop
         return replace(
             super().build_submit(payload, context), json={"attempt": context.attempt, **payload.body}
         )

@@ -38,9 +38,9 @@ from execution_arrow.stores.base import (
     Op,
     Release,
 )
+from execution_arrow.stores.hints import hints_in, payload_of
 from execution_arrow.stores.outgoing import Publish, TakeDeliveries, Taken
 from execution_arrow.stores.postgres import PostgresStore
-from execution_arrow.stores.postgres_listen import hints_in, payload_of
 from execution_arrow.testing.contract_outgoing import kept, reported
 from execution_arrow.testing.steps import ManualClock, commit_of, created_by, fact, loaded, one, owned
 from tests.services import PostgresServer

@@ -323,7 +323,7 @@ SELECT id FROM gone;
 DELETE FROM arrow_delivery WHERE ctid = ANY (ARRAY(
     SELECT ctid FROM arrow_delivery
     WHERE ended_at < coalesce(%(now)s::float8, extract(epoch FROM now())::float8) - %(keep)s::float8
-    ORDER BY ended_at LIMIT 100 FOR UPDATE SKIP LOCKED));
+    ORDER BY ended_at LIMIT %(most)s::int FOR UPDATE SKIP LOCKED));
 
 -- From one endpoint with something waiting to the next, whatever waits in between; in turn from `after` on. Rows
 -- are locked where they are found, or left to whoever has them. What waits behind a taken one is due when it is.
