@@ -10,7 +10,7 @@ import random
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from itertools import accumulate, zip_longest
+from itertools import accumulate
 
 from tests.simulation.wires import WIRES
 from tests.simulation.wires.base import REFUSALS
@@ -129,15 +129,22 @@ def apply_to(kind: str) -> dict[str, tuple[str, ...]]:
     return places
 
 
-def _cells(kind: str) -> list[tuple[str, str]]:
-    """A kind's faults, one of every place and then the next: neighbours do not stand in each other's way."""
-    rounds = zip_longest(*apply_to(kind).values())
-    return [(kind, fault) for faults in rounds for fault in faults if fault is not None]
+# Places whose faults are met in one world: those of a submit leave nothing for a job's, and so on.
+_TOGETHER = (("submit",), ("poll", "taken"), ("life", "cancel"), ("files", "hooks", "lookup"))
+_TOGETHER_SYNC = (("submit",), ("life", "files", "spool"))
 
 
-CELLS = tuple(cell for kind in KINDS for cell in _cells(kind))
-FOCUS = 16  # cells of a world
-WANTED, ENOUGH = 0.55, 6  # share of the moments that its cells are given, until each was met so often
+def _parts(kind: str) -> list[tuple[tuple[str, str], ...]]:
+    """What a world about this kind is to meet, world by world."""
+    places = apply_to(kind)
+    groups = _TOGETHER_SYNC if WIRES[kind].sync else _TOGETHER
+    return [tuple((kind, fault) for place in group for fault in places.get(place, ())) for group in groups]
+
+
+PARTS = tuple(part for kind in KINDS for part in _parts(kind))
+CELLS = tuple(cell for part in PARTS for cell in part)
+TURNS = (*PARTS, *(part for part in PARTS if part[0][1] in SUBMIT))  # there are many, and one try for each
+WANTED, ENOUGH = 0.8, 8  # share of the moments that its faults are given, until each was met so often
 
 
 @dataclass(slots=True)
@@ -147,6 +154,7 @@ class Dice:
     rng: random.Random
     odds: Mapping[tuple[str, str], list[tuple[float, str]]]  # (kind, place) -> cumulated chances
     wanted: Mapping[tuple[str, str], list[str]] = field(default_factory=dict)  # to be met, by (kind, place)
+    drawn: Counter[tuple[str, str]] = field(default_factory=Counter)  # of the wanted
     struck: Counter[tuple[str, str]] = field(default_factory=Counter)
     healed: bool = False
 
@@ -155,8 +163,10 @@ class Dice:
         if self.healed:
             return ""
         if (kind, place) in self.wanted and self.rng.random() < WANTED:
-            fault = min(self.wanted[kind, place], key=lambda name: self.struck[kind, name])
-            if self.struck[kind, fault] < ENOUGH:
+            rare = [name for name in self.wanted[kind, place] if self.struck[kind, name] < ENOUGH]
+            if rare:  # in turn: what was drawn may happen much later, or not be possible now
+                fault = min(rare, key=lambda name: self.drawn[kind, name])
+                self.drawn[kind, fault] += 1
                 return fault
         table = self.odds.get((kind, place))
         if not table:
@@ -192,7 +202,7 @@ def likelier(table: list[tuple[float, str]], fault: str, chance: float) -> list[
 
 def focus(turn: int) -> tuple[tuple[str, str], ...]:
     """The cells that a world is to take, whatever else it does: turn after turn, all of them."""
-    return tuple(CELLS[(turn * FOCUS + place) % len(CELLS)] for place in range(FOCUS))
+    return TURNS[turn % len(TURNS)]
 
 
 def choose_odds(rng: random.Random, kinds: Iterable[str]) -> dict[tuple[str, str], list[tuple[float, str]]]:

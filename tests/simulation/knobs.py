@@ -130,7 +130,7 @@ def _people(rng: random.Random, knobs: Knobs) -> None:
     knobs.cancels = rng.choice((0.0, 0.1, 0.5))
     knobs.repeats = rng.choice((0.0, 0.1, 0.5))
     knobs.impatience = rng.choice((0.0, 0.0, 0.2, 0.7))
-    knobs.poor = rng.random() < 0.1
+    knobs.poor = rng.random() < 0.05
     knobs.frozen = rng.random() < 0.05
     knobs.free = rng.choice((0.0, 0.0, 0.0, 0.3))
 

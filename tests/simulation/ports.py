@@ -176,7 +176,7 @@ class SimRouter:
     def rank(self, model: str, allowed: Sequence[str], **_: Any) -> Ranked:
         order = list(allowed)
         self._rng.shuffle(order)
-        if self._favored and self._rng.random() < 0.7:
+        if self._favored and self._rng.random() < 0.9:
             order.sort(key=lambda name: name not in self._favored)
         return Ranked(providers=tuple(order), source="simulated", reason="any order will do")
 

@@ -86,7 +86,7 @@ def refused_after_a_cancel(knobs: Knobs, rng: random.Random) -> None:
 def early_callbacks(knobs: Knobs, rng: random.Random) -> None:
     """The callback is faster than the answer to the submit, which comes late or not at all."""
     odds = {"hooks": {"hook_early": 0.9}, "life": {"deaf": 0.8},
-            "poll": {"gone": 0.3, "poll_lost": 0.1, "poll_500": 0.1},
+            "poll": {"gone": 0.3, "poll_lost": 0.2, "poll_500": 0.2},
             "submit": {"slow_reply": 0.5, "lost_reply": 0.2}}  # fmt: skip
     kinds = ["byteplus", rng.choice([kind for kind in CALLING if kind != "byteplus"])]  # one is unsigned
     _cast(knobs, kinds, odds, attempt_deadline=40.0, generation_deadline=90.0)
@@ -137,12 +137,13 @@ def some_files(knobs: Knobs, rng: random.Random) -> None:
     """The time for the results is over when some of them are ours."""
     kinds = rng.sample([kind for kind, wire in WIRES.items() if wire.links and not wire.single], 2)
     _cast(knobs, kinds, {"files": {"file_later": 0.6}}, collect_deadline=5.0)
-    knobs.asked = (1, 4)
+    knobs.asked = (1, 4, 4, 4)
 
 
 def contradictions(knobs: Knobs, rng: random.Random) -> None:
     """A job is told to have failed, and calls back with its result, or with another end."""
-    odds = {"poll": {"false_failure": 0.7}, "life": {"job_fails": 0.2, "job_expires": 0.2}}
+    odds = {"poll": {"false_failure": 0.7}, "life": {"job_fails": 0.2, "job_expires": 0.2},
+            "hooks": {"hook_stale": 0.4}}  # fmt: skip
     _cast(knobs, rng.sample(CALLING, 3), odds, generation_deadline=90.0)
     knobs.called_back = True
 
