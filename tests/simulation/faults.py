@@ -131,7 +131,7 @@ def apply_to(kind: str) -> dict[str, tuple[str, ...]]:
 
 # Places whose faults are met in one world: those of a submit leave nothing for a job's, and so on.
 _TOGETHER = (("submit",), ("poll", "taken"), ("life", "cancel"), ("files", "hooks", "lookup"))
-_TOGETHER_SYNC = (("submit",), ("life", "files", "spool"))
+_TOGETHER_SYNC = (("submit", "life", "spool"), ("files",))
 
 
 def _parts(kind: str) -> list[tuple[tuple[str, str], ...]]:
