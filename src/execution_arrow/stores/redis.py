@@ -26,7 +26,7 @@ from execution_arrow.errors import SchemaOutdated, StoreUnavailable
 from execution_arrow.machine.state import Event
 from execution_arrow.stores.base import Hear, Inboxed, Op, Result, Row
 from execution_arrow.stores.hints import hints_of, payload_of
-from execution_arrow.stores.outgoing import Delivery, DeliveryState, Endpoint
+from execution_arrow.stores.outgoing import Delivery, DeliveryState, Endpoint, KeepEndpoint, Replay
 from execution_arrow.stores.redis_diff import Write, writes
 from execution_arrow.stores.redis_keys import (
     META,
@@ -49,6 +49,7 @@ logger = logging.getLogger("execution_arrow")
 SCHEMA: Final = "1"
 OPTIONS: Final = frozenset({"name", "accept_duplicate_submits"})
 LOCK_MS: Final = 2_000
+LONG_LOCK_MS: Final = 15_000  # for what is about all of an endpoint's deliveries
 BUSY_SECONDS: Final = 5.0
 _LONGEST_PAUSE: Final = 0.004
 _NAME: Final = re.compile(r"[A-Za-z0-9_.-]{1,64}")
@@ -103,8 +104,9 @@ class RedisStore:
 
     def apply(self, ops: Sequence[Op]) -> list[Result]:
         token = token_hex(8)
+        long = any(isinstance(op, Replay | KeepEndpoint) for op in ops)
         with self._one:
-            now, meta = self._take_lock(token)
+            now, meta = self._take_lock(token, LONG_LOCK_MS if long else LOCK_MS)
             try:
                 picture = load(self._ask, self._keys, ops, now, int(meta.get("seq", "0")))
                 before = picture.tables()
@@ -123,13 +125,13 @@ class RedisStore:
             self._save(token, found, meta, after.seq)
             return results
 
-    def _take_lock(self, token: str) -> tuple[float, dict[str, str]]:
+    def _take_lock(self, token: str, milliseconds: int) -> tuple[float, dict[str, str]]:
         """Wait for it; returns the time at the server, and what the store knows of itself."""
         until = time.monotonic() + BUSY_SECONDS
         while True:
             _, holder, (seconds, micros), meta = self._ask(
                 lambda pipe: (
-                    pipe.set(self._keys.lock, token, nx=True, px=LOCK_MS),
+                    pipe.set(self._keys.lock, token, nx=True, px=milliseconds),
                     pipe.get(self._keys.lock),  # ours also where an answer was lost and this is asked again
                     pipe.time(),
                     pipe.hmget(self._keys.meta, META),

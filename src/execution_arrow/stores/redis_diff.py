@@ -21,7 +21,7 @@ from execution_arrow.stores.redis_keys import (
 )
 from execution_arrow.stores.redis_picture import Tables
 
-CHUNK: Final = 1_000  # arguments of one command; Lua takes some thousands
+CHUNK: Final = 1_000  # arguments of one command, an even number; Lua takes some thousands
 Write = tuple[Any, ...]  # command, key, arguments
 
 
@@ -42,14 +42,25 @@ def writes(
     ):
         found += _hash(key, was, now)
     found += _endpoints(keys, before.endpoints, after.endpoints)
+    told: list[Write] = []
     for place in [
         *before.deliveries,
         *(place for place in after.deliveries if place not in before.deliveries),
     ]:
         old, new = before.deliveries.get(place), after.deliveries.get(place)
         if old is not new:
-            found += _delivery(keys, old, new)
-    return found
+            told += _delivery(keys, old, new)
+    return found + list(_together(told))
+
+
+def _together(found: Iterable[Write]) -> Iterator[Write]:
+    """Those of one command and key are one, or a few: thousands are written at once when an endpoint dies."""
+    groups: dict[tuple[str, bytes], list[Any]] = {}
+    for command, key, *rest in found:
+        groups.setdefault((command, key), []).extend(rest)
+    for (command, key), rest in groups.items():
+        for start in range(0, len(rest), CHUNK):
+            yield command, key, *rest[start : start + CHUNK]
 
 
 def _marked(found: Iterable[tuple[tuple[str, ...], str]]) -> dict[str, str]:

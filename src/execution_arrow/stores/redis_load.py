@@ -203,10 +203,12 @@ class _Loading:
                     new |= {(name, op.subject, 1): None for name in told}
                 case Report():
                     named[op.endpoint, op.subject, op.no] = lines[op.endpoint, op.subject] = None
+                case Replay(subject=str(subject), no=int(no)):
+                    named[op.endpoint, subject, no] = None
                 case Replay() | KeepEndpoint(remove=True):
                     whole[op.endpoint if isinstance(op, Replay) else op.endpoint.id] = None
                 case KeepEndpoint() if op.endpoint.disabled:
-                    whole[op.endpoint.id] = None
+                    named |= self._all_waiting(op.endpoint.id)
                 case TakeDeliveries():
                     self._takable(op, named, lines)
                 case _:
@@ -214,6 +216,10 @@ class _Loading:
         if any(isinstance(op, TakeDeliveries) for op in self._ops):
             lines |= {(e, subject): None for e, subject, _ in new}  # behind what is under way already
         self._deliveries(named | new, lines, whole)
+
+    def _all_waiting(self, endpoint: str) -> dict[tuple[str, str, int], None]:
+        (found,) = self._ask(lambda pipe: [pipe.zrange(self._keys.waiting(endpoint), 0, -1)])
+        return {(endpoint, *named_delivery(member)): None for member in found}
 
     def _takable(self, op: TakeDeliveries, named: Any, lines: Any) -> None:
         """What is due and heads or follows a line, what is due next, and what is to be forgotten."""
@@ -251,12 +257,14 @@ class _Loading:
         if whole:
             for values in self._ask(lambda pipe: [pipe.hvals(keys.deliveries(name)) for name in whole]):
                 found += values
-        if named:
-            found += self._ask(
-                lambda pipe: [
-                    pipe.hget(keys.deliveries(e), delivery_name(subject, no)) for e, subject, no in named
-                ]
-            )
+        fields: dict[str, list[str]] = {}
+        for endpoint, subject, no in named:
+            fields.setdefault(endpoint, []).append(delivery_name(subject, no))
+        if fields:
+            for some in self._ask(
+                lambda pipe: [pipe.hmget(keys.deliveries(name), those) for name, those in fields.items()]
+            ):
+                found += some
         for one in found:
             if one is not None:
                 self._picture.post(delivery_of(one))

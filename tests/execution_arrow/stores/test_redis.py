@@ -37,6 +37,7 @@ from execution_arrow.stores.memory import MemoryStore
 from execution_arrow.stores.outgoing import (
     Endpoint,
     KeepEndpoint,
+    Posted,
     Publish,
     Replay,
     Report,
@@ -320,6 +321,26 @@ def test_what_is_asked_does_not_grow_with_other_peoples_endpoints(server: RedisS
     store.apply([keep(f"x{number}", f"acct_{number}") for number in range(300)])
     assert costs("gen_2") == alone
     assert [whole for _, whole in alone] == [1, 0, 0, 0, 0, 0]
+
+
+def test_an_endpoint_with_thousands_of_deliveries_can_be_given_up_and_replayed(
+    server: RedisServer, store: RedisStore, monkeypatch: pytest.MonkeyPatch
+):
+    crowd = 300
+    endpoint = Endpoint(id="we_1", account=None, events=(), document="{}")
+    store.apply([KeepEndpoint(endpoint=endpoint, at=1.0)])
+    event = Publish(account="acct", subject="", type="x", at=1.0, body="{}")
+    store.apply([replace(event, subject=f"s{number}") for number in range(crowd)])
+    monkeypatch.setattr(redis_module, "LOCK_MS", 1)  # too short for any of it
+    with server.client() as client:
+        client.config_resetstat()
+        one(store, KeepEndpoint(endpoint=replace(endpoint, version=1, disabled=True), at=1.0), Done)
+        stats = client.info("commandstats")
+        assert sum(each["calls"] for each in stats.values()) < 2 * crowd  # a line each, the rest together
+        assert "cmdstat_hvals" not in stats  # what was delivered long ago is not looked at
+    one(store, KeepEndpoint(endpoint=replace(endpoint, version=2), at=1.0), Done)
+    assert one(store, Replay(endpoint="we_1", at=1.0), Posted).count == crowd
+    audit(server)
 
 
 # --- several processes ------------------------------------------------------------------------------------
