@@ -33,6 +33,11 @@ class StoreClock:
     def monotonic(self) -> float:
         return self._clock.monotonic()
 
+    @property
+    def known(self) -> bool:
+        """Whether the store has said what time it is."""
+        return self._ahead is not None
+
     def learn(self, said: float) -> None:
         """It was `said` at the store a moment ago."""
         self._ahead = said - self._clock.monotonic()

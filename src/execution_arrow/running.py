@@ -68,10 +68,10 @@ class Running:
         self._worker_wanted = worker
         self._limits = limits or Limits()
         self._watch, self._retain, self._pid = watch, retain, os.getpid()
-        self._sweeper = Sweeper(parts.artifacts, parts.clock)
         self._store = parts.access(parts.store)
         self._reader = Reader(self._store, parts.artifacts)
         self._clock = StoreClock(parts.clock)
+        self._sweeper = Sweeper(parts.artifacts, self._clock)
         self._follower = Follower(self._reader, self._store, self._clock, self._here)
         self._lease = Lease(self._store, self._clock, f"w-{parts.names.attempt()}", self._limits.lease)
         self._performer = _performer(parts, base_urls or {}, public_url)

@@ -6,17 +6,22 @@ import asyncio
 import logging
 
 from execution_arrow.errors import ArrowError
-from execution_arrow.ports import ArtifactStore, Clock
+from execution_arrow.lease import StoreClock
+from execution_arrow.ports import ArtifactStore
 
 logger = logging.getLogger("execution_arrow")
 
 EVERY = 3600.0  # seconds
+_SOON = 0.05
 
 
 class Sweeper:
-    """Deletes old files of an artifact store: when asked, or (`serve`) every hour."""
+    """Deletes old files of an artifact store: when asked, or (`serve`) every hour.
 
-    def __init__(self, artifacts: ArtifactStore, clock: Clock) -> None:
+    What is old is told by the job store's time: one host with a wrong date must not delete everybody's files.
+    """
+
+    def __init__(self, artifacts: ArtifactStore, clock: StoreClock) -> None:
         self._artifacts, self._clock = artifacts, clock
         self._serving: asyncio.Task[None] | None = None
 
@@ -30,6 +35,8 @@ class Sweeper:
             self._serving = tasks.create_task(self._serve(retain))
 
     async def _serve(self, retain: float) -> None:
+        while not self._clock.known:  # the worker asks it at once
+            await asyncio.sleep(_SOON)
         while True:
             try:
                 await self.sweep(retain)

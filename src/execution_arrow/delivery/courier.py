@@ -177,6 +177,9 @@ class Courier:
             raise
         except (ArrowError, ValueError) as error:
             return Answer(0, f"{type(error).__name__}: {error}", ours=True)
+        except Exception as error:  # what nobody thought of counts as a try, too: it must come to an end
+            logger.exception("delivery_failed endpoint=%s subject=%s", delivery.endpoint, delivery.subject)
+            return Answer(0, f"{type(error).__name__}: see the log", ours=True)
 
     async def _body(self, delivery: Delivery) -> bytes:
         if delivery.body is not None:

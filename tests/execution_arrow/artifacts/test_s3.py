@@ -24,6 +24,7 @@ from execution_arrow import facts as f
 from execution_arrow.artifacts import FolderArtifacts
 from execution_arrow.egress import EgressPolicy
 from execution_arrow.errors import ArtifactGone, ArtifactRetry
+from execution_arrow.naming import SystemClock
 from execution_arrow.s3 import S3Artifacts
 from execution_arrow.testing import FakeProvider, fake_parts
 from execution_arrow.wiring import default_parts
@@ -256,6 +257,29 @@ async def test_a_worker_deletes_what_is_older_than_it_is_to_be_kept(tmp_path: Pa
     async with AsyncArrow(parts, worker=True, retain=-60.0):
         while store.path(stored.key) is not None:
             await asyncio.sleep(0.01)
+
+
+@run
+async def test_a_host_with_a_wrong_date_deletes_nothing_that_is_young(tmp_path: Path) -> None:
+    store = FolderArtifacts(tmp_path / "files", LOCAL)
+    stored = await store.put(picture("PNG"), index=0, kind="image")
+    swept = asyncio.Event()
+
+    class Watched(FolderArtifacts):
+        async def sweep(self, before: float) -> int:
+            count = await super().sweep(before)
+            swept.set()
+            return count
+
+    class Wrong(SystemClock):
+        def now(self) -> float:
+            return super().now() + 400 * 86_400.0
+
+    watched = Watched(tmp_path / "files", LOCAL)
+    parts = fake_parts({"fake": FakeProvider()}, tmp_path, artifacts=watched, clock=Wrong())
+    async with AsyncArrow(parts, worker=True, retain=86_400.0):
+        await swept.wait()
+    assert store.path(stored.key) is not None
 
 
 @pytest.mark.parametrize("url", ["s3://", "s3://b?secret=x", "s3://b?endpoint=host:9000"])

@@ -331,6 +331,22 @@ async def test_no_secret_comes_back_and_a_new_one_is_of_the_key_of_the_one_befor
 
 
 @run
+async def test_what_nobody_thought_of_is_a_try_that_has_an_end(caplog: pytest.LogCaptureFixture) -> None:
+    async with post_office(pauses=(1.0,)) as post:
+        await post.desk.add("https://shop.example/")
+
+        async def broken(delivery: Any) -> bytes:
+            raise KeyError("a row of another version")
+
+        post.courier._body = broken  # type: ignore[method-assign]
+        await post.tell("a")
+        assert await come_back(post, 5) == 2
+        (dead,) = await post.desk.deliveries(state="dead")
+        assert dead.error == "KeyError: see the log"
+        assert caplog.text.count("delivery_failed") == 2
+
+
+@run
 async def test_what_could_not_be_sent_is_refused_when_it_is_said() -> None:
     async with post_office() as post:
         for given in ("whsec_hunter2", "derived:MINE:x", "derived:1", ""):
