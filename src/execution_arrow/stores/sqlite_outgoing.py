@@ -31,12 +31,15 @@ _COLUMNS = """endpoint, subject, no, account, type, at, settled, body, state, tr
 # `wants`, in SQL: an empty account stands for every one, an empty list of types for all.
 _WANTS = """(account IS NULL OR account = :account)
             AND (events = '[]' OR EXISTS (SELECT 1 FROM json_each(events) WHERE value = :type))"""
-_POST = f"""
+_POST = """
     INSERT INTO deliveries (endpoint, subject, no, account, type, at, settled, body, state, next_at, ended_at)
     SELECT id, :subject, :no, :account, :type, :at, :settled, :body,
            CASE WHEN disabled THEN 'dead' ELSE 'waiting' END, :at, CASE WHEN disabled THEN :at END
-    FROM endpoints WHERE CASE WHEN :only IS NULL THEN {_WANTS} ELSE id = :only END
+    FROM endpoints WHERE {chosen}
     ON CONFLICT DO NOTHING RETURNING state"""
+POST_WANTED, POST_ONLY = _POST.format(chosen=_WANTS), _POST.format(chosen="id = :only")
+ENDPOINTS = "SELECT id, account, events, document, disabled, version, failures, failing_since FROM endpoints"
+ENDPOINT = f"{ENDPOINTS} WHERE id = ?"
 # From one endpoint with something waiting to the next, whatever waits in between.
 _EACH = """
     WITH RECURSIVE names (name) AS (
@@ -76,7 +79,8 @@ class Outbox(OutgoingOperations[Result]):
         )  # fmt: skip
 
     def _post(self, **values: Any) -> int:
-        return [state for (state,) in self._connection.execute(_POST, values).fetchall()].count("waiting")
+        post = POST_WANTED if values["only"] is None else POST_ONLY
+        return [state for (state,) in self._connection.execute(post, values).fetchall()].count("waiting")
 
     def _publish(self, op: Publish) -> Result:
         return Posted(
@@ -167,7 +171,8 @@ class Outbox(OutgoingOperations[Result]):
                 "UPDATE endpoints SET failures = 0, failing_since = NULL WHERE id = ? AND failures > 0",
                 (op.endpoint,),
             )
-        return Reported(next(iter(endpoints(connection, op.endpoint)), None))
+        found = connection.execute(ENDPOINT, (op.endpoint,)).fetchone()
+        return Reported(None if found is None else endpoint_in(found))
 
     def _replay(self, op: Replay) -> Result:
         changed = self._connection.execute(
@@ -181,14 +186,9 @@ class Outbox(OutgoingOperations[Result]):
         return Posted(changed.rowcount)
 
 
-def endpoints(connection: sqlite3.Connection, name: str | None = None) -> list[Endpoint]:
-    """Every endpoint, or the one of this name."""
-    rows = connection.execute(
-        "SELECT id, account, events, document, disabled, version, failures, failing_since FROM endpoints "
-        "WHERE id = coalesce(?, id) ORDER BY id",
-        (name,),
-    )
-    return [endpoint_in(row) for row in rows.fetchall()]
+def endpoints(connection: sqlite3.Connection) -> list[Endpoint]:
+    """Every endpoint."""
+    return [endpoint_in(row) for row in connection.execute(f"{ENDPOINTS} ORDER BY id").fetchall()]
 
 
 def deliveries(

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from execution_arrow.errors import StoreUnavailable
-from execution_arrow.stores import sqlite_ops
+from execution_arrow.stores import sqlite_ops, sqlite_outgoing
 from execution_arrow.stores.base import Claim, Done, Release
 from execution_arrow.stores.sqlite import SqliteStore
 from execution_arrow.testing.steps import ManualClock, created_by, loaded
@@ -27,6 +27,19 @@ def test_no_question_of_a_claim_reads_the_whole_history(tmp_path: Path, query: s
     whole = [step for step in steps if step in ("SCAN generations", "SCAN g", "SCAN facts", "SCAN f")]
     assert steps
     assert not whole, steps
+
+
+@pytest.mark.parametrize("query", ["POST_WANTED", "POST_ONLY", "ENDPOINT"])
+def test_no_event_and_no_report_reads_everybodys_endpoints(tmp_path: Path, query: str):
+    SqliteStore(tmp_path / "a.db").apply([created_by()])
+    statement = getattr(sqlite_outgoing, query).replace("?", ":id")
+    names = ("id", "only", "account", "subject", "no", "type", "at", "settled", "body")
+    with sqlite3.connect(tmp_path / "a.db") as connection:
+        plan = connection.execute(f"EXPLAIN QUERY PLAN {statement}", dict.fromkeys(names, 1)).fetchall()
+    connection.close()
+    steps = [row[3] for row in plan]
+    assert any("SEARCH endpoints" in step for step in steps), steps
+    assert not any("SCAN endpoints" in step for step in steps), steps
 
 
 def test_what_cannot_be_bound_is_a_store_error_and_takes_nobody_along(tmp_path: Path):
