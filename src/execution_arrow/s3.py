@@ -139,8 +139,7 @@ class S3Artifacts(FolderArtifacts):
         """An address that is good for a while, for whoever has it."""
         if not KEY.fullmatch(key):
             return None
-        return await self._beside(
-            self._ask,
+        return await self._asked(
             lambda client: client.presigned_get_object(self.bucket, self._name(key), self._link_seconds),
         )
 
@@ -150,7 +149,7 @@ class S3Artifacts(FolderArtifacts):
             raise ArtifactGone(f"{key!r} is not in {self.bucket}")
         answer = await self._beside(self._ask, lambda client: client.get_object(self.bucket, self._name(key)))
         try:
-            while piece := await self._beside(self._ask, lambda _: answer.read(CHUNK)):
+            while piece := await self._asked(lambda _: answer.read(CHUNK)):
                 yield piece
         finally:
             answer.close()
@@ -171,7 +170,7 @@ class S3Artifacts(FolderArtifacts):
     async def check(self) -> None:
         """Raises `ArtifactRetry` where the bucket does not answer or is not there."""
         await super().check()
-        if not await self._beside(self._ask, lambda client: client.bucket_exists(self.bucket)):
+        if not await self._asked(lambda client: client.bucket_exists(self.bucket)):
             raise ArtifactRetry(f"there is no bucket {self.bucket}: make it, or name another one", ours=True)
 
     def _sweep(self, before: float) -> int:
@@ -197,6 +196,9 @@ class S3Artifacts(FolderArtifacts):
             )
             raise ArtifactRetry(f"{text}; its keys need s3:DeleteObject", ours=True)
         return seen
+
+    async def _asked(self, question: Callable[[Minio], T]) -> T:
+        return await self._beside(lambda: self._ask(question))
 
     def _ask(self, question: Callable[[Minio], T]) -> T:
         """Ask the store; what it says no to has our names."""

@@ -158,6 +158,7 @@ class Webhooks:
             for name, value, most in (("type", type, _TYPE_LENGTH), ("key", key, KEY_LENGTH))
             if not (is_name(value, most) and value.isascii())
         ]
+        body = ""
         try:
             body = json.dumps(data, allow_nan=False)
         except (TypeError, ValueError) as error:
