@@ -147,13 +147,16 @@ class S3Artifacts(FolderArtifacts):
         """Yield a stored file in pieces. Raises `ArtifactGone` when it is not there."""
         if not KEY.fullmatch(key):
             raise ArtifactGone(f"{key!r} is not in {self.bucket}")
-        answer = await self._beside(self._ask, lambda client: client.get_object(self.bucket, self._name(key)))
+        answer = await self._asked(lambda client: self._opened(client, key))
         try:
             while piece := await self._asked(lambda _: answer.read(CHUNK)):
                 yield piece
         finally:
             answer.close()
             answer.release_conn()
+
+    def _opened(self, client: Minio, key: str) -> Any:
+        return client.get_object(self.bucket, self._name(key))
 
     async def remove(self, key: str) -> bool:
         """Delete a stored file; whether it was there."""
