@@ -7,6 +7,7 @@ import os
 import sys
 
 from tests.simulation import many
+from tests.simulation.coverage import SOME
 from tests.simulation.knobs import Knobs, draw
 from tests.simulation.run import simulate
 
@@ -59,6 +60,8 @@ def about(knobs: Knobs) -> str:
 
 def simulate_many(n: int, first: int, store: str, jobs: int, table: bool, *, covering: bool) -> int:
     total = many.run(n, first=first, store=store, jobs=jobs, say=_progress)
+    if covering and total.generations >= SOME:
+        many.complete(total, first=first + total.seeds, store=store, jobs=jobs)
     sys.stderr.write("\n")
     for outcome in total.failures:
         print(many.told(outcome, store))

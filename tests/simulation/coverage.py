@@ -11,8 +11,8 @@ from typing import Any
 from execution_arrow.machine import table
 from tests.simulation.faults import CELLS, KINDS, apply_to
 
-LEAST = 20  # times that everything is to be taken, from `WHOLE` generations on; once from `SOME` on
-WHOLE, SOME = 100_000, 5_000
+LEAST = 20  # times that everything is to be taken in a run of `SOME` generations and more
+SOME = 5_000
 
 
 def name_of(row: table.Row) -> str:
@@ -40,12 +40,16 @@ class Covered:
         """What was taken too rarely in a run of this size, one line each."""
         if generations < SOME:
             return []
-        least = LEAST if generations >= WHOLE else 1
-        rows = [f"row {name}: {self.rows[name]}" for name in NAMES if self.rows[name] < least]
-        cells = [f"{fault} at {kind}: {self.cells[kind, fault]}" for kind, fault in CELLS
-                 if self.cells[kind, fault] < least]  # fmt: skip
-        troubles = [f"{name}: {self.happened[name]}" for name in TROUBLES if self.happened[name] < least]
+        rows = [f"row {name}: {self.rows[name]}" for name in self.rare_rows()]
+        cells = [f"{fault} at {kind}: {self.cells[kind, fault]}" for kind, fault in self.rare_cells()]
+        troubles = [f"{name}: {self.happened[name]}" for name in TROUBLES if self.happened[name] < LEAST]
         return [*rows, *cells, *troubles]
+
+    def rare_rows(self) -> list[str]:
+        return [name for name in NAMES if self.rows[name] < LEAST]
+
+    def rare_cells(self) -> list[tuple[str, str]]:
+        return [cell for cell in CELLS if self.cells[cell] < LEAST]
 
     def table(self) -> str:
         """Both tables, for people."""

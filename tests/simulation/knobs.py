@@ -65,10 +65,15 @@ class Knobs:
     policies: list[Policy] = field(default_factory=list)
 
 
+def wanted_of(seed: int) -> tuple[tuple[str, str], ...]:
+    """The faults that a seed is to meet. The seeds that play a scene have no part in the turns."""
+    return focus(seed - seed // EVERY)
+
+
 def draw(seed: int, store: str = "memory", generations: int = 64) -> Knobs:
     """The world of this seed."""
     rng = random.Random(f"knobs-{seed}")
-    wanted = focus(seed - seed // EVERY)  # the seeds that play a scene have no part in the turns
+    wanted = wanted_of(seed)
     kinds = list(dict.fromkeys([kind for kind, _ in wanted] + rng.sample(KINDS, rng.choice((1, 2, 2, 3)))))
     workers = rng.choice((1, 1, 2, 2, 3))
     knobs = Knobs(

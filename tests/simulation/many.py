@@ -8,14 +8,19 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import count, islice
 
-from tests.simulation.coverage import Covered, counting
-from tests.simulation.knobs import draw
+from tests.simulation.coverage import SOME, Covered, counting
+from tests.simulation.faults import TURNS
+from tests.simulation.knobs import draw, wanted_of
 from tests.simulation.run import Outcome, simulate
+from tests.simulation.scenes import scene_of
 
+ROUNDS = 12  # further turns for what is missing, at most
+CYCLE = len(TURNS) * 4 // 3 + 1  # seeds in which every turn is taken once, and every scene
 TWICE = 100  # every so many seeds run a second time, in another process under another hash seed
 
 
@@ -39,7 +44,7 @@ class Total:
         self.unequal.extend(other.unequal)
 
 
-def batch(seeds: range, store: str, stop_at: int = 3) -> Total:
+def batch(seeds: Sequence[int], store: str, stop_at: int = 3) -> Total:
     """Run seeds one after the other in this process. `stop_at` failures are enough."""
     total, began = Total(), time.process_time()
     digests: dict[int, str] = {}
@@ -96,16 +101,14 @@ def told(outcome: Outcome, store: str) -> str:
     return f"seed {outcome.seed}: {outcome.error}\n  replay it: {again}"
 
 
-def _batch(task: tuple[range, str]) -> Total:
+def _batch(task: tuple[Sequence[int], str]) -> Total:
     return batch(*task)
 
 
-def run(
-    generations: int, *, first: int, store: str, jobs: int, say: Callable[[str], None], size: int = 64
-) -> Total:
+def run(generations: int, *, first: int, store: str, jobs: int, say: Callable[[str], None]) -> Total:
     """Until so many generations have run, or something has failed."""
     total, began = Total(), time.monotonic()
-    for part in _parts(first, store, jobs):
+    for part in _parts(_from(first), store, jobs):
         total.add(part)
         rate = total.generations / max(1e-9, time.monotonic() - began)
         core = total.generations / max(1e-9, total.seconds)
@@ -118,19 +121,35 @@ def run(
     return total
 
 
-def _parts(first: int, store: str, jobs: int, step: int = 20) -> Iterator[Total]:
-    tasks = ((range(at, at + step), store) for at in _count(first, step))
+def complete(total: Total, *, first: int, store: str, jobs: int) -> None:
+    """Add the worlds about what was taken too rarely so far, in turn after turn of the seeds from `first` on.
+
+    Chance needs many worlds for the last of five hundred faults; these are drawn as all others are, but only
+    those of which one is to meet what is missing.
+    """
+    for turn in range(ROUNDS):
+        covered = total.covered
+        if total.failures or not covered.missing(max(total.generations, SOME)):
+            return
+        cells, rows = set(covered.rare_cells()), covered.rare_rows()
+        cycle = range(first + turn * CYCLE, first + (turn + 1) * CYCLE)
+        seeds = [seed for seed in cycle if (rows if scene_of(seed) else cells.intersection(wanted_of(seed)))]
+        for part in _parts(iter([seeds[at : at + 4] for at in range(0, len(seeds), 4)]), store, jobs):
+            total.add(part)
+
+
+def _parts(lots: Iterator[Sequence[int]], store: str, jobs: int) -> Iterator[Total]:
+    tasks = ((lot, store) for lot in lots)
     if jobs == 1:
         yield from map(_batch, tasks)
         return
     with multiprocessing.get_context("spawn").Pool(jobs, maxtasksperchild=50) as pool:
-        waiting = [pool.apply_async(_batch, (next(tasks),)) for _ in range(2 * jobs)]
-        while True:
+        waiting = [pool.apply_async(_batch, (task,)) for task in islice(tasks, 2 * jobs)]
+        while waiting:
             yield waiting.pop(0).get()
-            waiting.append(pool.apply_async(_batch, (next(tasks),)))
+            waiting += [pool.apply_async(_batch, (task,)) for task in islice(tasks, 1)]
 
 
-def _count(at: int, step: int) -> Iterator[int]:
-    while True:
-        yield at
-        at += step
+def _from(seed: int, step: int = 20) -> Iterator[range]:
+    for at in count(seed, step):
+        yield range(at, at + step)
