@@ -68,6 +68,8 @@ RATES: Mapping[str, Mapping[str, Rate]] = {
         "bytedance/seedance-1-pro": Rate(per_second={480: 30_000, 720: 60_000, 1088: 150_000}),
         "google/veo-3.1": _VEO,
         "google/veo-3.1-fast": _VEO_FAST,
+        "openai/gpt-image-2": Rate(per_output=47_000),
+        "qwen/qwen-image": Rate(per_output=25_000),
     },
     "fal": {
         "fal-ai/flux/schnell": Rate(per_megapixel=3_000),
