@@ -14,13 +14,13 @@ from dataclasses import dataclass, field
 from itertools import count, islice
 
 from tests.simulation.coverage import SOME, Covered, counting
-from tests.simulation.faults import TURNS
-from tests.simulation.knobs import draw, wanted_of
+from tests.simulation.faults import CELLS
+from tests.simulation.knobs import FOCUSED, draw
 from tests.simulation.run import Outcome, simulate
-from tests.simulation.scenes import scene_of
+from tests.simulation.scenes import EVERY, NAMES, scene_of
 
-ROUNDS = 12  # further turns for what is missing, at most
-CYCLE = len(TURNS) * 4 // 3 + 1  # seeds in which every turn is taken once, and every scene
+ROUNDS = 20  # of worlds about what is missing, at most
+CYCLE = EVERY * len(NAMES)  # seeds in which every scene is played once
 TWICE = 100  # every so many seeds run a second time, in another process under another hash seed
 
 
@@ -122,18 +122,19 @@ def run(generations: int, *, first: int, store: str, jobs: int, say: Callable[[s
 
 
 def complete(total: Total, *, first: int, store: str, jobs: int) -> None:
-    """Add the worlds about what was taken too rarely so far, in turn after turn of the seeds from `first` on.
+    """Add the worlds about what was taken too rarely so far: the scenes from `first` on, and focused seeds.
 
-    Chance needs many worlds for the last of five hundred faults; these are drawn as all others are, but only
-    those of which one is to meet what is missing.
+    Chance needs many worlds for the last of five hundred faults.
     """
     for turn in range(ROUNDS):
-        covered = total.covered
-        if total.failures or not covered.missing(max(total.generations, SOME)):
+        if total.failures or not total.covered.missing(max(total.generations, SOME)):
             return
-        cells, rows = set(covered.rare_cells()), covered.rare_rows()
-        cycle = range(first + turn * CYCLE, first + (turn + 1) * CYCLE)
-        seeds = [seed for seed in cycle if (rows if scene_of(seed) else cells.intersection(wanted_of(seed)))]
+        rare = set(total.covered.rare_cells())
+        around = (FOCUSED // len(CELLS) + 1 + turn) * len(CELLS)
+        seeds = [around + number for number, cell in enumerate(CELLS) if cell in rare]
+        if total.covered.rare_rows():
+            cycle = range(first + turn * CYCLE, first + (turn + 1) * CYCLE)
+            seeds += [seed for seed in cycle if scene_of(seed)]
         for part in _parts(iter([seeds[at : at + 4] for at in range(0, len(seeds), 4)]), store, jobs):
             total.add(part)
 
