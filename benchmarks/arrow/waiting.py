@@ -22,9 +22,9 @@ from typing import Any
 from benchmarks.arrow.world import ACCOUNT, MODEL, parts_in
 from execution_arrow import AsyncArrow
 from execution_arrow import facts as f
+from execution_arrow.driver.worker import Limits
 from execution_arrow.facts import Fault
 from execution_arrow.testing import FakeProvider
-from execution_arrow.worker import Limits
 
 PROMPT = 4_000  # characters, the most that the model takes
 AT_ONCE = 256

@@ -13,13 +13,13 @@ from __future__ import annotations
 
 from execution_arrow.arrow import AsyncArrow
 from execution_arrow.blocking import Arrow
+from execution_arrow.driver.following import Advanced, Busy
 from execution_arrow.errors import (
     GenerationFailed,
     InsufficientCredits,
     RequestRejected,
     WaitTimeout,
 )
-from execution_arrow.following import Advanced, Busy
 from execution_arrow.machine.state import Outcome, Status
 from execution_arrow.policy import Policy
 from execution_arrow.record import Generation

@@ -12,21 +12,21 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Self, Unpack
 
-from execution_arrow.accounting import Usage
-from execution_arrow.admission import Estimate, Options, wish_of
-from execution_arrow.checks import check_grace, check_page, check_timeout
 from execution_arrow.delivery import WebhookPolicy
+from execution_arrow.driver.following import Advanced, Busy
+from execution_arrow.driver.worker import Limits
 from execution_arrow.errors import GenerationFailed, RequestRejected
-from execution_arrow.following import Advanced, Busy
+from execution_arrow.intake.admission import Estimate, Options, wish_of
+from execution_arrow.intake.checks import check_grace, check_page, check_timeout
 from execution_arrow.machine.state import Status
-from execution_arrow.outlook import Health, Library, health_of, library_of
 from execution_arrow.policy import Policy
-from execution_arrow.reconciling import Finding
 from execution_arrow.record import Generation
+from execution_arrow.reports.accounting import Usage
+from execution_arrow.reports.outlook import Health, Library, health_of, library_of
+from execution_arrow.reports.reconciling import Finding
 from execution_arrow.running import Running
 from execution_arrow.signals import Listener
 from execution_arrow.webhooks import WebhookReply
-from execution_arrow.worker import Limits
 
 
 class AsyncArrow(Running):

@@ -18,17 +18,17 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
 
-from execution_arrow.accounting import Usage
-from execution_arrow.admission import Estimate, Options
 from execution_arrow.arrow import AsyncArrow
 from execution_arrow.delivery import Webhooks
 from execution_arrow.delivery.blocking import BlockingWebhooks
+from execution_arrow.driver.following import Advanced, Busy
 from execution_arrow.errors import ArrowClosed, WrongLoop
-from execution_arrow.following import Advanced, Busy
+from execution_arrow.intake.admission import Estimate, Options
 from execution_arrow.machine.state import Status
-from execution_arrow.outlook import Health, Library
-from execution_arrow.reconciling import Finding
 from execution_arrow.record import Generation
+from execution_arrow.reports.accounting import Usage
+from execution_arrow.reports.outlook import Health, Library
+from execution_arrow.reports.reconciling import Finding
 from execution_arrow.webhooks import WebhookReply
 
 if TYPE_CHECKING:

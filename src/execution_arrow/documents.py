@@ -11,9 +11,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
-from execution_arrow.accounting import ProviderUsage, Usage
-from execution_arrow.reconciling import Finding
 from execution_arrow.record import AttemptRecord, File, Generation
+from execution_arrow.reports.accounting import ProviderUsage, Usage
+from execution_arrow.reports.reconciling import Finding
 
 Credits = Annotated[str, Field(pattern=r"^[0-9]{1,10}\.[0-9]{6}$")]
 Count = Annotated[int, Field(ge=0)]

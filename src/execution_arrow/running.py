@@ -14,26 +14,26 @@ from dataclasses import replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
-from execution_arrow.admission import Admission
-from execution_arrow.checks import check_opening
-from execution_arrow.committing import Committer
+from execution_arrow.artifacts.sweeping import Sweeper
 from execution_arrow.delivery import WebhookPolicy, Webhooks
 from execution_arrow.delivery.courier import Courier
-from execution_arrow.desk import Desk
-from execution_arrow.driver import Driver
+from execution_arrow.driver.committing import Committer
+from execution_arrow.driver.driver import Driver
+from execution_arrow.driver.following import Follower, Reader
+from execution_arrow.driver.lease import Lease, StoreClock
+from execution_arrow.driver.perform import Performer
+from execution_arrow.driver.routing import FailOpen
+from execution_arrow.driver.tasks import to_the_end
+from execution_arrow.driver.worker import Limits, Worker
 from execution_arrow.errors import StoreUnavailable, WrongLoop
-from execution_arrow.following import Follower, Reader
-from execution_arrow.lease import Lease, StoreClock
+from execution_arrow.intake.admission import Admission
+from execution_arrow.intake.checks import check_opening
 from execution_arrow.machine.state import Phase, Run
-from execution_arrow.perform import Performer
 from execution_arrow.policy import Policy
 from execution_arrow.record import Generation
-from execution_arrow.routing import FailOpen
+from execution_arrow.reports.desk import Desk
 from execution_arrow.signals import Announcer, Listener, log
-from execution_arrow.sweeping import Sweeper
-from execution_arrow.tasks import to_the_end
 from execution_arrow.webhooks import Inbound
-from execution_arrow.worker import Limits, Worker
 
 if TYPE_CHECKING:
     from adaptive_island import Island

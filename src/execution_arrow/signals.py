@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 
+from execution_arrow.driver.session import Change
 from execution_arrow.machine.state import Attempt, Outcome, Phase, Run, Status
 from execution_arrow.record import credits
-from execution_arrow.session import Change
 
 logger = logging.getLogger("execution_arrow")
 

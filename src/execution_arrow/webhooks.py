@@ -20,16 +20,16 @@ from enum import StrEnum
 from cachetools import LRUCache
 
 from execution_arrow import facts as f
-from execution_arrow.checks import is_id
-from execution_arrow.driver import Driver
+from execution_arrow.driver.driver import Driver
+from execution_arrow.driver.inbox import readable
+from execution_arrow.driver.perform import Performer
+from execution_arrow.driver.session import Heard, to_inbox
 from execution_arrow.errors import StoreUnavailable
-from execution_arrow.inbox import readable
+from execution_arrow.intake.checks import is_id
 from execution_arrow.machine.codec import load_run, load_spec
 from execution_arrow.machine.state import Attempt, Run, State
-from execution_arrow.perform import Performer
 from execution_arrow.ports import Clock
 from execution_arrow.providers.base import Call, Callback, Callbacks, Refusal
-from execution_arrow.session import Heard, to_inbox
 from execution_arrow.stores.access import Access
 from execution_arrow.stores.base import Append, Done
 

@@ -60,11 +60,9 @@ ASKING = re.compile(r"(now|utcnow|today|monotonic\w*|perf_counter\w*|time_ns|uui
 SHELLS = {
     "adaptive_island": {"courier", "events", "runtime", "simulation", "stores"},
     "execution_arrow": {
-        *("admission", "alarms", "artifacts", "blocking", "cli", "collecting", "committing"),
-        *("credentials", "delivery", "desk", "driver", "egress", "fetching", "following", "inbox"),
-        *("lease", "naming", "outage", "outlook", "perform", "reporting", "routing", "running", "s3"),
-        *("sandbox", "signals", "sink", "spool", "stores", "sweeping", "tasks", "transport", "webhooks"),
-        *("wiring", "worker"),
+        *("artifacts", "blocking", "cli", "credentials", "delivery", "driver", "egress", "inputs", "intake"),
+        *("naming", "reports", "running", "sandbox", "signals", "spool", "stores", "transport", "webhooks"),
+        "wiring",
     },
     "ledger_fortress": {"ledger", "stores", "testing", "writer"},
     "rosetta_bridge": {"loading", "products"},

@@ -16,7 +16,7 @@ from typing import Any, Protocol
 import httpcore
 
 from execution_arrow import facts as f
-from execution_arrow.artifacts import FolderArtifacts
+from execution_arrow.artifacts.folder import FolderArtifacts
 from execution_arrow.egress import Egress, Fetched
 from execution_arrow.errors import ArtifactGone, ArtifactRetry
 from tests.simulation.jobs import Job, picture

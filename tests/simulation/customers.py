@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from execution_arrow.driver.following import Advanced
 from execution_arrow.errors import (
     CancelTooLate,
     GenerationFailed,
@@ -18,7 +19,6 @@ from execution_arrow.errors import (
     WaitTimeout,
     WrongLoop,
 )
-from execution_arrow.following import Advanced
 from tests.simulation.knobs import Knobs
 from tests.simulation.loop import START, VirtualLoop
 from tests.simulation.nodes import Died, Node

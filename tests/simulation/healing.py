@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from execution_arrow.arrow import AsyncArrow
 from execution_arrow.machine.codec import load_run, load_spec
 from execution_arrow.policy import Policy
-from execution_arrow.reconciling import Finding
-from execution_arrow.reconciling import Trouble as Odd
+from execution_arrow.reports.reconciling import Finding
+from execution_arrow.reports.reconciling import Trouble as Odd
 from execution_arrow.stores.base import Row
 from tests.simulation.oracle import Broken
 

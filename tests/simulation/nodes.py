@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from execution_arrow.arrow import AsyncArrow
+from execution_arrow.driver.worker import Limits
 from execution_arrow.machine.state import Run
 from execution_arrow.policy import Policy
 from execution_arrow.ports import ArtifactStore
 from execution_arrow.wiring import Parts
-from execution_arrow.worker import Limits
 from ledger_fortress import AsyncLedger
 from tests.simulation.artifacts import DiskArtifacts, MemoryArtifacts, Source
 from tests.simulation.loop import WORLD, Process, VirtualLoop

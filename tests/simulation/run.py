@@ -15,10 +15,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from execution_arrow.driver.worker import Limits
 from execution_arrow.machine.codec import load_run, load_spec
 from execution_arrow.stores.memory import MemoryStore
 from execution_arrow.stores.sqlite import SqliteStore
-from execution_arrow.worker import Limits
 from ledger_fortress import Credits, Ledger
 from ledger_fortress.protocol import Touch
 from ledger_fortress.stores.memory import MemoryStore as LedgerMemory

@@ -18,8 +18,8 @@ from execution_arrow import (
     Status,
     WaitTimeout,
 )
-from execution_arrow.accounting import Usage
-from execution_arrow.reconciling import Finding
+from execution_arrow.reports.accounting import Usage
+from execution_arrow.reports.reconciling import Finding
 from execution_arrow.tariff import CostPlus, Price, PriceTable
 from execution_arrow.webhooks import WebhookReason, WebhookReply
 from ledger_fortress import Ledger

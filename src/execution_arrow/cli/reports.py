@@ -11,9 +11,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from execution_arrow.accounting import Usage
 from execution_arrow.cli.opening import opened, require_folder
-from execution_arrow.reconciling import Finding
+from execution_arrow.reports.accounting import Usage
+from execution_arrow.reports.reconciling import Finding
 
 
 def add_commands(add: Callable[[str, Any, str], argparse.ArgumentParser]) -> None:
@@ -84,7 +84,7 @@ def _reconcile(arguments: argparse.Namespace) -> int:
 
 
 def _doctor(arguments: argparse.Namespace) -> int:
-    from execution_arrow.doctor import examine
+    from execution_arrow.reports.doctor import examine
     from execution_arrow.wiring import default_parts
 
     where = arguments.data

@@ -20,9 +20,9 @@ from typing import TYPE_CHECKING
 from execution_arrow.delivery.endpoints import endpoint_of, live_secrets, secret_of
 from execution_arrow.delivery.payload import body_of, generation_data, headers_of, told_files
 from execution_arrow.delivery.policy import Answer, WebhookPolicy, judge, why_disabled
+from execution_arrow.driver.outage import Outage
 from execution_arrow.errors import ArrowError, EgressRefused, StoreUnavailable
 from execution_arrow.machine.codec import load_run, load_spec
-from execution_arrow.outage import Outage
 from execution_arrow.ports import Clock, Credentials
 from execution_arrow.signals import EndpointDisabled, Listener, WebhookTried, log
 from execution_arrow.stores.access import Access

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from execution_arrow.checks import KEY_LENGTH, check_account, is_name
 from execution_arrow.delivery.courier import Courier
 from execution_arrow.delivery.endpoints import (
     EVENTS,
@@ -20,6 +19,7 @@ from execution_arrow.delivery.endpoints import (
     secret_of,
 )
 from execution_arrow.errors import RequestRejected, UnknownEndpoint
+from execution_arrow.intake.checks import KEY_LENGTH, check_account, is_name
 from execution_arrow.naming import uuid7
 from execution_arrow.ports import Clock, Credentials, Secret
 from execution_arrow.stores.access import Access

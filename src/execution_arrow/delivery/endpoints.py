@@ -15,8 +15,8 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from execution_arrow.checks import is_name
 from execution_arrow.errors import ArrowError, RequestRejected
+from execution_arrow.intake.checks import is_name
 from execution_arrow.ports import Credentials, Secret
 from execution_arrow.stores.outgoing import Endpoint
 from execution_arrow.values import replace

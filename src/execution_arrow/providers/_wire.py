@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 
 from execution_arrow.errors import PayloadUnsupported
 from execution_arrow.facts import Ambiguous, Fault, PollFailed, Refused
-from execution_arrow.inputs import form
+from execution_arrow.inputs.bodies import form
 from execution_arrow.media import sniff
 from execution_arrow.ports import Payload
 from execution_arrow.providers.base import Call, Context, Reply

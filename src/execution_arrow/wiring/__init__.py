@@ -14,11 +14,11 @@ from typing import Any
 from urllib.parse import quote
 
 from adaptive_island import Island
-from execution_arrow.artifacts import FolderArtifacts
+from execution_arrow.artifacts.folder import FolderArtifacts
 from execution_arrow.credentials import EnvironmentCredentials
 from execution_arrow.egress import EgressPolicy
 from execution_arrow.errors import CatalogBroken, RequestRejected
-from execution_arrow.fetching import EgressInputs
+from execution_arrow.inputs.fetching import EgressInputs
 from execution_arrow.naming import SystemClock, SystemNames
 from execution_arrow.ports import (
     ArtifactStore,
@@ -129,7 +129,7 @@ def _open_artifacts(
     where: str | Path | ArtifactStore | None, folder: Path, egress: EgressPolicy | None
 ) -> ArtifactStore:
     if isinstance(where, str) and where.startswith("s3://"):
-        from execution_arrow.s3 import S3Artifacts
+        from execution_arrow.artifacts.s3 import S3Artifacts
 
         return S3Artifacts(where, folder / "artifacts", egress=egress)
     if where is None or isinstance(where, str | Path):

@@ -15,11 +15,11 @@ import sys
 
 from execution_arrow import AsyncArrow, Policy
 from execution_arrow.credentials import EnvironmentCredentials
+from execution_arrow.driver.worker import Limits
 from execution_arrow.egress import EgressPolicy
 from execution_arrow.stores import sqlite_ops
 from execution_arrow.stores.base import Append, Commit, Create, Op, Result
 from execution_arrow.testing.hurry import hurried
-from execution_arrow.worker import Limits
 
 
 def end_at(number: int) -> None:

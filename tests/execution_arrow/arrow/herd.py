@@ -20,13 +20,13 @@ from typing import Any
 
 from execution_arrow import AsyncArrow
 from execution_arrow.credentials import EnvironmentCredentials
+from execution_arrow.driver.worker import Limits
 from execution_arrow.egress import EgressPolicy
 from execution_arrow.errors import StoreUnavailable
 from execution_arrow.stores import postgres, redis
 from execution_arrow.stores.base import Beat, Claim, Op
 from execution_arrow.transport import httpx as _transport  # noqa: F401 - imported before the forks
 from execution_arrow.wiring import default_parts  # noqa: F401
-from execution_arrow.worker import Limits
 
 
 async def work(plan: dict[str, Any]) -> None:

@@ -7,7 +7,7 @@ import random
 
 import pytest
 
-from execution_arrow.endings import ends_well
+from execution_arrow.artifacts.endings import ends_well
 from execution_arrow.media import WEBM, Kind, sniff
 from tests.execution_arrow.artifacts.makers import clip, picture
 

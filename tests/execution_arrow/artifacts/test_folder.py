@@ -18,11 +18,11 @@ from typing import Any
 
 import pytest
 
-from execution_arrow.artifacts import FolderArtifacts
+from execution_arrow.artifacts.folder import FolderArtifacts
+from execution_arrow.artifacts.sink import Sink
 from execution_arrow.egress import EgressPolicy
 from execution_arrow.errors import ArtifactGone, ArtifactRetry
 from execution_arrow.facts import Stored
-from execution_arrow.sink import Sink
 from tests.execution_arrow.artifacts.makers import clip, picture
 from tests.execution_arrow.transport.test_httpx_transport import Server, answer, serving
 
@@ -337,7 +337,7 @@ def test_a_canceled_copy_does_not_hold_the_loop_up_until_its_file_is_placed(tmp_
 
 CHILD = """
 import asyncio, sys
-from execution_arrow.artifacts import FolderArtifacts
+from execution_arrow.artifacts.folder import FolderArtifacts
 async def main():
     store, n = FolderArtifacts(sys.argv[1]), 0
     head = bytes.fromhex(sys.argv[2])
@@ -386,7 +386,7 @@ def test_the_files_of_the_living_are_not_swept(tmp_path: Path) -> None:
             await server.read(reader)
             writer.write(answer(data[:100], length=len(data)))
             await writer.drain()
-            code = "import sys, execution_arrow.artifacts as a; a.FolderArtifacts(sys.argv[1])"
+            code = "import sys, execution_arrow.artifacts.folder as a; a.FolderArtifacts(sys.argv[1])"
             other = await asyncio.create_subprocess_exec(sys.executable, "-c", code, str(tmp_path))
             assert await other.wait() == 0
             FolderArtifacts(tmp_path)  # and another one in this process

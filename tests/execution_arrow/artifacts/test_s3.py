@@ -19,13 +19,14 @@ import pytest
 from moto.server import ThreadedMotoServer
 from urllib3.exceptions import ProtocolError
 
-from execution_arrow import AsyncArrow, s3
+from execution_arrow import AsyncArrow
 from execution_arrow import facts as f
-from execution_arrow.artifacts import FolderArtifacts
+from execution_arrow.artifacts import s3
+from execution_arrow.artifacts.folder import FolderArtifacts
+from execution_arrow.artifacts.s3 import S3Artifacts
 from execution_arrow.egress import EgressPolicy
 from execution_arrow.errors import ArtifactGone, ArtifactRetry
 from execution_arrow.naming import SystemClock
-from execution_arrow.s3 import S3Artifacts
 from execution_arrow.testing import FakeProvider, fake_parts
 from execution_arrow.wiring import default_parts
 from tests.execution_arrow.artifacts.makers import picture

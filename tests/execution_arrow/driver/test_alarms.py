@@ -7,8 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from execution_arrow.alarms import Alarms
-from execution_arrow.session import Session
+from execution_arrow.driver.alarms import Alarms
+from execution_arrow.driver.session import Session
 from tests.execution_arrow.machine.build import make_run
 
 RUN = make_run()

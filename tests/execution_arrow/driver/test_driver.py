@@ -16,11 +16,12 @@ import pytest
 
 from execution_arrow import AsyncArrow, Generation, GenerationFailed, InsufficientCredits, Policy, Status
 from execution_arrow import facts as f
+from execution_arrow.driver.following import Busy
+from execution_arrow.driver.session import Heard, to_inbox
+from execution_arrow.driver.worker import Limits
 from execution_arrow.errors import ArtifactGone, ArtifactRetry, MaybeSentError, NotSentError, StoreUnavailable
 from execution_arrow.facts import Fault
-from execution_arrow.following import Busy
 from execution_arrow.machine.state import State
-from execution_arrow.session import Heard, to_inbox
 from execution_arrow.stores.base import Append, Commit, Op, Result
 from execution_arrow.stores.memory import MemoryStore
 from execution_arrow.testing import (
@@ -31,7 +32,6 @@ from execution_arrow.testing import (
     FakeTransport,
     fake_parts,
 )
-from execution_arrow.worker import Limits
 
 QUICK = Limits(lease=0.6, inbox_every=0.02, claim_every=0.02)
 REQUEST = {"generation_prompt": "x"}
@@ -391,6 +391,6 @@ async def test_a_transport_that_never_comes_back_is_doubt(tmp_path: Path, monkey
                 await asyncio.Event().wait()
             return await super().send(call, spool=spool)
 
-    monkeypatch.setattr("execution_arrow.perform._GRACE", -29.8)
+    monkeypatch.setattr("execution_arrow.driver.perform._GRACE", -29.8)
     async with arrow_of(tmp_path, FakeProvider("one"), FakeProvider("two"), transport=Lost()) as arrow:
         assert [a.outcome.value for a in (await generate(arrow)).attempts] == ["unknown", "used"]

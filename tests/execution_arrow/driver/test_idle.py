@@ -6,8 +6,8 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
+from execution_arrow.driver.worker import Limits
 from execution_arrow.stores.access import Inline
-from execution_arrow.worker import Limits
 from tests.execution_arrow.driver.test_driver import arrow_of, generate, run
 
 OFTEN = Limits(lease=0.03, inbox_every=0.01)  # were it awake, it would wake ten times in what follows

@@ -10,9 +10,9 @@ import pytest
 
 from execution_arrow import AsyncArrow, Status
 from execution_arrow import facts as f
-from execution_arrow.committing import Committer
-from execution_arrow.driver import Driver
-from execution_arrow.session import Heard, Session, read_row
+from execution_arrow.driver.committing import Committer
+from execution_arrow.driver.driver import Driver
+from execution_arrow.driver.session import Heard, Session, read_row
 from execution_arrow.stores.base import Append, Inboxed
 from execution_arrow.stores.memory import MemoryStore
 from execution_arrow.testing import FakeProvider, fake_parts

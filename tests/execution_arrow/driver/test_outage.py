@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from execution_arrow import AsyncArrow
+from execution_arrow.driver.outage import EVERY, Outage
 from execution_arrow.errors import StoreUnavailable
-from execution_arrow.outage import EVERY, Outage
 from execution_arrow.stores.base import Op, Result
 from execution_arrow.stores.memory import MemoryStore
 from execution_arrow.testing import FakeProvider, FakeTransport, fake_parts

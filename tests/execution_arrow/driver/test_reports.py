@@ -13,11 +13,11 @@ import pytest
 
 from execution_arrow import Arrow, AsyncArrow, Policy, Status
 from execution_arrow import facts as f
-from execution_arrow.desk import PAGE
 from execution_arrow.errors import RequestRejected, StoreUnavailable, UnknownGeneration
 from execution_arrow.facts import Fault
 from execution_arrow.machine.state import State
-from execution_arrow.reconciling import Finding
+from execution_arrow.reports.desk import PAGE
+from execution_arrow.reports.reconciling import Finding
 from execution_arrow.stores.memory import MemoryStore
 from execution_arrow.stores.sqlite import SqliteStore
 from execution_arrow.testing import FakeLedger, FakeProvider, fake_parts

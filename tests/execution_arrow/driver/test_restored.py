@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from execution_arrow.lease import TIDY_EVERY, Lease, StoreClock
+from execution_arrow.driver.lease import TIDY_EVERY, Lease, StoreClock
 from execution_arrow.stores.access import Inline
 from execution_arrow.stores.memory import MemoryStore
 from execution_arrow.testing.contract import NOW, created_by, loaded

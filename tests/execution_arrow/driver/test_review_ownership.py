@@ -13,12 +13,12 @@ import pytest
 
 from execution_arrow import Policy, Status
 from execution_arrow import facts as f
+from execution_arrow.driver.worker import Limits
 from execution_arrow.errors import ArtifactGone, ArtifactRetry, CancelTooLate, StoreUnavailable
 from execution_arrow.machine.state import State
 from execution_arrow.stores.base import Claim, Commit, Create, Op, Release, Result
 from execution_arrow.stores.memory import MemoryStore
 from execution_arrow.testing import FakeArtifacts, FakeLedger, FakeNormalizer, FakeProvider, FakeTransport
-from execution_arrow.worker import Limits
 from tests.execution_arrow.driver.test_driver import QUICK, REQUEST, arrow_of, generate, run
 
 

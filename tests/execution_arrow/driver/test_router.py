@@ -11,8 +11,8 @@ import pytest
 
 from execution_arrow import Status
 from execution_arrow import facts as f
+from execution_arrow.driver.routing import EVERY, FailOpen
 from execution_arrow.ports import Ranked, Verdict
-from execution_arrow.routing import EVERY, FailOpen
 from execution_arrow.testing import FakeProvider, FakeRouter
 from tests.execution_arrow.driver.test_driver import arrow_of, generate, run
 

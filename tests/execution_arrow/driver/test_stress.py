@@ -21,6 +21,7 @@ import pytest
 
 from execution_arrow import AsyncArrow, Policy
 from execution_arrow import facts as f
+from execution_arrow.driver.worker import Limits
 from execution_arrow.errors import ArrowError, ArtifactGone, ArtifactRetry, MaybeSentError, NotSentError
 from execution_arrow.errors import StoreUnavailable as Unavailable
 from execution_arrow.facts import Fault
@@ -29,7 +30,6 @@ from execution_arrow.stores.base import Op, Result
 from execution_arrow.stores.memory import MemoryStore
 from execution_arrow.testing import FakeArtifacts, FakeLedger, FakeProvider, FakeTransport, fake_parts
 from execution_arrow.testing.fakes import ONE_FILE
-from execution_arrow.worker import Limits
 from tests.execution_arrow.driver.test_driver import REQUEST
 
 SEEDS = int(os.environ.get("N", "6"))

@@ -12,13 +12,13 @@ import pytest
 
 from execution_arrow import AsyncArrow, Status
 from execution_arrow import facts as f
-from execution_arrow.following import Advanced
+from execution_arrow.driver.following import Advanced
+from execution_arrow.driver.worker import Limits
 from execution_arrow.machine.state import State
 from execution_arrow.stores.base import Claim, Inboxed, JobStore, Op, Result
 from execution_arrow.stores.memory import MemoryStore
 from execution_arrow.stores.sqlite import SqliteStore
 from execution_arrow.testing import FakeLedger, FakeProvider, FakeTransport
-from execution_arrow.worker import Limits
 from tests.execution_arrow.driver.test_driver import REQUEST, arrow_of, run
 
 PATIENT = Limits(inbox_every=600.0, claim_every=600.0)  # nothing is found by looking again

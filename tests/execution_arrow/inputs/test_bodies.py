@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from execution_arrow.errors import PayloadUnsupported
-from execution_arrow.inputs import filled, form
+from execution_arrow.inputs.bodies import filled, form
 from execution_arrow.ports import InputFile, Payload
 from tests.execution_arrow.providers import samples as s
 

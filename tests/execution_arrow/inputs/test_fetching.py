@@ -9,7 +9,7 @@ import pytest
 
 from execution_arrow.egress import Egress, EgressPolicy
 from execution_arrow.errors import InputGone, InputRetry
-from execution_arrow.fetching import EgressInputs
+from execution_arrow.inputs.fetching import EgressInputs
 from execution_arrow.ports import InputFile
 from tests.execution_arrow.artifacts.makers import picture
 from tests.execution_arrow.transport.test_httpx_transport import Server, answer, serving

@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 
 from execution_arrow import facts as f
+from execution_arrow.driver.session import Heard, Session, fold, mark_taken
 from execution_arrow.effects import Confirm, Lookup, Poll
 from execution_arrow.facts import Fault, Timer
 from execution_arrow.machine import due
 from execution_arrow.machine.attempts import ARRIVAL_WINDOW
 from execution_arrow.machine.state import Phase, Stop
-from execution_arrow.session import Heard, Session, fold, mark_taken
 from tests.execution_arrow.machine.build import EPOCH, QUEUE, Story, make_run, outputs
 
 DONE = f.Succeeded(outputs=outputs())

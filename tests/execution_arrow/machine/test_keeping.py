@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 
 from execution_arrow import facts as f
+from execution_arrow.driver.session import Session, fold
 from execution_arrow.effects import Copy, Poll, Settle
 from execution_arrow.facts import Fault, Timer
 from execution_arrow.machine import due, next_at
 from execution_arrow.machine.state import Outcome, Phase, State, Status
 from execution_arrow.machine.table import ROWS
 from execution_arrow.policy import Policy
-from execution_arrow.session import Session, fold
 from tests.execution_arrow.machine.build import EPOCH, JOB, Story, make_run, outputs, stored
 
 DONE = f.Succeeded(outputs=outputs())

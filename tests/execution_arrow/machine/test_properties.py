@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from execution_arrow import facts as f
+from execution_arrow.driver.fact_codec import decode, encode
 from execution_arrow.effects import Cancel, Confirm, Copy, Lookup, Plan, Poll, Ring, Settle, Submit
-from execution_arrow.fact_codec import decode, encode
 from execution_arrow.facts import Fault, Timer
 from execution_arrow.machine import due, next_at, step, told
 from execution_arrow.machine.codec import dump_spec, dump_state, load_run, load_spec

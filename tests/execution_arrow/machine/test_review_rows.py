@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from execution_arrow import facts as f
+from execution_arrow.driver.reporting import tell_router
 from execution_arrow.machine import due
 from execution_arrow.machine.state import Phase, State
-from execution_arrow.reporting import tell_router
 from execution_arrow.testing import FakeRouter
 from tests.execution_arrow.machine.build import EPOCH, Story, make_run, outputs, stored
 

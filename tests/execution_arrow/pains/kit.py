@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from execution_arrow import AsyncArrow, Generation
+from execution_arrow.driver.worker import Limits
 from execution_arrow.sandbox import Bill, Received, Sandbox
 from execution_arrow.testing import FakeProvider, fake_parts
-from execution_arrow.worker import Limits
 
 SEEDREAM = "bytedance/seedream-4.5"
 SCHNELL = "bfl/flux-schnell"

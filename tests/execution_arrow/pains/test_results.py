@@ -15,7 +15,7 @@ import pytest
 
 from execution_arrow import AsyncArrow, GenerationFailed, Policy, Status, WaitTimeout
 from execution_arrow import facts as f
-from execution_arrow.artifacts import FolderArtifacts
+from execution_arrow.artifacts.folder import FolderArtifacts
 from execution_arrow.errors import ArtifactGone
 from execution_arrow.providers.base import Call, Reply
 from execution_arrow.sandbox import Fault, Sandbox

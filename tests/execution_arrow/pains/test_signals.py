@@ -12,10 +12,10 @@ import pytest
 
 from execution_arrow import GenerationFailed, Policy, Status
 from execution_arrow import facts as f
+from execution_arrow.driver.session import Heard, to_inbox
 from execution_arrow.machine.state import State
 from execution_arrow.ports import Secret
 from execution_arrow.sandbox import Fault, Sandbox
-from execution_arrow.session import Heard, to_inbox
 from execution_arrow.stores.base import Append
 from execution_arrow.stores.memory import MemoryStore
 from execution_arrow.testing import FakeCredentials, FakeLedger, FakeProvider

@@ -38,7 +38,7 @@ MUTANTS = (
     ),
     Mutant(
         "a second POST after a lost answer",
-        "perform.py",
+        "driver/perform.py",
         "            reply = await self.send(call, spool)\n        except NotSentError",
         "            try:\n                reply = await self.send(call, spool)\n"
         "            except MaybeSentError:\n                reply = await self.send(call, spool)\n"
@@ -46,14 +46,14 @@ MUTANTS = (
     ),
     Mutant(
         "a second POST on 5xx",
-        "perform.py",
+        "driver/perform.py",
         "        return self.read_submit(run, attempt, reply)\n",
         "        if reply.status >= 500:\n            reply = await self.send(call, spool)\n"
         "        return self.read_submit(run, attempt, reply)\n",
     ),
     Mutant(
         "effects start before the change is written",
-        "driver.py",
+        "driver/driver.py",
         "            result = await self.committer.commit(session, change)\n",
         "            held, session.run = session.run, change.run\n"
         "            session.agenda = change.agenda\n"
@@ -68,13 +68,13 @@ MUTANTS = (
     ),
     Mutant(
         "a submit that was begun is begun again",
-        "session.py",
+        "driver/session.py",
         "return effect in self.inflight or (isinstance(effect, Submit) and effect.attempt in self.submitted)",
         "return effect in self.inflight and not isinstance(effect, Submit)",
     ),
     Mutant(
         "a lost answer counts as not sent",
-        "perform.py",
+        "driver/perform.py",
         "        except MaybeSentError as error:\n            return f.Ambiguous(message=_say(error))",
         "        except MaybeSentError as error:\n            return f.NotSent(message=_say(error))",
     ),
@@ -93,41 +93,41 @@ MUTANTS = (
     # Facts and epochs.
     Mutant(
         "facts are fenced: what a fenced worker heard is dropped",
-        "driver.py",
+        "driver/driver.py",
         "        session.queue[:0] = change.applied\n        replaced,",
         "        replaced,",
         "driver/test_driver.py",
     ),
     Mutant(
         "an answer that arrives after the loss of a generation is dropped",
-        "driver.py",
+        "driver/driver.py",
         "            await self.committer.hand_over(session)",
         "            session.queue.clear()",
         "driver/test_review_ownership.py",
     ),
     Mutant(
         "what was heard and not folded is dropped with its session",
-        "driver.py",
+        "driver/driver.py",
         "  # else at the end of the turn\n            self.committer.keep(session)\n",
         "\n            session.queue.clear()\n",
         "driver/test_facts_kept.py",
     ),
     Mutant(
         "a fact that the store refuses for now is dropped",
-        "committing.py",
+        "driver/committing.py",
         "            self.unsaid += [*waiting[1:], *waiting[:1]]",
         "            waiting.clear()",
         "driver/test_facts_kept.py",
     ),
     Mutant(
         "facts are forgotten when their commit fails",
-        "driver.py",
+        "driver/driver.py",
         "            session.queue[:0] = change.applied\n",
         "",
     ),
     Mutant(
         "only what changed something is heard anew",
-        "session.py",
+        "driver/session.py",
         "    change.applied.append(heard)\n    result = _step(change, heard, now)\n",
         "    result = _step(change, heard, now)\n"
         "    if result.durable:\n        change.applied.append(heard)\n",
@@ -176,13 +176,13 @@ MUTANTS = (
     ),
     Mutant(
         "the sync of a change that matters is dropped",
-        "session.py",
+        "driver/session.py",
         "        sync=_needs_sync(before, after),",
         "        sync=False,",
     ),
     Mutant(
         "rows in our name that we do not know stay ours",
-        "lease.py",
+        "driver/lease.py",
         "if self.doubtful.is_set() or now - self._tidied >= TIDY_EVERY:",
         "if False:",
     ),
@@ -271,7 +271,7 @@ MUTANTS = (
     ),
     Mutant(
         "the hold is released when the ledger does not answer the charge",
-        "perform.py",
+        "driver/perform.py",
         '            return [f.EffectFailed(effect="settle", message=str(error))]',
         "            with contextlib.suppress(StoreUnavailable):\n"
         '                await self.ledger.settle(run.spec.account, run.spec.id, "release", 0)\n'
@@ -279,13 +279,13 @@ MUTANTS = (
     ),
     Mutant(
         "a settlement without an answer counts as done",
-        "perform.py",
+        "driver/perform.py",
         '            return [f.EffectFailed(effect="settle", message=str(error))]',
         "            return [f.Settled()]",
     ),
     Mutant(
         "a hold without an answer counts as open",
-        "perform.py",
+        "driver/perform.py",
         '            return [f.EffectFailed(effect="hold", message=str(error))]',
         "            return [f.HoldOpened()]",
     ),

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from execution_arrow.artifacts import FolderArtifacts
+from execution_arrow.artifacts.folder import FolderArtifacts
 from execution_arrow.egress import EgressPolicy
 from execution_arrow.errors import MaybeSentError, NotSentError
 from execution_arrow.facts import (

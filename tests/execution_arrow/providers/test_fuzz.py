@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from execution_arrow import facts
-from execution_arrow.fact_codec import decode, encode
+from execution_arrow.driver.fact_codec import decode, encode
 from execution_arrow.ports import Payload
 from execution_arrow.providers import shipped
 from execution_arrow.providers._wire import HTTP_RULES

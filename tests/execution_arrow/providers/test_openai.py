@@ -23,8 +23,8 @@ from execution_arrow.facts import (
     Running,
     Succeeded,
 )
-from execution_arrow.freezing import terms_of
-from execution_arrow.inputs import filled
+from execution_arrow.inputs.bodies import filled
+from execution_arrow.intake.freezing import terms_of
 from execution_arrow.policy import Policy
 from execution_arrow.ports import InputFile, Quote
 from execution_arrow.providers import shipped

@@ -12,9 +12,10 @@ from types import ModuleType
 
 import pytest
 
-from execution_arrow import inputs, media
+from execution_arrow import media
 from execution_arrow.credentials import SETTINGS, VARIABLES
 from execution_arrow.facts import Fault
+from execution_arrow.inputs import bodies as inputs
 from execution_arrow.providers import _callbacks, _wire, shipped
 from tests.execution_arrow.providers import samples as s
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from execution_arrow.errors import MaybeSentError
-from execution_arrow.inputs import filled
+from execution_arrow.inputs.bodies import filled
 from execution_arrow.ports import InputFile, Payload
 from execution_arrow.providers import shipped
 from execution_arrow.sandbox import PROVIDERS, Sandbox

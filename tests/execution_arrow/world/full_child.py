@@ -16,9 +16,9 @@ from typing import Any
 
 from execution_arrow import AsyncArrow, Policy
 from execution_arrow.credentials import EnvironmentCredentials
+from execution_arrow.driver.worker import Limits
 from execution_arrow.egress import EgressPolicy
 from execution_arrow.errors import StoreUnavailable
-from execution_arrow.worker import Limits
 
 ORDERS = 12
 

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 
 from execution_arrow import AsyncArrow, Status
 from execution_arrow import facts as f
-from execution_arrow.artifacts import FolderArtifacts
+from execution_arrow.artifacts.folder import FolderArtifacts
 from execution_arrow.errors import ArtifactRetry, MaybeSentError, NotSentError
 from execution_arrow.providers.base import Call, Reply
 from execution_arrow.spool import write_spool

@@ -83,7 +83,7 @@ async def test_sessions_in_memory_notice_that_the_clock_was_set_back(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     """A worker that waits for "in a second" is not asleep for six hours."""
-    monkeypatch.setattr("execution_arrow.alarms._LONGEST", 0.1)
+    monkeypatch.setattr("execution_arrow.driver.alarms._LONGEST", 0.1)
     clock = Ticking()
     slow = FakeProvider("one", polls=[f.Running()] * 6, poll_every=0.3)
     async with made(tmp_path, clock, slow) as arrow:

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from execution_arrow import AsyncArrow, Status
-from execution_arrow.artifacts import FolderArtifacts
+from execution_arrow.artifacts.folder import FolderArtifacts
 from execution_arrow.errors import ArtifactRetry, NotSentError
 from execution_arrow.facts import Stored
 from execution_arrow.providers.base import Call

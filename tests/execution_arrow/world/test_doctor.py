@@ -13,10 +13,10 @@ import pytest
 from execution_arrow import cli
 from execution_arrow import facts as f
 from execution_arrow.credentials import EnvironmentCredentials
-from execution_arrow.doctor import LOW_DISK, NO_DISK, Finding, examine
 from execution_arrow.errors import StoreUnavailable
 from execution_arrow.machine.codec import dump_spec, dump_state
 from execution_arrow.machine.state import Run
+from execution_arrow.reports.doctor import LOW_DISK, NO_DISK, Finding, examine
 from execution_arrow.stores.base import Row
 from tests.execution_arrow.machine.build import T0, Story, make_run, outputs, stored
 from tests.execution_arrow.world.hand import KEYS

@@ -9,7 +9,7 @@ import threading
 import time
 from pathlib import Path
 
-from execution_arrow.endings import ends_well
+from execution_arrow.artifacts.endings import ends_well
 from execution_arrow.errors import ArtifactGone, ArtifactRetry
 from execution_arrow.facts import Stored
 from execution_arrow.media import GIF, Kind, inspect, sniff

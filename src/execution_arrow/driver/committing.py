@@ -9,11 +9,11 @@ from __future__ import annotations
 import asyncio
 import logging
 
+from execution_arrow.driver.lease import Lease
+from execution_arrow.driver.outage import Outage
+from execution_arrow.driver.session import RECORDED, Change, Session, to_commit, to_inbox
 from execution_arrow.errors import StoreUnavailable
-from execution_arrow.lease import Lease
-from execution_arrow.outage import Outage
 from execution_arrow.ports import Clock
-from execution_arrow.session import RECORDED, Change, Session, to_commit, to_inbox
 from execution_arrow.stores.access import Access
 from execution_arrow.stores.base import (
     Append,

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 
+from execution_arrow.driver.lease import StoreClock
 from execution_arrow.errors import ArrowError
-from execution_arrow.lease import StoreClock
 from execution_arrow.ports import ArtifactStore
 
 logger = logging.getLogger("execution_arrow")

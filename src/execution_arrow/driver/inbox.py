@@ -12,7 +12,7 @@ from collections.abc import Iterable
 
 from cachetools import LRUCache
 
-from execution_arrow.session import Heard, from_inbox
+from execution_arrow.driver.session import Heard, from_inbox
 from execution_arrow.stores.base import Inboxed
 
 logger = logging.getLogger("execution_arrow")

@@ -20,10 +20,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 from urllib.parse import parse_qs, urlsplit
 
-from execution_arrow.artifacts import KEY, FolderArtifacts
+from execution_arrow.artifacts.folder import KEY, FolderArtifacts
+from execution_arrow.artifacts.sink import CHUNK, Sink
 from execution_arrow.errors import ArtifactGone, ArtifactRetry, MissingExtra
 from execution_arrow.facts import Stored
-from execution_arrow.sink import CHUNK, Sink
 
 if TYPE_CHECKING:
     from minio import Minio

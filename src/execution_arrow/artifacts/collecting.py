@@ -21,7 +21,7 @@ from execution_arrow.providers.base import Job
 from execution_arrow.spool import read_spool
 
 if TYPE_CHECKING:
-    from execution_arrow.perform import Performer
+    from execution_arrow.driver.perform import Performer
 
 
 async def copy(performer: Performer, run: Run, effect: fx.Copy) -> list[Fact]:

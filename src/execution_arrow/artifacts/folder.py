@@ -26,10 +26,10 @@ from urllib.parse import unquote_to_bytes
 
 import httpcore
 
+from execution_arrow.artifacts.sink import CHUNK, Sink, sweep_leftovers
 from execution_arrow.egress import Egress, EgressPolicy, Fetched
 from execution_arrow.errors import ArtifactGone, ArtifactRetry, EgressRefused
 from execution_arrow.facts import Stored
-from execution_arrow.sink import CHUNK, Sink, sweep_leftovers
 from execution_arrow.spool import sync_directory
 
 T = TypeVar("T")

@@ -7,13 +7,13 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 
 from execution_arrow import facts as f
-from execution_arrow import reconciling
-from execution_arrow.accounting import Tally, Usage
-from execution_arrow.following import Follower
+from execution_arrow.driver.following import Follower
 from execution_arrow.machine.codec import load_run, load_spec
 from execution_arrow.machine.state import Run
 from execution_arrow.ports import Clock, LedgerPort
-from execution_arrow.reconciling import Finding, Trouble
+from execution_arrow.reports import reconciling
+from execution_arrow.reports.accounting import Tally, Usage
+from execution_arrow.reports.reconciling import Finding, Trouble
 from execution_arrow.stores.access import Access
 from execution_arrow.stores.base import Row
 

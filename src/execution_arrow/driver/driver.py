@@ -17,18 +17,18 @@ from functools import partial
 from typing import Any
 
 from execution_arrow import facts as f
-from execution_arrow.alarms import Alarms
-from execution_arrow.committing import Committer
+from execution_arrow.driver.alarms import Alarms
+from execution_arrow.driver.committing import Committer
+from execution_arrow.driver.inbox import readable
+from execution_arrow.driver.lease import Lease
+from execution_arrow.driver.perform import Performer
+from execution_arrow.driver.planning import choose
+from execution_arrow.driver.reporting import Observer, Reporter
+from execution_arrow.driver.session import Change, Heard, Session, fold, mark_taken, new_jobs, read_row
 from execution_arrow.effects import Effect, OpenHold, Settle, Submit
 from execution_arrow.errors import StoreUnavailable
-from execution_arrow.inbox import readable
-from execution_arrow.lease import Lease
 from execution_arrow.machine.state import Run
-from execution_arrow.perform import Performer
-from execution_arrow.planning import choose
 from execution_arrow.ports import Clock, Names, Router
-from execution_arrow.reporting import Observer, Reporter
-from execution_arrow.session import Change, Heard, Session, fold, mark_taken, new_jobs, read_row
 from execution_arrow.stores.base import Committed, Fenced, JobTaken, Row
 
 logger = logging.getLogger("execution_arrow")

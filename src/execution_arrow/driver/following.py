@@ -8,15 +8,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from execution_arrow import facts as f
-from execution_arrow.checks import check_id
-from execution_arrow.driver import Driver
+from execution_arrow.driver.driver import Driver
+from execution_arrow.driver.inbox import readable
+from execution_arrow.driver.session import Heard, to_inbox
 from execution_arrow.errors import CancelTooLate, UnknownGeneration, WaitTimeout
-from execution_arrow.inbox import readable
+from execution_arrow.intake.checks import check_id
 from execution_arrow.machine.codec import load_run, load_spec, phase_of
 from execution_arrow.machine.state import Phase, Run, Status
 from execution_arrow.ports import ArtifactStore, Clock
 from execution_arrow.record import Generation, view
-from execution_arrow.session import Heard, to_inbox
 from execution_arrow.stores.access import Access
 from execution_arrow.stores.base import Append, Hint, Row
 

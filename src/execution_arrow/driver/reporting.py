@@ -7,10 +7,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
+from execution_arrow.driver.session import Change
 from execution_arrow.facts import Fault
 from execution_arrow.machine.state import Attempt, Outcome, Run
 from execution_arrow.ports import Clock, Router, Verdict
-from execution_arrow.session import Change
 
 logger = logging.getLogger("execution_arrow")
 

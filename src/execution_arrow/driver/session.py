@@ -13,8 +13,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from execution_arrow import facts as f
+from execution_arrow.driver.fact_codec import decode, encode
 from execution_arrow.effects import Effect, Plan, Ring, Submit
-from execution_arrow.fact_codec import decode, encode
 from execution_arrow.facts import Fact
 from execution_arrow.machine import Step, step, told
 from execution_arrow.machine.agenda import Entry, agenda, awake

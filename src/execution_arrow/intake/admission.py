@@ -14,21 +14,21 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from execution_arrow import facts as f
-from execution_arrow.checks import check_account, check_options
-from execution_arrow.driver import Driver
+from execution_arrow.driver.driver import Driver
+from execution_arrow.driver.lease import Lease
+from execution_arrow.driver.session import Heard, Session
 from execution_arrow.errors import (
     IdempotencyConflict,
     InsufficientCredits,
     LedgerRefused,
     RequestRejected,
 )
-from execution_arrow.freezing import fingerprint, freeze, routes_of
-from execution_arrow.lease import Lease
+from execution_arrow.intake.checks import check_account, check_options
+from execution_arrow.intake.freezing import fingerprint, freeze, routes_of
 from execution_arrow.machine.codec import dump_spec, dump_state
 from execution_arrow.machine.state import Run, Spec
 from execution_arrow.policy import Policy
 from execution_arrow.record import credits
-from execution_arrow.session import Heard, Session
 from execution_arrow.stores.access import Access
 from execution_arrow.stores.base import Create, Existing, Release
 

@@ -15,9 +15,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from execution_arrow import collecting
 from execution_arrow import effects as fx
 from execution_arrow import facts as f
+from execution_arrow.artifacts import collecting
 from execution_arrow.errors import (
     ArrowError,
     InputGone,
@@ -28,7 +28,7 @@ from execution_arrow.errors import (
     StoreUnavailable,
 )
 from execution_arrow.facts import Fact, Fault
-from execution_arrow.inputs import filled
+from execution_arrow.inputs.bodies import filled
 from execution_arrow.machine.state import Attempt, Run
 from execution_arrow.ports import ArtifactStore, Credentials, Inputs, LedgerPort, Transport
 from execution_arrow.providers.base import Call, Context, Follow, Job, Provider, Reply

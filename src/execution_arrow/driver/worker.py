@@ -14,10 +14,10 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
-from execution_arrow.driver import Driver
+from execution_arrow.driver.driver import Driver
+from execution_arrow.driver.inbox import readable
+from execution_arrow.driver.lease import Lease
 from execution_arrow.errors import StoreUnavailable
-from execution_arrow.inbox import readable
-from execution_arrow.lease import Lease
 from execution_arrow.stores.access import Access
 from execution_arrow.stores.base import LONGEST_LEASE, Hint
 

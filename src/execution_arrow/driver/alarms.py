@@ -11,8 +11,8 @@ import asyncio
 import heapq
 from collections.abc import Callable, Mapping
 
+from execution_arrow.driver.session import Session
 from execution_arrow.ports import Clock
-from execution_arrow.session import Session
 
 _LONGEST = 60.0  # seconds between two looks at the clock
 _SET_BACK = 5.0  # a clock that shows so many seconds less than before has been set

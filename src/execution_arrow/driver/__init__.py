@@ -1,0 +1,1 @@
+"""The asyncio driver: owns generations, folds what is heard, commits it, performs what is due."""

@@ -1,0 +1,1 @@
+"""The files that a request names, put where its mapping wants their bytes."""

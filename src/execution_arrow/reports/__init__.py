@@ -1,0 +1,1 @@
+"""What operators read: usage, reconcile, library, health, doctor."""
