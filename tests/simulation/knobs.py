@@ -73,6 +73,11 @@ class Knobs:
     real_files: bool = False  # results lie in a folder, kept by the product's own artifact store
     asked: tuple[int, ...] = (1, 1, 1, 2, 4)  # results, one of these
     policies: list[Policy] = field(default_factory=list)
+    # What a healthy world never comes near: ten times what the busiest of thousands takes (`restless`).
+    most_at_once: int = 25_000  # steps of the event loop at one moment
+    most_steps: int = 400_000
+    most_seconds: float = 120.0  # of processor time
+    most_memory: int = 500  # megabytes more than before
 
 
 FOCUSED = 10**9  # from here on a seed is a small world about one fault of one kind

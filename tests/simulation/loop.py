@@ -6,6 +6,9 @@ of a paused process are kept until it goes on, as a stopped machine keeps them; 
 away, so that no `finally` of it ever runs: that is what makes a crash honest.
 
 There is no thread and no socket. What is given to an executor runs at once, in place.
+
+A world in which the same thing happens again and again at one moment would never come to its next one: after
+so many steps it is `Stuck`, with the names of what repeats (see `restless`).
 """
 
 from __future__ import annotations
@@ -18,6 +21,8 @@ from collections import deque
 from collections.abc import Callable, Coroutine
 from contextvars import Context, ContextVar, copy_context
 from typing import Any, TypeVar
+
+from tests.simulation.restless import Stuck, Watch
 
 T = TypeVar("T")
 
@@ -69,10 +74,6 @@ class Handle:
 Ready = tuple[Context, Any, Any]
 
 
-class Stuck(Exception):
-    """Nothing can run any more, or too much has run: the simulated system will never come to an end."""
-
-
 class VirtualLoop(asyncio.AbstractEventLoop):
     """`shuffle` is the share of steps before which the order of what is ready is turned a little."""
 
@@ -84,6 +85,7 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         self._order = 0
         self._running = False
         self.steps = 0
+        self._reached, self._watch = 0, Watch()  # the steps before this moment; what happens at it
         self.failures: list[dict[str, Any]] = []
         self._spawned: list[asyncio.Task[Any]] = []  # nothing is collected, and so runs, in the middle
 
@@ -161,33 +163,46 @@ class VirtualLoop(asyncio.AbstractEventLoop):
 
     # --- running ---
 
-    def run(self, work: Coroutine[Any, Any, T], *, most: int = 2_000_000) -> T:
-        """Run until `work` has ended, at most `most` steps."""
+    def run(self, work: Coroutine[Any, Any, T], *, most: int, at_once: int) -> T:
+        """Run until `work` has ended, at most `most` steps, and `at_once` at one moment. Raises `Stuck`."""
         events._set_running_loop(self)
         self._running = True
         try:
             task = self.spawn(WORLD, work)
             while not task.done():
-                self._turn(most)
+                if self.steps - self._reached > at_once // 2:
+                    self._suspect(at_once)
+                if self.steps > most:
+                    raise Stuck(f"no end after {self.steps} steps, {self._now:.0f} s of its time")
+                self._turn()
             return task.result()
         finally:
             self._running = False
             events._set_running_loop(None)
 
-    def _turn(self, most: int) -> None:
+    def _suspect(self, at_once: int) -> None:
+        """Much has happened at this moment: note what happens next, and give up when that is too much."""
+        if self.steps - self._reached > at_once:
+            raise Stuck(
+                f"{self.steps - self._reached} steps at {self._now:.3f} s and no end: {self._watch.told()}"
+            )
+        for context, callback, args in self._ready:
+            self._watch.note(context[CURRENT].name, callback if args is not None else callback.callback)
+
+    def _turn(self) -> None:
         """Let the clock go on if nobody can run, then run everybody who can now."""
         ready, timers = self._ready, self._timers
         if not ready:
             if not timers:
                 raise Stuck("nothing is left that could happen")
-            self._now = max(self._now, timers[0][0])
+            if timers[0][0] > self._now:
+                self._now, self._reached = timers[0][0], self.steps
+                self._watch.clear()
         now = self._now
         while timers and timers[0][0] <= now:
             handle = heapq.heappop(timers)[2]
             if handle.callback is not None:
                 ready.append((handle.context, handle, None))
-        if self.steps >= most:
-            raise Stuck(f"no end after {most} steps")
         if self._shuffle and len(ready) > 1:
             self._run_shuffled(len(ready))
             return

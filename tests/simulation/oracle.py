@@ -153,9 +153,9 @@ def _compare_attempt(where: str, old: Attempt, new: Attempt, *, heir: bool) -> N
         return
     turned_up = old.job is None and new.job is not None  # of a submit that nobody could say anything about
     if old.final and new.state not in _REVIVED and not turned_up:
-        raise Broken(f"38: {who} had ended as {old.state} and is {new.state}")
+        raise Broken(f"row 38: {who} had ended as {old.state} and is {new.state}")
     if old.state is State.STORED and not heir:
-        raise Broken(f"18: {who} was stored and is {new.state}")
+        raise Broken(f"row 18: {who} was stored and is {new.state}")
     if old.state is State.UNKNOWN and new.state not in _FROM_UNKNOWN:
         raise Broken(f"11: {who} was unknown and is {new.state}")
 

@@ -33,6 +33,7 @@ from tests.simulation.loop import CURRENT, START, WORLD, VirtualLoop
 from tests.simulation.nodes import Died, Node, Site
 from tests.simulation.oracle import Broken, Oracle
 from tests.simulation.ports import InlineLedger
+from tests.simulation.restless import Exhausted, Stuck, bounded
 from tests.simulation.storage import Disk, Weather
 from tests.simulation.trouble import Trouble
 from tests.simulation.world import World
@@ -166,7 +167,7 @@ class Simulation:
 
     def run(self) -> Outcome:
         try:
-            self.loop.run(self._play())
+            self.loop.run(self._play(), most=self.knobs.most_steps, at_once=self.knobs.most_at_once)
             self._judge()
         finally:
             self.outcome.digest = self._hash.hexdigest()
@@ -217,6 +218,16 @@ class Simulation:
                 raise error
             raise Broken(f"a callback failed: {failure}") from error
 
+    def due(self, told: str) -> str:
+        """What is due now of the generations that a message names: most likely it is due again and again."""
+        found = []
+        for node in self.alive():
+            now = node.clock.now()
+            for name, session in node.arrow._driver.sessions.items() if node.arrow._driver else ():
+                if f" {name} " in told:
+                    found += [f"{name} {effect}" for at, effect in session.agenda if at <= now]
+        return "; ".join(found) or "nothing"
+
     def _judge(self) -> None:
         self.check_nodes()
         files = self.site.files
@@ -252,10 +263,15 @@ def simulate(knobs: Knobs, make: Make = Simulation, *, keep_trace: bool = False)
         simulation = make(knobs, folder)
         simulation.keep_trace = keep_trace
         try:
-            return simulation.run()
-        except Exception as error:
+            with bounded(knobs.most_seconds, knobs.most_memory):
+                return simulation.run()
+        except (Exception, Exhausted) as error:
+            if isinstance(error, Exhausted):
+                error = Stuck(str(error))
             simulation.outcome.error = f"{type(error).__name__}: {error}"
-            if not isinstance(error, Broken):
+            if isinstance(error, Stuck):
+                simulation.outcome.error += f"\n  due: {simulation.due(str(error))}"
+            elif not isinstance(error, Broken):
                 import traceback
 
                 simulation.outcome.error += "\n" + "".join(traceback.format_exception(error)[-12:])
