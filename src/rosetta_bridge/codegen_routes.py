@@ -90,7 +90,7 @@ class RouteWriter(Writer):
         """Tests one of which holds for a value that is not accepted."""
         if accept.none:
             return ["True"]
-        if accept.step is not None or (accept.values is not None and len(accept.values) > 64):
+        if accept.step is not None:
             return [f"{self.constant(accept.refusal)}({local}) is not None"]
         tests = []
         if accept.values is not None:

@@ -3,7 +3,8 @@
 A compiled function knows the good case only. Whatever is unusual (a value that the provider cannot take)
 makes it return None, and the caller asks the interpreter, which collects every reason. So errors cannot
 differ, and the good case is held to the interpreter by a differential test. Names and literals enter the
-source through `repr` alone, so no text of a mapping file can become code. The source is registered with
+source through `repr` alone, or as an attribute's name when they are nothing but that, so no text of a mapping
+file can become code. The source is registered with
 `linecache`: tracebacks and debuggers show it.
 """
 
@@ -26,7 +27,7 @@ def define(function: str, source: str, scope: dict[str, Any], about: str) -> Any
     """The function that `source` defines, registered so that tracebacks show its lines."""
     name = f"{_PREFIX}{about}>"
     linecache.cache[name] = (len(source), None, source.splitlines(True), name)
-    exec(compile(source, name, "exec"), scope)  # names and literals entered by repr alone
+    exec(compile(source, name, "exec"), scope)  # see above for what enters it
     return scope[function]
 
 

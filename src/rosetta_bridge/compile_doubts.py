@@ -8,7 +8,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Any, Final
 
-from .admit import DEFAULT_MAX_ITEMS, take, unclean
+from .admit import ASCII, CONTROL, DEFAULT_MAX_ITEMS, take
 from .contract import Contract
 from .errors import InvalidRequest, Issue
 from .fields import ABSENT, ORDER_FIELD, ORDERS, Field
@@ -23,7 +23,7 @@ from .normalize import (
     refusal,
 )
 from .urls import MAX_URL, PLAIN, url_problem
-from .values import Request, make_request, work_class
+from .values import Request, work_class
 
 BYTES_PER_CHARACTER: Final = 4
 _FEW: Final = 16
@@ -35,7 +35,7 @@ def request_of(contract: Contract, providers: frozenset[str], data: Any) -> Requ
     """The same by the interpreter: what the compiled function must equal."""
     values, given, order = normalize(contract, data, providers)
     asked = values.get("generation_output_number", 1)
-    return make_request(contract.id, contract.kind, values, given, order, asked, work_class(values))
+    return Request(contract.id, contract.kind, values, given, order, asked, work_class(values))
 
 
 def doubts(contract: Contract, providers: frozenset[str]) -> dict[str, Any]:
@@ -43,10 +43,10 @@ def doubts(contract: Contract, providers: frozenset[str]) -> dict[str, Any]:
     most, open_texts = most_bytes(contract)
     bounded = not open_texts and most <= MAX_REQUEST_BYTES // 2
     return {
-        "ABSENT": ABSENT, "unclean": unclean, "url_problem": url_problem, "ORDERS": frozenset(ORDERS),
-        "plain": PLAIN.match, "bounded": bounded_work, "take": take, "missing": missing,
-        "other": partial(request_of, contract, providers), "refuse": partial(_refuse, contract, bounded),
-        "names": partial(_names, contract, providers),
+        "ABSENT": ABSENT, "ASCII": ASCII, "ORDERS": frozenset(ORDERS), "unclean": CONTROL.search,
+        "plain": PLAIN.match, "url_problem": url_problem, "bounded": bounded_work, "take": take,
+        "missing": missing, "other": partial(request_of, contract, providers),
+        "names": partial(_names, contract, providers), "refuse": partial(_refuse, contract, bounded),
     }  # fmt: skip
 
 

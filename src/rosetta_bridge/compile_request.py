@@ -43,7 +43,7 @@ def compile_request(
         "model": repr(contract.id), "kind": repr(contract.kind), "order": "order", "asked": asked,
         "_fields": "FIELDS", "_row": f"({every(contract)}absent)",
     }  # fmt: skip
-    *made, last = making(Request, members, scope, later=("values", "given", "work"))
+    *made, last = making(Request, members, scope, later=("_values", "_given", "_work"))
     scope |= {"FIELDS": contract.fields, "settle": settle}
     lines += [*made, "if type(order) is not str: settle(_made)", last]
     source = "\n".join(["def normalize(data):", *(f"    {line}" for line in lines), ""])
@@ -88,7 +88,7 @@ def checking(
     `copied`: the caller's lists are copied; otherwise that is left to the one who takes them.
     """
     scope = doubts(contract, providers)
-    lines = ["if type(data) is not dict: return other(data)", "get = data.get", "issues = None", "absent = 0"]
+    lines = ["if type(data) is not dict: return other(data)", "issues = None", "absent = 0"]
     for number, field in enumerate(contract.fields.values()):
         lines += _field(contract, field, number, scope, copied)
     count = len(contract.fields)
@@ -96,7 +96,7 @@ def checking(
         # Every name is counted, as here or as absent, so this holds when there are no others.
         f"if len(data) + absent.bit_count() == {count}: order = {DEFAULT_ORDER!r}",
         "else:",
-        f"    order = get({ORDER_FIELD!r}, ABSENT)",
+        f"    order = data.get({ORDER_FIELD!r}, ABSENT)",
         f"    known = len(data) + absent.bit_count() == {count + 1}",
         "    if not known or type(order) is not str or order not in ORDERS:",
         "        order, issues = names(data, issues)",
@@ -107,45 +107,40 @@ def checking(
 
 def _field(contract: Contract, field: Field, number: int, scope: dict[str, Any], copied: bool) -> list[str]:
     """Ask for one field and test it; what is in doubt is the normalizer's to take or refuse."""
-    local = f"v{number}"
+    local, name = f"v{number}", repr(field.name)
     scope[f"F{number}"] = field
     lines = [
-        f"{local} = get({field.name!r}, ABSENT)",
-        f"if {local} is ABSENT:",
-        f"    absent |= {1 << number}",
-    ]
+        f"if {name} in data:",
+        f"    {local} = data[{name}]",
+    ]  # two look-ups, and still quicker than `get`
+    taken = [f"    {_ISSUES}", f"        {local} = take(F{number}, {local}, issues)"]
+    lines += [f"    if {' or '.join(_checks(field, local, scope))}:", *taken]
+    if field.is_list:
+        item = " or ".join(_url("u") if field.is_url else _text(field, "u"))
+        lines += [
+            "    else:",
+            f"        for u in {local}:",
+            f"            if {item}:",
+            *(f"        {line}" for line in taken),
+            "                break",
+            *([f"        else: {local} = {local}.copy()"] if copied else ()),
+        ]
+    lines += ["else:", f"    absent |= {1 << number}"]
     if field.required:
-        lines += [_ISSUES, f"    issues.append(missing(F{number}))"]
-    elif not contract.may_be_absent(field.name):  # a default that yields to a rival is filled in later
-        lines.append(f"    {local} = {field.default!r}")
-    doubt = " or ".join(_checks(field, local, scope))
-    taken = [_ISSUES, f"    {local} = take(F{number}, {local}, issues)"]
-    if not field.is_list:
-        return [*lines, f"elif {doubt}:", *taken]
-    item = " or ".join(_url("u") if field.is_url else _text(field, "u"))
-    return [
-        *lines,
-        f"elif {doubt}:",
-        *taken,
-        "else:",
-        f"    for u in {local}:",
-        f"        if {item}:",
-        *(f"        {line}" for line in taken),
-        "            break",
-        *([f"    else: {local} = {local}.copy()"] if copied else ()),
-    ]
+        return [*lines, f"    {local} = ABSENT", _ISSUES, f"    issues.append(missing(F{number}))"]
+    # A default that yields to a rival is filled in later.
+    default = "ABSENT" if contract.may_be_absent(field.name) else repr(field.default)
+    return [*lines, f"    {local} = {default}"]
 
 
 def _checks(field: Field, local: str, scope: dict[str, Any]) -> list[str]:
     match field.type:
         case "string":
             return _text(field, local)
-        case "enum":
-            scope[f"A{local}"] = frozenset(field.values or ())
-            return [f"type({local}) is not str", f"{local} not in A{local}"]
-        case "integer" if field.values is not None:
-            scope[f"A{local}"] = frozenset(field.values)
-            return [f"type({local}) is not int", f"{local} not in A{local}"]
+        case "enum" | "integer" if (values := field.finite()) is not None:
+            scope[f"A{local}"] = frozenset(values)
+            kind = "str" if field.type == "enum" else "int"
+            return [f"type({local}) is not {kind}", f"{local} not in A{local}"]
         case "integer" | "number":
             return [_number(field, local)]
         case "boolean":
@@ -180,8 +175,12 @@ def _text(field: Field, local: str) -> list[str]:
         checks.append(f"{local}.isspace()")
     elif high is not None:
         checks.append(f"len({local}) > {high}")
-    # A short text that is printable is seen at once; the exact set is searched in all others.
-    return [*checks, f"(len({local}) > {LONG_TEXT} or not {local}.isprintable()) and unclean({local})"]
+    # Most texts are seen to be good by a method of theirs; the exact set is searched in all others.
+    short, long = (
+        f"{local}.isprintable()",
+        f"{local}.isascii() and (b := {local}.encode()).translate(ASCII) == b",
+    )
+    return [*checks, f"not ({long} if len({local}) > {LONG_TEXT} else {short}) and unclean({local})"]
 
 
 def _url(local: str) -> list[str]:

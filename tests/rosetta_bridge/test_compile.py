@@ -174,16 +174,109 @@ def test_every_operator_compiles_to_the_same(name: str, tmp_path: Path) -> None:
     assert repr(made) == repr(payload_of(route, "fal", rendered, "digest"))
 
 
+EVIL = "__import__('os').abort()"
+TEXTS = [
+    f"', {EVIL}, '", f'", {EVIL}, "', f"\n    {EVIL}\n#", f"\\', {EVIL} #", f'"""{EVIL}"""', "\\",
+    f"x = {EVIL}", f"x; {EVIL}", "\u2028", "__class__", "__dict__", "__x", "class", "\ufb01", "a-b", "a.b",
+    "",
+]  # fmt: skip
+
+
 def test_no_text_of_a_mapping_becomes_code(tmp_path: Path) -> None:
-    """Keys and literals that look like Python stay text."""
-    evil = "__import__('os').abort()"
-    texts = [f"', {evil}, '", f'", {evil}, "', f"\n    {evil}\n#", f"\\', {evil} #", f'"""{evil}"""', "\\"]
-    body = "".join(f"{json.dumps(text)}: [{json.dumps(text)}]\n" for text in texts)
-    body += f"joined: {json.dumps(texts[0] + '{generation_prompt}' + texts[1])}\n"
-    model = one_body(tmp_path, "generation_seed: {type: integer}", body + "seed: $generation_seed")
-    payload = model.render(model.normalize({"generation_prompt": "p"}), "fal")
-    expected = {text: [text] for text in texts}
-    assert payload.arguments == {"prompt": "p", **expected, "joined": f"{texts[0]}p{texts[1]}"}
+    """Keys and literals that look like Python, or like a part of every object, stay text."""
+    quoted = [json.dumps(text) for text in TEXTS]
+    body = "".join(f"{text}: [{text}]\n" for text in quoted)
+    body += "".join(
+        f"o{i}: {{a: 1, b: 2, c: $generation_prompt, d: 4, {text}: 5}}\n" for i, text in enumerate(quoted)
+    )
+    joined = TEXTS[0] + "{generation_prompt}" + TEXTS[1] + "\\N{{DIGIT ONE}}"
+    model = one_body(tmp_path, "", body + f"joined: {json.dumps(joined)}")
+    expected: dict[str, Any] = {text: [text] for text in TEXTS}
+    expected |= {f"o{i}": {"a": 1, "b": 2, "c": "p", "d": 4, text: 5} for i, text in enumerate(TEXTS)}
+    expected["joined"] = f"{TEXTS[0]}p{TEXTS[1]}\\N{{DIGIT ONE}}"
+    assert model.payload({"generation_prompt": "p"}, "fal").arguments == {"prompt": "p", **expected}
+
+
+def test_no_text_around_a_body_becomes_code(tmp_path: Path) -> None:
+    """Public values, defaults, reasons, headers, names of routes and models."""
+    texts = [text for text in TEXTS if text]
+    quoted = ", ".join(map(json.dumps, texts))
+    told = json.dumps(texts[0])
+    more = f"""
+        headers: {{{json.dumps(texts[0])}: {json.dumps(texts[1])}}}
+        accepts: {{generation_seen: [{quoted}]}}
+        drops: {{generation_hint: {told}}}
+        refuses: [{{when: {{generation_seen: {told}}}, because: {told}}}]
+        routes: {{{told}: {{model: {told}, path: {json.dumps("/" + texts[0])}}}}}
+        """
+    fields = f"generation_seen: {{type: enum, values: [{quoted}, other], default: {json.dumps(texts[1])}}}\n"
+    fields += "generation_hint: {type: string, strength: hint}"
+    model = one_body(tmp_path, fields, "seen: $generation_seen", more)
+    for text in texts[1:]:
+        payload = model.payload(
+            {"generation_prompt": "p", "generation_seen": text, "generation_hint": "h"}, "fal"
+        )
+        assert payload.arguments == {"prompt": "p", "seen": text}
+    payload = model.payload({"generation_prompt": "p", "generation_hint": "h"}, "fal")
+    assert payload.dropped == {"generation_hint": texts[0]}
+    assert (payload.headers, payload.route, payload.model) == ({texts[0]: texts[1]}, texts[0], texts[0])
+    with pytest.raises(NotEligible):
+        model.payload({"generation_prompt": "p", "generation_seen": texts[0]}, "fal")
+
+
+def test_each_character_of_a_long_text_is_looked_at(tmp_path: Path) -> None:
+    model = one_body(tmp_path, "generation_text: {type: string}", "text: $generation_text")
+    for number in [*range(0x100), 0x2028, 0xD800, 0xDFFF, 0xFFFE, 0xFFFF, 0x1F600]:
+        for text in (chr(number) + "x", "x" * 99 + chr(number), chr(number) * 99):
+            data = {"generation_prompt": "p", "generation_text": text}
+            specified = outcome(request_of, model.contract, KNOWN, data)
+            assert told(outcome(model.normalize, data)) == told(specified), (number, text)
+
+
+RULES = """
+    generation_text: {type: string, min_length: 2}
+    generation_many: {type: integer, min: 0, max: 3000, step: 8}
+    generation_part: {type: number, min: 0, max: 1, step: 0.1}
+    generation_width: {type: integer, min: 16, max: 128, step: 16}
+    generation_height: {type: integer, values: [16, 32]}
+    generation_ratio: {type: enum, values: ["1:1", "16:9"], default: "1:1"}
+    generation_switch: {type: boolean, default: true}
+    """
+
+
+def test_rules_that_no_shipped_model_has(tmp_path: Path) -> None:
+    """Fields that go together, that exclude each other, and steps."""
+    body = "".join(
+        f"{name}: $generation_{name}\n" for name in ("text", "many", "part", "width", "height", "ratio")
+    )
+    one_body(tmp_path, RULES, body + "switch: $generation_switch\ngrid: $generation_width")
+    path = tmp_path / "lab/one/model.yaml"
+    path.write_text(
+        path.read_text() + "together: [[generation_width, generation_height]]\n"
+        "exclusive: [[generation_ratio, generation_width], [generation_switch, generation_text]]\n"
+    )
+    model = Catalog.open(tmp_path, shipped=False)["lab/one"]
+    odd: dict[str, list[Any]] = {
+        "text": ["ab", "a", "", "  ", 5], "many": [8, 12, 3000, 8.0, 2.5], "part": [0.3, 0.35, 1, 1.0, "0"],
+        "width": [16, 24, 128, 144, 32.0, True], "height": [16, 17, None], "ratio": ["1:1", "16:9", "x"],
+        "switch": [True, False, 1],
+    }  # fmt: skip
+    random, taken = Random(5), 0
+    for _ in range(4 * MUTATIONS):
+        names = random.sample(sorted(odd), random.randrange(5))
+        data = {
+            "generation_prompt": "p",
+            **{f"generation_{name}": random.choice(odd[name]) for name in names},
+        }
+        specified = outcome(request_of, model.contract, KNOWN, data)
+        assert told(outcome(model.normalize, data)) == told(specified), data
+        if isinstance(specified, Request):
+            taken += 1
+            rendered = render_route(
+                model.mappings["fal"].routes[0], model.contract, specified.values, specified.given
+            )
+            assert repr(model.payload(data, "fal").arguments) == repr(rendered.arguments), data
+    assert taken > MUTATIONS / 10
 
 
 def test_tracebacks_show_the_generated_source(tmp_path: Path) -> None:
