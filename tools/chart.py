@@ -24,8 +24,8 @@ Edge = tuple[str, str]
 # What a row does beside its own attempt: from, to, rows.
 BESIDE: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     (Phase.RUNNING, Phase.COLLECTING, ("7", "11", "17", "38")),
-    (Phase.COLLECTING, Phase.SETTLING, ("33", "34")),
-    (Phase.COLLECTING, Phase.RUNNING, ("35",)),
+    (Phase.COLLECTING, Phase.SETTLING, ("33", "34", "44")),
+    (Phase.COLLECTING, Phase.RUNNING, ("35", "44")),
     (Phase.RUNNING, Phase.SETTLING, ("4", "11", "14", "21", "23", "nobody is left")),
     (Phase.NEW, Phase.SETTLING, ("H1 after H4",)),
     (State.LIVE, State.CLOSING, ("31", "31a", "32", "7", "11", "17", "38", "4", "14", "21", "G1")),
@@ -33,7 +33,7 @@ BESIDE: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     (State.UNKNOWN, State.CLOSING, ("11, stopped meanwhile",)),
     (State.REJECTED, State.CLOSING, ("38, too late",)),
     (State.WRITTEN_OFF, State.CLOSING, ("38, too late",)),
-    (State.STORED, State.COLLECTING, ("35, the second best",)),
+    (State.STORED, State.COLLECTING, ("35 and 44, the second best",)),
     (State.SENDING, State.COLLECTING, ("7 kept",)),
     (State.UNKNOWN, State.COLLECTING, ("11 kept", "18 kept")),
     (State.LIVE, State.COLLECTING, ("18 kept",)),

@@ -34,8 +34,7 @@ declares it, and the machine decides by these declarations alone. Keys are read 
 """
 READING = """\
 
-- **results**: how long the provider keeps them; they are copied at once. **poll**: the least pause between
-  two questions.
+- **poll**: the least pause between two questions.
 - **cancel**: the states in which it can work; *free* where a canceled job costs nothing; *erases* where the
   same call removes a finished job's record, so that the status is asked for right before it.
 - **lookup**: whether a job whose submit answer was lost can be looked for. `suggestive`: a match is proof,
@@ -43,7 +42,16 @@ READING = """\
 - **billed too**: what the provider charges beside successes.
 - **deadlines**: what an attempt is given for a picture and for a clip, unless the policy says otherwise.
 """
+RESULTS = """\
+## Results
+
+Results are copied at once. An address that leads nowhere before the copy is whole (after a crash, or while
+there was no place to keep files) is not the end: the job is asked for another one, three times in a row at
+most, for as long as the table says; asking costs nothing. Only when the job has none is the result lost.
+
+"""
 ERRORS = """\
+
 ## Errors
 
 First match first. Fault `caller` ends the generation, `provider` and `account` make it the next provider's
@@ -55,7 +63,14 @@ pause. An answer to a submit that no row names proves nothing: the attempt is `u
 def render() -> str:
     providers = shipped()
     names = sorted(providers)
-    lines = [*_table(_OVERVIEW, (_overview(providers[name].semantics) for name in names)), READING, ERRORS]
+    lines = [
+        *_table(_OVERVIEW, (_overview(providers[name].semantics) for name in names)),
+        READING,
+        RESULTS.rstrip(),
+        "",
+    ]
+    lines += _table(_RESULTS, (_results(providers[name].semantics) for name in names))
+    lines += [ERRORS]
     lines += ["After a provider's own rows, these hold for the answer to every submit:", ""]
     lines += _table(_RULES, _rows({"": HTTP_RULES}))
     for name in names:
@@ -64,7 +79,7 @@ def render() -> str:
     return HEAD + "\n".join(lines) + "\n"
 
 
-_OVERVIEW = ("provider", "key", "poll", "callback", "cancel", "lookup", "billed too", "results", "deadlines")
+_OVERVIEW = ("provider", "key", "poll", "callback", "cancel", "lookup", "billed too", "deadlines")
 
 
 def _overview(it: Semantics) -> tuple[str, ...]:
@@ -78,9 +93,15 @@ def _overview(it: Semantics) -> tuple[str, ...]:
         ", ".join(filter(None, cancel)),
         it.lookup or "–",
         ", ".join(sorted(it.billed)) or "–",
-        _span(it.artifact_life),
         f"{_span(it.image_deadline)}, {_span(it.video_deadline)}",
     )
+
+
+_RESULTS = ("provider", "an address is good for", "another one is asked for", "source")
+
+
+def _results(it: Semantics) -> tuple[str, ...]:
+    return it.name, _span(it.artifact_life), _span(it.renewed_for), it.results_source
 
 
 def _span(seconds: float | None) -> str:

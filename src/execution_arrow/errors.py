@@ -269,14 +269,22 @@ class InputRetry(ArrowError):
 
 
 class ArtifactGone(ArrowError):
-    """A result cannot be had any more: 404 or 410, refused address, not a picture or clip, too large."""
+    """A result cannot be had any more: 404 or 410, refused address, not a picture or clip, too large.
+
+    `link`: it is the address that leads nowhere; the provider may know another one.
+    """
+
+    def __init__(self, message: str, *, link: bool = False) -> None:
+        self.link = link
+        super().__init__(message)
 
 
 class ArtifactRetry(ArrowError):
-    """A copy failed for now: timeout, 5xx, disk full. `ours`: our own place for it is to blame."""
+    """A copy failed for now: timeout, 5xx, disk full. `ours`: our own place for it is to blame. `link`: the
+    address may have died; the provider may know another one."""
 
     retryable = True
 
-    def __init__(self, message: str, *, ours: bool = False) -> None:
-        self.ours = ours
+    def __init__(self, message: str, *, ours: bool = False, link: bool = False) -> None:
+        self.ours, self.link = ours, link
         super().__init__(message)

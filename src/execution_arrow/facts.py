@@ -1,8 +1,7 @@
 """What a generation can be told.
 
-A fact happened outside the machine: an answer of a provider or of the ledger, a file that was stored, a
-user's wish. Facts are values, and anyone may append one at any time. Only the owner of a generation folds
-them into state (`machine.step`); one that comes while it has none waits in the store (`fact_codec`).
+A fact is an answer of a provider or of the ledger, a file that was stored, a user's wish. Anyone may append
+one at any time; only a generation's owner folds it into state (`machine.step`). Else it waits (`fact_codec`).
 """
 
 from __future__ import annotations
@@ -80,7 +79,7 @@ class OwnerLost:
     """The owner of a `sending` attempt is gone and left no answer (an older epoch, found at a claim)."""
 
 
-# --- answers to a poll, a webhook or a lookup -------------------------------------------------------------
+# --- answers to a poll, a webhook, a lookup or a cancel ---------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -174,9 +173,6 @@ class LookupNone:
     conclusive: bool
 
 
-# --- answers to a cancel --------------------------------------------------------------------------------
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CancelAcknowledged:
     """The provider took note. Not a verdict: only a status is. `erases`: a DELETE that removes records."""
@@ -248,6 +244,7 @@ class ArtifactLost:
 
     index: int
     message: str = ""
+    edition: int | None = None  # the address leads nowhere: of which edition it was (`Attempt.edition`)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -257,6 +254,7 @@ class ArtifactFailed:
     index: int
     message: str = ""
     ours: bool = False  # the place where results are kept is to blame: no other provider would help
+    edition: int | None = None  # the address leads nowhere: of which edition it was (`Attempt.edition`)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -64,6 +64,10 @@ class Source:
         fault = self.strike(provider, url)
         if given is None or job is None or job.state(self._world.now) != "succeeded":
             return fault, None
+        if fault == "link_dies":
+            job.edition += 1
+        if job.edition and not url.endswith(f".{job.edition}.png"):
+            return "link_dies", None
         return fault, picture(*given)
 
 
@@ -87,8 +91,10 @@ class MemoryArtifacts:
             await asyncio.sleep(SLOW)
         if fault in ("file_later", "file_short"):
             raise ArtifactRetry(fault)
+        if fault == "link_dies":
+            raise ArtifactRetry("403", link=True)
         if fault in ("file_gone", "file_html") or data is None:
-            raise ArtifactGone(fault or "404")
+            raise ArtifactGone(fault or "404", link=True)
         if fault == "disk_full":
             raise OSError(28, "No space left on device")
         return self._keep(data, index)
@@ -150,6 +156,8 @@ class _Wire(Egress):
         await asyncio.sleep(0.05)
         if fault == "file_html":
             yield _fetched(url, 200, _pieces(b"<html><body>not here, not any more</body></html>" * 4, ""))
+        elif fault == "link_dies":
+            yield _fetched(url, 403, _pieces(b"<Error>Request has expired</Error>", ""))
         elif fault == "file_gone" or data is None:
             yield _fetched(url, 404, _pieces(b"not found", ""))
         elif fault == "file_later":

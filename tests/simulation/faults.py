@@ -76,6 +76,7 @@ FILES = {
     "file_slow": "drips for a minute",
     "file_short": "ends early",
     "file_html": "HTML where a picture should be",
+    "link_dies": "the address leads nowhere any more, for good; the job knows another one",
     "disk_full": "our own disk is full",
 }
 SPOOL = {"spool_torn": "the process dies while the answer is written", "spool_full": "no room to write it"}
@@ -112,14 +113,16 @@ def apply_to(kind: str) -> dict[str, tuple[str, ...]]:
     empty = ("empty",) if wire.empty else ()
     if wire.sync:
         places["life"] = (*SLOW, *empty)
-        places["files"] = tuple(FILES if wire.links else ("disk_full", "file_later"))
+        files = (name for name in FILES if name != "link_dies")
+        places["files"] = tuple(files if wire.links else ("disk_full", "file_later"))
         places["spool"] = tuple(SPOOL)
         return places
     ends = (name for name in LIFE if ENDINGS.get(name, wire.ends[0]) in wire.ends)
     places["taken"] = tuple(TAKEN)
     places["life"] = tuple(name for name in ends if wire.empty or not name.startswith("empty"))
     places["poll"] = tuple(POLL)
-    places["files"] = tuple(FILES)
+    renewed = wire.provider.semantics.renewed_for is not None
+    places["files"] = tuple(name for name in FILES if name != "link_dies" or renewed)
     if wire.cancels:
         places["cancel"] = tuple(CANCEL)
     if wire.calls_back:

@@ -32,6 +32,7 @@ class Job:
     empty: float = 0.0  # a success shows no output for so many seconds
     canceled: float | None = None
     erased: bool = False  # nobody can ask for it any more
+    edition: int = 0  # of its results' addresses: older ones lead nowhere
     unseen: bool = False  # not yet in the provider's own list
     lies: str = ""  # the answer that its provider gives once against the truth
 

@@ -140,6 +140,15 @@ def some_files(knobs: Knobs, rng: random.Random) -> None:
     knobs.asked = (1, 4, 4, 4)
 
 
+def dead_links(knobs: Knobs, rng: random.Random) -> None:
+    """Addresses die before the results are ours, and the job may be gone, too."""
+    renewed = [kind for kind in JOBS if "link_dies" in apply_to(kind)["files"]]
+    polls = ({"gone": 0.15}, {"false_failure": 0.1, "regress": 0.2}, {"odd_status": 0.2, "flap_404": 0.2})
+    odds = {"files": {"link_dies": 0.3, "file_gone": 0.1}, "poll": rng.choice(polls)}
+    _cast(knobs, rng.sample(renewed, 2), odds, collect_deadline=30.0, generation_deadline=90.0)
+    knobs.asked = (1, 4, 4, 4)
+
+
 def contradictions(knobs: Knobs, rng: random.Random) -> None:
     """A job is told to have failed, and calls back with its result, or with another end."""
     odds = {"poll": {"false_failure": 0.7}, "life": {"job_fails": 0.2, "job_expires": 0.2},
@@ -177,7 +186,7 @@ SCENES: dict[str, Scene] = {
     scene.__name__: scene
     for scene in (
         slow_ledger, forgotten, refused_after_a_cancel, early_callbacks, callbacks_for_the_missing, zombies,
-        zombies_with_results, flapping, unanswered_cancels, some_files, contradictions, turned_up,
+        zombies_with_results, flapping, unanswered_cancels, some_files, dead_links, contradictions, turned_up,
         nothing_made, restored_in_the_middle,
     )
 }  # fmt: skip

@@ -40,10 +40,12 @@ async def copy(performer: Performer, run: Run, effect: fx.Copy) -> list[Fact]:
         else:
             file = await performer.artifacts.copy(output.url, index=output.index, kind=kind)
     except ArtifactGone as error:
-        return [f.ArtifactLost(index=effect.index, message=str(error)[:300])]
+        died = attempt.edition if error.link else None
+        return [f.ArtifactLost(index=effect.index, message=str(error)[:300], edition=died)]
     except (ArtifactRetry, OSError) as error:
         ours = getattr(error, "ours", True)  # the disk's own error is ours, too
-        return [f.ArtifactFailed(index=effect.index, message=str(error)[:300], ours=ours)]
+        died = attempt.edition if getattr(error, "link", False) else None
+        return [f.ArtifactFailed(index=effect.index, message=str(error)[:300], ours=ours, edition=died)]
     return [f.ArtifactStored(file=file)]
 
 

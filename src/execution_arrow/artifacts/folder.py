@@ -37,8 +37,9 @@ LIMITS: Mapping[str, int] = {"image": 128 << 20, "video": 4 << 30}  # bytes of o
 _DEFAULT_LIMIT = 4 << 30
 KEY = re.compile(r"sha256/([0-9a-f]{2})/(\1[0-9a-f]{62})\.[a-z0-9]{1,5}")
 # Answers that may be another answer later. 401 and 403 are among them because object stores say "forbidden"
-# for what is not there yet; when the link has really died, the caller's deadline ends the trying.
-_LATER = frozenset({401, 403, 408, 409, 423, 425, 429})
+# for what is not there yet, and for a link that has died: then its provider may have another one.
+_FORBIDDEN = frozenset({401, 403})
+_LATER = _FORBIDDEN | {408, 409, 423, 425, 429}
 _NOT_WHOLE = frozenset({204, 206})  # a part was never asked for, and it has a header like the whole
 
 
@@ -209,11 +210,11 @@ def _check_status(answer: Fetched) -> None:
     if 200 <= status < 300 and status not in _NOT_WHOLE:
         return
     if status >= 500 or status in _LATER or status in _NOT_WHOLE:
-        error = ArtifactRetry(f"the file's server answered {status}")
+        error = ArtifactRetry(f"the file's server answered {status}", link=status in _FORBIDDEN)
         wait = answer.headers.get("retry-after", "")
         error.retry_after = float(wait[:9]) if wait.isascii() and wait.isdigit() else None
         raise error
-    raise ArtifactGone(f"the file's server answered {status}")
+    raise ArtifactGone(f"the file's server answered {status}", link=True)
 
 
 def _is_measured(answer: Fetched) -> bool:

@@ -113,7 +113,9 @@ def _recognise(head: bytes, kind: str) -> Kind:
     found = sniff(head)
     if found is None:
         start = head[:40].decode("latin-1").encode("unicode_escape").decode()
-        raise ArtifactGone(f"what came is neither a picture nor a clip; it begins with '{start}'")
+        # Perhaps a page that says that the link is over.
+        text = f"what came is neither a picture nor a clip; it begins with '{start}'"
+        raise ArtifactGone(text, link=True)
     if found != GIF and not found.media_type.startswith(f"{kind}/"):
         raise ArtifactGone(f"what came is {found.media_type}, not a file of the kind {kind!r}")
     return found

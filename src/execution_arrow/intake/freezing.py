@@ -48,6 +48,7 @@ def terms_of(provider: Provider, quote: Quote, kind: str, policy: Policy, calls_
         cancel_erases=semantics.cancel_erases,
         cancel_free=cancel and semantics.cancel_free,
         billed=semantics.billed,
+        renewed_for=0.0 if sync else semantics.renewed_for or 0.0,
     )
 
 

@@ -33,6 +33,9 @@ from execution_arrow.machine.state import Attempt, Phase, Run, State, Stop
 
 ANNOUNCE_PATIENCE = 30.0  # the terminal event waits this long for the settlement
 CANCEL_TRIES = 5
+RENEWAL_PATIENCE = (
+    300.0  # seconds for which a job is asked for new addresses, the time for the results being over
+)
 LONGEST_PAUSE = 600.0  # seconds; nobody is left unasked for longer, whatever was agreed
 STUCK_PAUSE = 3600.0  # seconds between two questions about a settlement that the ledger refused
 
@@ -136,6 +139,10 @@ def _closing(run: Run, attempt: Attempt, epoch: int) -> Iterator[Entry]:
 def _collecting(run: Run, attempt: Attempt, epoch: int) -> Iterator[Entry]:
     assert attempt.collecting_at is not None
     end = attempt.collecting_at + run.spec.policy.collect_deadline
+    if attempt.stale_at is not None:  # nothing is copied meanwhile: the other addresses are as old
+        end = max(end, attempt.stale_at + RENEWAL_PATIENCE)
+        yield from _look(run, attempt, Poll(attempt.id), {Timer.COLLECT: end})
+        return
     tried = attempt.seen_at >= end
     have = {file.index for file in attempt.files} | set(attempt.lost)
     for output in attempt.outputs:

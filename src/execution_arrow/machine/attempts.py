@@ -17,6 +17,7 @@ from execution_arrow.machine.verdicts import caller_code, decide_failed, stop_al
 from execution_arrow.values import replace
 
 MISSING_WINDOW = 300.0  # seconds in which three answers "no such job" are believed
+DEAD_EDITIONS = 3  # of a result's address, in a row: then it is what it seems to be
 # Seconds after which a call that was sent cannot arrive any more: longer than any transport keeps at it, and
 # than a stopped process should hold it back. Before that, "no such job" says nothing about a lost submit.
 ARRIVAL_WINDOW = 120.0

@@ -129,6 +129,10 @@ def believed(run: Run, a: Attempt, fact: f.Missing, now: float) -> bool:
     return do.believed_missing(a, now)
 
 
+def not_believed(run: Run, a: Attempt, fact: f.Missing, now: float) -> bool:
+    return not do.believed_missing(a, now)
+
+
 def erasing(run: Run, a: Attempt, fact: f.Missing, now: float) -> bool:
     return a.erased
 
@@ -174,6 +178,31 @@ def some_lost(run: Run, a: Attempt, fact: Any, now: float) -> bool:
 def all_lost(run: Run, a: Attempt, fact: Any, now: float) -> bool:
     files, lost = _after(a, fact)
     return not files and len(lost) >= len(a.outputs)
+
+
+def renewable(run: Run, a: Attempt, fact: f.ArtifactLost | f.ArtifactFailed, now: float) -> bool:
+    """An address has died, and the job can be asked for another one; or somebody has asked it since."""
+    if fact.edition is None:
+        return False
+    if a.stale_at is not None or fact.edition < a.edition:
+        return True
+    kept = a.collecting_at is not None and now - a.collecting_at < run.route(a).terms.renewed_for
+    return kept and a.job is not None and a.dead < do.DEAD_EDITIONS
+
+
+def renewing(run: Run, a: Attempt, fact: f.Fact, now: float) -> bool:
+    """The job is being asked for new addresses."""
+    return a.stale_at is not None
+
+
+def fresh(run: Run, a: Attempt, fact: f.Succeeded, now: float) -> bool:
+    """The answer has an address for something that is not ours yet."""
+    missing = {output.index for output in a.outputs} - {file.index for file in a.files} - set(a.lost)
+    return any(output.index in missing for output in fact.outputs)
+
+
+def some_ours(run: Run, a: Attempt, fact: f.Fact, now: float) -> bool:
+    return bool(a.files)
 
 
 def _after(a: Attempt, fact: f.ArtifactStored | f.ArtifactLost | f.TimeUp) -> tuple[set[int], set[int]]:

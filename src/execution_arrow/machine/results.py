@@ -57,7 +57,10 @@ def empty(run: Run, attempt: Attempt, _: f.Fact, now: float) -> Run:
 
 
 def _to_copy(now: float) -> dict[str, Any]:
-    return {"files": (), "lost": (), "collecting_at": now, "next_at": now, "errors": 0, "ended_at": None}
+    return {
+        "files": (), "lost": (), "collecting_at": now, "next_at": now, "errors": 0, "ended_at": None,
+        "dead": 0, "stale_at": None,
+    }  # fmt: skip
 
 
 def empty_for_good(run: Run, attempt: Attempt, fact: f.Fact, now: float) -> Run:
@@ -77,7 +80,7 @@ def store(run: Run, attempt: Attempt, fact: f.ArtifactStored, now: float) -> Run
     if any(file.index == fact.file.index for file in attempt.files):
         return run
     files = tuple(sorted((*attempt.files, fact.file), key=lambda file: file.index))
-    return _collected(put(run, attempt, files=files, errors=0), attempt.id, now)
+    return _collected(put(run, attempt, files=files, errors=0, dead=0), attempt.id, now)
 
 
 def lose(run: Run, attempt: Attempt, fact: f.ArtifactLost, now: float) -> Run:
@@ -94,10 +97,43 @@ def copy_later(run: Run, attempt: Attempt, fact: f.ArtifactFailed, now: float) -
         errors=attempt.errors + 1,
         code=NOT_KEPT if fact.ours else "",
         message=fact.message,
+        dead=attempt.dead if fact.edition is not None else 0,
     )
 
 
-def collect_over(run: Run, attempt: Attempt, _: f.TimeUp, now: float) -> Run:
+def ask_anew(run: Run, attempt: Attempt, fact: f.ArtifactLost | f.ArtifactFailed, now: float) -> Run:
+    """An address leads nowhere. Once for each edition the job is asked for the next; it costs nothing."""
+    if attempt.stale_at is not None or fact.edition != attempt.edition:
+        return run
+    return put(run, attempt, stale_at=now, next_at=now, errors=0, missing=(), message=fact.message)
+
+
+def renew(run: Run, attempt: Attempt, fact: f.Succeeded, now: float) -> Run:
+    """New addresses for what is not ours yet, and time for a look at each. What has none any more is lost."""
+    told = {output.index: output for output in fact.outputs}
+    have = {file.index for file in attempt.files} | set(attempt.lost)
+    gone = (output.index for output in attempt.outputs if output.index not in {*have, *told})
+    outputs = tuple(
+        output if output.index in have else told.get(output.index, output) for output in attempt.outputs
+    )
+    pause = backoff(attempt.dead) if attempt.dead or outputs == attempt.outputs else 0.0
+    return put(
+        run,
+        attempt,
+        outputs=outputs,
+        lost=tuple(sorted({*attempt.lost, *gone})),
+        edition=attempt.edition + 1,
+        dead=attempt.dead + 1,
+        stale_at=None,
+        next_at=now + pause,
+        seen_at=0.0,
+        errors=0,
+        missing=(),
+    )
+
+
+def collect_over(run: Run, attempt: Attempt, _: f.Fact, now: float) -> Run:
+    """Nothing more can be had: the time is over, or the job has no results any more."""
     have = {file.index for file in attempt.files}
     lost = tuple(output.index for output in attempt.outputs if output.index not in have)
     return _collected(put(run, attempt, lost=lost), attempt.id, now)

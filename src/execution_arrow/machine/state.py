@@ -103,6 +103,7 @@ class Terms:
     cancel_erases: bool = False
     cancel_free: bool = False  # a canceled job is not billed
     billed: frozenset[str] = frozenset()  # ends other than success that the provider bills
+    renewed_for: float = 0.0  # how long the job can be asked for new addresses of its results
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -186,6 +187,9 @@ class Attempt:
     files: tuple[Stored, ...] = ()
     lost: tuple[int, ...] = ()
     collecting_at: float | None = None
+    edition: int = 0  # of the results' addresses: how often the job was asked for new ones
+    dead: int = 0  # editions in a row of which an address led nowhere
+    stale_at: float | None = None  # an address of this edition leads nowhere: the job is to be asked
     announced: int | None = None  # micro-credits that a success takes, as the provider said when it accepted
     cost: int | None = None  # micro-credits billed to us
     cost_source: str = "unknown"  # "quoted", "reported" or "unknown"

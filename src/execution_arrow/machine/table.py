@@ -57,6 +57,11 @@ _LATE = (
     f.Ambiguous, f.OwnerLost, f.LookupNone, f.Unconfirmed, f.CancelAcknowledged, f.CancelRefused, f.Succeeded,
     f.Completed, f.TimeUp, f.ArtifactStored, f.ArtifactLost, f.ArtifactFailed, *_BINDING,
 )  # fmt: skip
+# Answers of a job that had results and is asked for their addresses, and has none: what was odd about it.
+_NO_RESULTS = (
+    (f.Succeeded, ""), (f.Missing, ""), (f.Failed, "contradiction"), (f.Canceled, "contradiction"),
+    (f.Expired, "contradiction"),
+)  # fmt: skip
 _AFTER_NEW = (Phase.RUNNING, Phase.COLLECTING, Phase.SETTLING, Phase.CLOSED)
 
 GENERATION_ROWS: tuple[Row, ...] = (
@@ -192,6 +197,18 @@ JOB_ROWS: tuple[Row, ...] = (
     Row("29", (_CLO, _UNK), f.CancelAcknowledged, "same", do.cancel_answered, when="not a verdict"),
     Row("30", (_CLO, _UNK), f.CancelRefused, "same", do.cancel_refused, when="polls decide"),
     # results
+    *(Row("42", (_COL,), kind, "same", results.ask_anew, if_.renewable, "a dead address: ask the job")
+      for kind in (f.ArtifactLost, f.ArtifactFailed)),
+    Row("43", (_COL,), f.Succeeded, "same", results.renew, both(if_.renewing, if_.fresh), "new addresses"),
+    Row("43", (_COL,), f.Missing, "same", do.missing, both(if_.renewing, if_.not_believed), "may come back"),
+    *(Row("43", (_COL,), kind, "same", do.poll_later, if_.renewing, "no answer: ask again", durable=False)
+      for kind in (f.PollFailed, f.UnknownStatus)),
+    Row("40", (_COL,), f.Running, "same", do.poll_later, if_.renewing, "regress: ask again", durable=False,
+        alert="status_regress"),
+    *(Row("44", (_COL,), kind, "stored", results.collect_over, both(if_.renewing, if_.some_ours),
+          "no more results: some are lost", alert=alert) for kind, alert in _NO_RESULTS),
+    *(Row("44", (_COL,), kind, "lost", results.collect_over, if_.renewing, "no more results", alert=alert)
+      for kind, alert in _NO_RESULTS),
     Row("34", (_COL,), f.ArtifactStored, "stored", results.store, if_.some_lost, "some are lost for good"),
     Row("33", (_COL,), f.ArtifactStored, "stored", results.store, when="all are ours"),
     Row("34", (_COL,), f.ArtifactFailed, "same", results.copy_later, when="tried again", durable=False),

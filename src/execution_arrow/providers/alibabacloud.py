@@ -53,7 +53,9 @@ SEMANTICS = Semantics(
     webhook=None,  # tasks: a rule of the account, not of a request
     cancel="queued",  # tasks: only PENDING ones
     cancel_free=True,  # billing: only what was made is charged
-    artifact_life=86_400.0,  # tasks: results are kept for 24 h
+    artifact_life=86_400.0,
+    renewed_for=86_400.0,
+    results_source="tasks: a task and its results are kept for 24 h",
 )
 
 # SDK; UNKNOWN is said of tasks that do not exist or are older than a day (tasks).

@@ -77,6 +77,10 @@ class Follow:
     call: Call
 
 
+# Seconds, where nobody says for how long a job can be asked. Asking is free, and one that is gone says so.
+NOT_SAID = 86_400.0
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Semantics:
     """Declared behaviour, the source of the documentation's table and of the machine's decisions.
@@ -95,7 +99,9 @@ class Semantics:
     cancel_erases: bool = False  # the same DELETE removes the record of a finished job
     lookup: Literal["conclusive", "suggestive"] | None = None
     billed: frozenset[str] = frozenset()
-    artifact_life: float | None = None  # how long result URLs live
+    artifact_life: float | None = None  # how long a result's address is good
+    renewed_for: float | None = None  # after its end a job says new ones for so long; None: it has no others
+    results_source: str = ""  # of the two
     settings: tuple[str, ...] = ()  # names of required `Context.settings`
     regions: Mapping[str, str] = field(default_factory=dict)  # other base URLs by region
     image_deadline: float = 300.0

@@ -37,7 +37,7 @@ from execution_arrow.ports import Payload
 from execution_arrow.providers import _wire as wire
 from execution_arrow.providers._callbacks import BflCallbacks, bfl_secret
 from execution_arrow.providers._wire import HTTP_RULES, Rule
-from execution_arrow.providers.base import Call, Context, Job, Reply, Semantics
+from execution_arrow.providers.base import NOT_SAID, Call, Context, Job, Reply, Semantics
 
 SEMANTICS = Semantics(
     name="bfl",
@@ -46,7 +46,9 @@ SEMANTICS = Semantics(
     poll_every=0.5,  # skill: half a second, doubling; the client asks every second
     webhook="signed",  # OpenAPI: webhook_url and webhook_secret; the signature is the skill's word alone
     cancel=None,  # OpenAPI has no path for it
-    artifact_life=600.0,  # integration
+    artifact_life=600.0,
+    renewed_for=NOT_SAID,
+    results_source="integration: an address is good for 10 min; how long a job can be asked is not said",
     regions={"eu": "https://api.eu.bfl.ai", "us": "https://api.us.bfl.ai"},  # integration
 )
 

@@ -53,7 +53,9 @@ SEMANTICS = Semantics(
     cancel="queued",  # SDK
     cancel_free=True,  # video API: only successful tasks are billed
     cancel_erases=True,  # SDK: the same DELETE removes the record of a finished task
-    artifact_life=86_400.0,  # video API: URLs are cleared after 24 h
+    artifact_life=86_400.0,
+    renewed_for=86_400.0,
+    results_source="video API: addresses are cleared after 24 h, tasks kept for 7 days",
     regions={"eu-west": "https://ark.eu-west.bytepluses.com/api/v3"},  # ModelArk 1330310; some models only
 )
 

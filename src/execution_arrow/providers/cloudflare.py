@@ -34,6 +34,7 @@ SEMANTICS = Semantics(
     webhook=None,
     cancel=None,
     settings=("account_id",),
+    results_source="docs: results come inside the answer; some models answer with an address, and no job",
 )
 
 # Branch on the code of the first error, not on the HTTP status (errors).

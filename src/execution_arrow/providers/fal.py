@@ -49,7 +49,9 @@ SEMANTICS = Semantics(
     cancel="any",  # queue: a queued request is removed, a running one is asked to stop and may go on
     cancel_free=False,  # queue: a cancel is no proof that nothing is charged
     billed=frozenset({"moderation", "canceled"}),  # FAQ: 5xx never, 422 when the GPU ran
-    artifact_life=604_800.0,  # FAQ: at least 7 days; the account's setting decides
+    artifact_life=604_800.0,
+    renewed_for=2_592_000.0,
+    results_source="FAQ: files at least 7 days, or as the account says; docs: what a job answered, 30 days",
 )
 
 # The backup host that the official client falls back to (client, and fal's own queue OpenAPI).

@@ -52,6 +52,7 @@ SEMANTICS = Semantics(
     webhook=None,  # SDK: an endpoint of the project, for clips alone; a request cannot name one
     cancel=None,  # OpenAPI: no such call
     lookup="suggestive",  # OpenAPI: the list of clips
+    results_source="OpenAPI: a clip lies at one address until its `expires_at`",
 )
 
 # SDK: the four statuses of a clip.

@@ -51,7 +51,9 @@ SEMANTICS = Semantics(
     cancel_free=False,  # lifecycle: a canceled prediction is charged for the time it ran
     lookup="suggestive",  # OpenAPI: predictions.list
     billed=frozenset({"canceled"}),  # lifecycle; an aborted one is free
-    artifact_life=3600.0,  # OpenAPI: output of API predictions is removed after one hour
+    artifact_life=3600.0,
+    renewed_for=3600.0,
+    results_source="OpenAPI: output and files of API predictions are removed after one hour",
 )
 
 # OpenAPI and lifecycle. `aborted`: a deadline passed before the start. The stable client does not know it.

@@ -38,7 +38,7 @@ from execution_arrow.facts import (
 from execution_arrow.ports import Payload
 from execution_arrow.providers import _wire as wire
 from execution_arrow.providers._wire import HTTP_RULES, Rule
-from execution_arrow.providers.base import Call, Context, Job, Reply, Semantics
+from execution_arrow.providers.base import NOT_SAID, Call, Context, Job, Reply, Semantics
 
 SEMANTICS = Semantics(
     name="runway",
@@ -50,7 +50,9 @@ SEMANTICS = Semantics(
     cancel_free=False,  # SDK: refunded only before it begins
     cancel_erases=True,  # SDK: the same DELETE removes a finished task and its results
     billed=frozenset({"moderation", "canceled"}),  # moderation; SDK; where `cost` does not say
-    artifact_life=86_400.0,  # SDK: 24 to 48 h, and a new GET renews them
+    artifact_life=86_400.0,
+    renewed_for=NOT_SAID,
+    results_source="SDK: 24 to 48 h, and asking for the task brings new ones; for how long is not said",
 )
 
 STATUSES: dict[str, type[StatusFact]] = {  # SDK: complete

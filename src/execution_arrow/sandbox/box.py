@@ -66,7 +66,7 @@ class Sandbox:
             name: {model: Model(kind=kind) for model, kind in more.items()}
             for name, more in (models or {}).items()
         }
-        self._files = Files(lambda: self.url, self._find)
+        self._files = Files(lambda: self.url, self._find, self._clock.now)
         self._courier = Courier(self._clock, self._latest)
         self._desks = {
             name: desk(
@@ -264,7 +264,7 @@ class Sandbox:
             return reply(405, {"detail": "the sandbox's own pages are read with GET"})
         match request.path.strip("/").split("/"):
             case ["files", provider, job, name]:
-                return self._files.fetch(provider, job, name, self._clock.now())
+                return self._files.fetch(provider, job, name, request.parameter("told"))
             case [""]:
                 with self._lock:
                     return page.page(

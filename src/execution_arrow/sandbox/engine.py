@@ -100,6 +100,7 @@ class Engine:
             fault=kind or None,
             stubborn=kind == "late",
             empty=kind == "no_output",
+            dead_for=extra if kind == "dead_link" else 0.0,
         )
         job = _with_deadlines(job)
         if order.problem is not None:

@@ -25,8 +25,9 @@ KINDS = {
     "never_finishes": "accepted, then running for ever; a cancel works",
     "late": "accepted, ends `seconds` late and ignores a cancel",
     "no_output": "succeeded without a result, and billed",
+    "dead_link": "succeeded; addresses of the result that are told within `seconds` of that lead nowhere",
 }
-SECONDS = {"queued": 5.0, "slow": 5.0, "delay": 5.0, "rate_limited": 1.0, "late": 60.0}
+SECONDS = {"queued": 5.0, "slow": 5.0, "delay": 5.0, "rate_limited": 1.0, "late": 60.0, "dead_link": 1.0}
 PLACES = ("submit", "poll", "result", "cancel", "any")
 #: kinds that change an answer and not a job: the only ones that make sense on a poll or a cancel
 ANSWERS = frozenset({"down", "delay", "rate_limited", "server_error", "lost_reply"})

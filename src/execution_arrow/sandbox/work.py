@@ -78,6 +78,7 @@ class Job:
     fault: str | None = None
     stubborn: bool = False  # acknowledges a cancel and goes on
     empty: bool = False  # succeeds without a result
+    dead_for: float = 0.0  # seconds after its end in which it tells addresses that lead nowhere
     erased: bool = False
     canceled: float | None = None
 

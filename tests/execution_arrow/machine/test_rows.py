@@ -63,7 +63,7 @@ def test_defaults_are_part_of_the_schema() -> None:
     assert dataclasses.asdict(Terms()) == {
         "sync": False, "deadline": 300.0, "poll_every": 1.0, "patience": 0.0, "lookup": False,
         "webhook": False, "cancel": False, "cancel_erases": False, "cancel_free": False,
-        "billed": frozenset(),
+        "billed": frozenset(), "renewed_for": 0.0,
     }  # fmt: skip
     fresh = dataclasses.asdict(Run(spec=make_run().spec))
     assert {name for name, value in fresh.items() if value} == {"spec", "phase"}

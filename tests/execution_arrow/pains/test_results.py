@@ -137,6 +137,29 @@ async def test_the_results_link_expires(box: Sandbox, open_arrow: Opener, tmp_pa
     assert outcomes(late) == [("one", "failed"), ("two", "used")]  # no success without the bytes
 
 
+@run
+async def test_the_results_link_dies_before_the_copy(box: Sandbox, open_arrow: Opener):
+    """Pain 12: after a crash the link is dead, and the picture that was paid for is paid for again."""
+    for provider in ("fal", "replicate"):
+        box.fault(provider, Fault("dead_link", times=1, seconds=0.4))
+    async with open_arrow() as arrow:
+        await fund(arrow)
+        for provider in ("fal", "replicate"):
+            done = await arrow.generate_and_wait(SEEDREAM, ask(provider), account="acct", timeout=30)
+            assert outcomes(done) == [(provider, "used")]
+            assert len(of(done, box.calls(provider))) == 1
+
+
+@run
+async def test_a_link_that_nobody_renews_is_no_success(box: Sandbox, open_arrow: Opener):
+    box.fault("fal", Fault("dead_link", times=1, seconds=3600.0))
+    async with open_arrow(policy=Policy(collect_deadline=3.0)) as arrow:
+        await fund(arrow)
+        done = await arrow.generate_and_wait(SEEDREAM, ask("fal, replicate"), account="acct", timeout=30)
+        assert outcomes(done) == [("fal", "failed"), ("replicate", "used")]
+        assert done.attempts[0].code == "outputs_lost"
+
+
 class PictureInside(FakeTransport):
     """A synchronous provider's answer is the picture itself."""
 

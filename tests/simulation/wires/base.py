@@ -30,7 +30,7 @@ GONE = Reply(status=404, body=b'{"detail": "not found"}')
 
 
 def url(job: Job, index: int) -> str:
-    return f"{FILES}/{job.provider}/{job.id}/{index}.png"
+    return f"{FILES}/{job.provider}/{job.id}/{index}.{job.edition}.png"
 
 
 def urls(job: Job) -> list[str]:

@@ -157,6 +157,9 @@ def _call(
 
 
 _ALL = frozenset({"failed", "moderation", "canceled", "expired"})
-DOCK = Compact("dock", poll_every=1.0, webhook="signed", cancel="any", cancel_free=True, lookup="conclusive")
+DOCK = Compact(
+    "dock", poll_every=1.0, webhook="signed", cancel="any", cancel_free=True, lookup="conclusive",
+    renewed_for=3600.0,
+)  # fmt: skip
 QUAY = Compact("quay", poll_every=2.0, webhook=None, cancel=None, lookup="suggestive", billed=_ALL)
 FERRY = Compact("ferry", sync=True, poll_every=None, webhook=None, cancel=None)
