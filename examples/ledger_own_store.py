@@ -6,7 +6,8 @@ how it fails. `tests/examples/test_own_store.py` runs the shipped contract over 
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
+from itertools import takewhile
 from pathlib import Path
 
 import lmdb
@@ -22,18 +23,12 @@ class Rows:
     """What `KeyValueStore` asks of a snapshot and of a transaction, said to LMDB."""
 
     def __init__(self, transaction: lmdb.Transaction) -> None:
-        self.get = transaction.get
-        self.put = transaction.put
-        self.delete = transaction.delete
+        self.get, self.put, self.delete = transaction.get, transaction.put, transaction.delete
         self._cursor = transaction.cursor
 
     def range(self, first: bytes, end: bytes) -> Iterator[tuple[bytes, bytes]]:
         cursor = self._cursor()
-        if cursor.set_range(first):
-            for key, value in cursor:
-                if key >= end:
-                    return
-                yield key, value
+        return takewhile(lambda row: row[0] < end, cursor if cursor.set_range(first) else ())
 
 
 class LmdbStore(KeyValueStore):
@@ -46,41 +41,31 @@ class LmdbStore(KeyValueStore):
     def __init__(self, folder: Path | str, *, clock: Clock | None = None) -> None:
         super().__init__(clock)
         self._folder, self._pid = str(folder), os.getpid()
-        self._environment: lmdb.Environment | None = lmdb.open(self._folder, map_size=ROOM)
+        self._environment = lmdb.open(self._folder, map_size=ROOM)
+
+    def reading(self) -> AbstractContextManager[Rows]:
+        return self._begun(write=False)
+
+    def writing(self) -> AbstractContextManager[Rows]:
+        return self._begun(write=True)
 
     @contextmanager
-    def reading(self) -> Iterator[Rows]:
-        try:
-            with self._open_here().begin() as transaction:
-                yield Rows(transaction)
-        except lmdb.Error as error:
-            raise StoreUnavailable(f"reading {self._folder} failed ({error})") from error
-
-    @contextmanager
-    def writing(self) -> Iterator[Rows]:
+    def _begun(self, *, write: bool) -> Iterator[Rows]:
+        if self._pid != os.getpid():
+            raise StoreUnavailable(f"the ledger in {self._folder} is not open in this process: open it here")
         committing = False
         try:
-            transaction = self._open_here().begin(write=True)  # waits for other writers
-            try:
+            with self._environment.begin(write=write) as transaction:  # commits unless the block raises
                 yield Rows(transaction)
-                committing = True
-                transaction.commit()
-            except BaseException:
-                transaction.abort()  # after a commit, this does nothing
-                raise
+                committing = write
         except lmdb.Error as error:
             maybe = committing and not isinstance(error, lmdb.MapFullError)  # which comes before any write
-            raise StoreUnavailable(f"writing {self._folder} failed ({error})", maybe_applied=maybe) from error
+            raise StoreUnavailable(f"LMDB in {self._folder} failed ({error})", maybe_applied=maybe) from error
 
     def close(self) -> None:
-        opened, self._environment = self._environment, None
-        if opened is not None and self._pid == os.getpid():
-            opened.close()
-
-    def _open_here(self) -> lmdb.Environment:
-        if self._environment is None or self._pid != os.getpid():
-            raise StoreUnavailable(f"the ledger in {self._folder} is not open in this process: open it here")
-        return self._environment
+        if self._pid == os.getpid():
+            self._environment.close()
+        self._pid = 0
 
 
 if __name__ == "__main__":

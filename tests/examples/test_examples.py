@@ -44,7 +44,7 @@ def test_it_runs(script: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 @pytest.mark.parametrize("file", FILES, ids=lambda path: path.stem)
 def test_it_is_short(file: Path) -> None:
     lines = [line for line in file.read_text("utf-8").splitlines() if line.strip()]
-    assert len(lines) < (110 if file.stem == "ledger_own_store" else 60)
+    assert len(lines) < 60
 
 
 def python(words: list[str], folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:

@@ -32,11 +32,6 @@ class TestLmdb(LedgerStoreContract):
             store.close()
 
 
-def test_it_is_about_a_hundred_lines() -> None:
-    lines = (ROOT / "examples" / "ledger_own_store.py").read_text("utf-8").splitlines()
-    assert len(lines) <= 110
-
-
 @pytest.mark.parametrize("file", SCENARIOS, ids=lambda file: file.stem)
 def test_scenario(file: Path, tmp_path: Path) -> None:
     clock = FakeClock()
