@@ -33,7 +33,7 @@ from execution_arrow.signals import (
 from execution_arrow.stores.sqlite import SqliteStore
 from execution_arrow.testing import FakeProvider, fake_parts
 from tests.execution_arrow.delivery.kit import LOCAL, receiving, run
-from tests.execution_arrow.transport.test_httpx_transport import answer
+from tests.execution_arrow.transport.kit import answer
 
 DOWN = f.Refused(fault=Fault.PROVIDER, code="http_503", message="we are down")
 

@@ -1,2 +1,2 @@
-"""How provider calls reach the network. `transport.httpx` is the default; anything with `ports.Transport` may
-take its place."""
+"""How provider calls reach the network. `transport.httpx` is the default, `transport.aiohttp` the faster one;
+anything with `ports.Transport` may take their place."""

@@ -24,7 +24,7 @@ from execution_arrow.egress import EgressPolicy
 from execution_arrow.errors import ArtifactGone, ArtifactRetry
 from execution_arrow.facts import Stored
 from tests.execution_arrow.artifacts.makers import clip, picture
-from tests.execution_arrow.transport.test_httpx_transport import Server, answer, serving
+from tests.execution_arrow.transport.kit import Server, answer, serving
 
 LOCAL = EgressPolicy(allow_loopback=True)
 

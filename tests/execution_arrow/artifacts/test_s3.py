@@ -32,7 +32,7 @@ from execution_arrow.wiring import default_parts
 from tests.execution_arrow.artifacts.makers import picture
 from tests.execution_arrow.delivery.kit import run
 from tests.execution_arrow.driver.test_driver import arrow_of
-from tests.execution_arrow.transport.test_httpx_transport import answer, replying, serving
+from tests.execution_arrow.transport.kit import answer, replying, serving
 
 LOCAL = EgressPolicy(allow_loopback=True)
 

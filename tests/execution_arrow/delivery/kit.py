@@ -17,7 +17,7 @@ from execution_arrow.stores.access import Inline
 from execution_arrow.stores.base import JobStore
 from execution_arrow.stores.memory import MemoryStore
 from execution_arrow.testing.steps import NOW
-from tests.execution_arrow.transport.test_httpx_transport import Server, answer, serving
+from tests.execution_arrow.transport.kit import Server, answer, serving
 
 LOCAL = EgressPolicy(allow_loopback=True)
 KEYS = EnvironmentCredentials({"EXECUTION_ARROW_WEBHOOK_KEY": "k" * 40, "MINE": "whsec_" + "QUJD" * 8})

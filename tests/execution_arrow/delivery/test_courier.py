@@ -18,7 +18,7 @@ from execution_arrow.stores.base import Committed
 from execution_arrow.stores.outgoing import TakeDeliveries
 from execution_arrow.testing.steps import NOW, commit_of, one, owned
 from tests.execution_arrow.delivery.kit import KEYS, Clock, Post, Received, post_office, receiving, run
-from tests.execution_arrow.transport.test_httpx_transport import answer
+from tests.execution_arrow.transport.kit import answer
 
 DOWN, FINE = answer(b"no", "503 Service Unavailable"), answer(b"", "204 No Content")
 

@@ -13,7 +13,7 @@ import trustme
 
 from execution_arrow.egress import Egress, EgressPolicy, GuardedBackend
 from execution_arrow.errors import EgressRefused
-from tests.execution_arrow.transport.test_httpx_transport import Server, answer, serving
+from tests.execution_arrow.transport.kit import Server, answer, serving
 
 LOCAL = EgressPolicy(allow_loopback=True)
 

@@ -12,7 +12,7 @@ from execution_arrow.errors import InputGone, InputRetry
 from execution_arrow.inputs.fetching import EgressInputs
 from execution_arrow.ports import InputFile
 from tests.execution_arrow.artifacts.makers import picture
-from tests.execution_arrow.transport.test_httpx_transport import Server, answer, serving
+from tests.execution_arrow.transport.kit import Server, answer, serving
 
 LOCAL = EgressPolicy(allow_loopback=True)
 

@@ -1,4 +1,4 @@
-"""The default transport against real sockets: what left, what may have left, and how soon it says so."""
+"""Every transport against real sockets: what left, what may have left, and how soon it says so."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ import socket
 import ssl
 import time
 import traceback
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,70 +20,24 @@ import trustme
 from execution_arrow.errors import MaybeSentError, NotSentError
 from execution_arrow.providers.base import Call, Reply
 from execution_arrow.spool import read_spool
+from execution_arrow.transport.aiohttp import AiohttpTransport
 from execution_arrow.transport.httpx import HttpxTransport
+from tests.execution_arrow.transport.kit import Server, answer, replying, serving
 
-Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
-
-
-class Server:
-    """A real TCP server that does exactly what a test says, and keeps the requests it read."""
-
-    def __init__(self) -> None:
-        self.requests: list[bytes] = []
-        self.connections = 0
-        self.url = ""
-
-    async def read(self, reader: asyncio.StreamReader) -> bytes:
-        head = await reader.readuntil(b"\r\n\r\n")
-        size = next(
-            (int(x.split(b":")[1]) for x in head.split(b"\r\n") if x.lower().startswith(b"content-length")), 0
-        )
-        request = head + await reader.readexactly(size)
-        self.requests.append(request)
-        return request
+KINDS: dict[str, Any] = {"httpx": HttpxTransport, "aiohttp": AiohttpTransport}
+_now: list[Any] = []
 
 
-@asynccontextmanager
-async def serving(
-    script: Callable[..., Awaitable[None]], tls: ssl.SSLContext | None = None
-) -> AsyncIterator[Server]:
-    server = Server()
-
-    open_ones: set[asyncio.StreamWriter] = set()
-
-    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        server.connections += 1
-        open_ones.add(writer)
-        try:
-            await script(server, reader, writer)
-        except (asyncio.IncompleteReadError, ConnectionError):
-            pass
-        finally:
-            writer.close()
-
-    listener = await asyncio.start_server(handle, "127.0.0.1", 0, ssl=tls)
-    server.url = f"{'https' if tls else 'http'}://127.0.0.1:{listener.sockets[0].getsockname()[1]}"
-    try:
-        yield server
-    finally:
-        listener.close()  # since Python 3.12 waiting for it would wait for idle clients too
-        for writer in open_ones:
-            writer.close()
+@pytest.fixture(params=KINDS, autouse=True)
+def _each_of_them(request: pytest.FixtureRequest) -> Iterator[None]:
+    """All of these tests are run over each transport."""
+    _now[:] = [KINDS[request.param]]
+    yield
+    _now.clear()
 
 
-def answer(body: bytes = b"{}", status: str = "200 OK", *headers: str, length: int | None = None) -> bytes:
-    lines = [f"HTTP/1.1 {status}", f"Content-Length: {len(body) if length is None else length}", *headers]
-    return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
-
-
-def replying(data: bytes) -> Any:
-    async def script(server: Server, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        while True:
-            await server.read(reader)
-            writer.write(data)
-            await writer.drain()
-
-    return script
+def make(**options: Any) -> Any:
+    return _now[0](**options)
 
 
 def post(url: str, timeout: float = 0.4, **more: Any) -> Call:
@@ -95,7 +48,7 @@ def post(url: str, timeout: float = 0.4, **more: Any) -> Call:
 
 async def send(call: Call, **options: Any) -> Reply:
     spool = options.pop("spool", None)
-    transport = HttpxTransport(**options)
+    transport = make(**options)
     try:
         return await transport.send(call, spool=spool)
     finally:
@@ -166,7 +119,7 @@ def test_connect_timeout_is_not_a_read_timeout() -> None:
                 filler.connect_ex(listener.getsockname())
                 fillers.append(filler)
             url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-            with pytest.raises(NotSentError, match="ConnectTimeout"):
+            with pytest.raises(NotSentError, match="was not sent: Connect"):
                 asyncio.run(send(post(url, timeout=30), connect_timeout=0.3))
         finally:
             for filler in fillers:
@@ -311,12 +264,15 @@ def test_nothing_is_taken_from_the_environment(monkeypatch: pytest.MonkeyPatch, 
 def test_cookies_are_not_kept() -> None:
     async def main() -> list[bytes]:
         async with serving(replying(answer(b"{}", "200 OK", "Set-Cookie: a=b"))) as server:
-            transport = HttpxTransport()
-            await transport.send(post(server.url))
-            await transport.send(post(server.url))
+            transport = make()
+            url = server.url.replace(
+                "127.0.0.1", "localhost"
+            )  # cookies are for names, say those who keep them
+            await transport.send(post(url))
+            await transport.send(post(url))
             await transport.aclose()
             for _ in range(2):
-                await transport.send(Call(method="GET", url=server.url))
+                await transport.send(Call(method="GET", url=url))
             assert server.connections == 3  # of its own for each POST, kept alive for polls
             return server.requests
 
@@ -333,7 +289,7 @@ def test_a_connection_that_the_server_closed_is_not_used_again() -> None:
 
     async def main() -> int:
         async with serving(script) as server:
-            transport = HttpxTransport()
+            transport = make()
             for _ in range(5):
                 await transport.send(Call(method="GET", url=server.url))
                 await asyncio.sleep(0.02)
@@ -373,7 +329,7 @@ def test_an_answer_too_many_is_not_the_next_calls_answer() -> None:
 
     async def main() -> tuple[set[bytes], int]:
         async with serving(replying(two)) as server:
-            transport = HttpxTransport()
+            transport = make()
             bodies = {(await transport.send(post(server.url))).body for _ in range(4)}
             await transport.aclose()
             return bodies, len(server.requests)
@@ -392,7 +348,7 @@ def test_a_connection_that_dies_between_two_paid_calls_costs_nothing() -> None:
 
     async def main() -> int:
         async with serving(script) as server:
-            transport = HttpxTransport()
+            transport = make()
             for _ in range(3):
                 assert (await transport.send(post(server.url))).status == 200
             await transport.aclose()
@@ -404,10 +360,10 @@ def test_a_connection_that_dies_between_two_paid_calls_costs_nothing() -> None:
 def test_a_full_pool_is_not_sent() -> None:
     async def main() -> None:
         async with serving(_silent) as server:
-            transport = HttpxTransport(max_connections=1, pool_timeout=0.1)
+            transport = make(max_connections=1, pool_timeout=0.1, connect_timeout=0.1)
             first = asyncio.create_task(transport.send(post(server.url, timeout=2)))
             await asyncio.sleep(0.1)
-            with pytest.raises(NotSentError, match="PoolTimeout"):
+            with pytest.raises(NotSentError, match=r"was not sent: (Pool|Connection)Timeout"):
                 await transport.send(post(server.url, timeout=2))
             first.cancel()
             with pytest.raises(asyncio.CancelledError):
@@ -427,7 +383,7 @@ def test_cancelling_the_wait_closes_the_connection() -> None:
 
     async def main() -> None:
         async with serving(script) as server:
-            transport = HttpxTransport()
+            transport = make()
             task = asyncio.create_task(transport.send(post(server.url, timeout=10)))
             while not server.requests:
                 await asyncio.sleep(0.01)
@@ -516,3 +472,181 @@ def test_a_body_that_is_too_deep_is_not_sent() -> None:
         deep = {"a": deep}
     with pytest.raises(NotSentError, match="cannot be written down"):
         asyncio.run(send(Call(method="POST", url="http://127.0.0.1:9", json=deep)))
+
+
+@pytest.mark.parametrize("method", ["GET", "PUT", "DELETE"])
+def test_what_http_would_allow_to_repeat_is_sent_once(method: str) -> None:
+    """The connection dies, fresh or kept alive: whoever asked repeats a cancel or a poll, if anybody."""
+
+    async def script(server: Server, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await server.read(reader)
+        if method == "GET" and len(server.requests) == 1:
+            writer.write(answer())
+            await writer.drain()
+            await server.read(reader)
+
+    async def main() -> tuple[int, int]:
+        async with serving(script) as server:
+            transport = make()
+            call = Call(method=method, url=f"{server.url}/job", timeout=2)
+            if method == "GET":
+                await transport.send(call)
+            with pytest.raises(MaybeSentError):
+                await transport.send(call)
+            await transport.aclose()
+            return server.connections, len(server.requests)
+
+    assert asyncio.run(main()) == (1, 2 if method == "GET" else 1)
+
+
+@pytest.mark.parametrize("method", ["GET", "POST", "PUT", "DELETE"])
+@pytest.mark.parametrize("body", [None, b"", b"abc"])
+def test_nothing_is_added_to_a_call(method: str, body: bytes | None) -> None:
+    url = "/a%2Fb/c%20d~?q=1%2F2&r=%C3%BC+z#fragment"
+    server, _ = run(
+        replying(answer()),
+        lambda base: Call(method=method, url=base + url, headers={"X-Key": "v"}, content=body),
+    )
+    head, _, sent = server.requests[0].partition(b"\r\n\r\n")
+    first, *lines = head.split(b"\r\n")
+    named = dict(line.lower().split(b": ", 1) for line in lines)
+    assert first == f"{method} {url.partition('#')[0]} HTTP/1.1".encode()
+    assert sent == (body or b"")
+    assert named.pop(b"content-length", b"0") == str(len(sent)).encode()
+    assert named.pop(b"connection", b"close") in (b"close", b"keep-alive")
+    assert named == {
+        b"host": server.url.removeprefix("http://").encode(),
+        b"accept-encoding": b"identity",
+        b"user-agent": b"execution-arrow",
+        b"x-key": b"v",
+    }
+
+
+def test_long_headers_do_not_lose_a_paid_answer() -> None:
+    more = [f"X-Policy-{number}: {'p' * 100}" for number in range(200)]
+    _, reply = run(replying(answer(b"{}", "200 OK", f"X-Long: {'l' * 30_000}", *more)))
+    assert (reply.status, len(reply.headers["x-long"])) == (200, 30_000)
+    assert reply.headers["x-policy-199"] == "p" * 100
+
+
+def test_headers_are_text_whatever_they_are_made_of() -> None:
+    data = answer(b"{}", "200 OK", "X-Two: a", "x-two: b", "X-New: ü").replace(
+        b"X-New", b"X-Old: \xfc\r\nX-New"
+    )
+    _, reply = run(replying(data))
+    found = {name: value for name, value in reply.headers.items() if name.startswith("x-")}
+    assert found == {"x-two": "a, b", "x-old": "ü", "x-new": "ü"}
+
+
+@pytest.mark.parametrize("url", ["http://user:word@127.0.0.1:9/x", "http://127.0.0.1:9/x"])
+@pytest.mark.parametrize("key", ["secret-1 ", "secret-1é", "secret-1"])
+def test_what_a_key_must_not_hold_is_said_without_the_key(url: str, key: str) -> None:
+    with pytest.raises(NotSentError) as caught:
+        asyncio.run(send(Call(method="POST", url=url, headers={"authorization": key})))
+    assert "secret-1" not in str(caught.value)
+    assert "word" not in str(caught.value)
+    if "user" in url:
+        assert "user name" in str(caught.value)
+    elif key != "secret-1":
+        assert "the header 'authorization'" in str(caught.value)
+
+
+def test_a_big_body_is_written_elsewhere_and_arrives_whole() -> None:
+    """Two megabytes of text, with all that JSON has to escape, at a server that reads slowly."""
+    asked = {"prompt": "a", "images": ['"\\\n' * 200_000, "灯" * 300_000, ""], "n": {"1": [None, True]}}
+    server, reply = run(
+        replying(answer()), lambda base: Call(method="POST", url=base, json=asked, timeout=10)
+    )
+    assert reply.status == 200
+    sent = server.requests[0].partition(b"\r\n\r\n")[2]
+    assert sent == json.dumps(asked, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def test_an_answer_before_the_end_of_a_big_call_is_no_proof_of_nothing() -> None:
+    """A server may refuse a file by its length alone. Whether that is read in time or not, it never says
+    that nothing was sent."""
+
+    async def script(server: Server, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(answer(b"too large", "413 Content Too Large"))
+        await writer.drain()
+        await asyncio.sleep(1)
+
+    big = bytes(20 << 20)
+    _, found = run(script, lambda base: Call(method="POST", url=base, content=big, timeout=0.5))
+    assert isinstance(found, MaybeSentError) or (found.status, found.body) == (413, b"too large")
+
+
+def test_it_can_be_used_again_after_its_end_and_in_another_loop() -> None:
+    transport = make()
+
+    async def main() -> int:
+        async with serving(replying(answer())) as server:
+            for method in ("POST", "GET", "GET"):
+                await transport.send(Call(method=method, url=server.url))
+            await transport.aclose()
+            return server.connections
+
+    assert [asyncio.run(main()) for _ in range(3)] == [2, 2, 2]
+
+
+def test_closing_what_was_never_used() -> None:
+    asyncio.run(make().aclose())
+
+
+def test_another_loop_sends_nothing_and_says_why() -> None:
+    """Its connections live in one loop: from elsewhere a call must not hang, and not leave either."""
+
+    async def main() -> None:
+        async with serving(replying(answer())) as server:
+            transport = make()
+            call = Call(method="GET", url=server.url, timeout=2)
+            await transport.send(call)
+            with pytest.raises(NotSentError, match="another event loop"):
+                await asyncio.to_thread(asyncio.run, transport.send(call))
+            await asyncio.to_thread(asyncio.run, transport.aclose())  # which is not that loop's to do
+            assert (await transport.send(call)).status == 200
+            assert (server.connections, len(server.requests)) == (1, 2)
+            await transport.aclose()
+
+    asyncio.run(main())
+
+
+def test_a_loop_that_ended_without_goodbye_is_forgotten() -> None:
+    transport = make()
+
+    async def main(*, close: bool) -> int:
+        async with serving(replying(answer())) as server:
+            await transport.send(Call(method="POST", url=server.url))
+            if close:
+                await transport.aclose()
+            return server.connections
+
+    assert [asyncio.run(main(close=close)) for close in (False, True)] == [1, 1]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+def test_a_forked_child_neither_uses_nor_closes_its_parents_connections() -> None:
+    """It opens its own: an answer read by the wrong process would be another generation's job."""
+
+    async def main() -> None:
+        async with serving(replying(answer())) as server:
+            transport = make()
+            call = Call(method="GET", url=server.url, timeout=2)
+            await transport.send(call)
+            pid = os.fork()
+            if pid == 0:
+                code = 1
+                try:
+                    loop = asyncio.new_event_loop()
+                    code = int(loop.run_until_complete(transport.send(call)).status != 200)
+                    loop.run_until_complete(transport.aclose())
+                finally:
+                    os._exit(code)
+            _, status = await asyncio.to_thread(os.waitpid, pid, 0)
+            assert os.waitstatus_to_exitcode(status) == 0
+            await transport.send(call)
+            assert (server.connections, len(server.requests)) == (2, 3)
+            await transport.aclose()
+
+    asyncio.run(main())
