@@ -87,7 +87,7 @@ def render() -> str:
     """The text. What has ended stands there too, with its day: the page does not change by itself."""
     catalog = Catalog.shipped(on=date(2020, 1, 1), include="secondary")
     models = [catalog[name] for name in catalog.models()]
-    labs = {model.id.split("/")[0] for model in models}
+    labs = {model.lab for model in models}
     kinds = [model.kind for model in models]
     routes = [(m, r) for model in models for m in model.mappings.values() for r in m.routes]
     confirmed = [pair for pair in routes if pair[1].evidence.level != "secondary"]

@@ -40,6 +40,7 @@ class RouteProof:
     route: str
     native: str
     evidence: str
+    lab: str = ""
     status: str = "unproved"
     reason: str = ""
     requests: int = 0
@@ -60,7 +61,7 @@ class Proof:
         return not self.problems and all(route.status != "failed" for route in self.routes)
 
     def totals(self) -> dict[str, int]:
-        """Counts of models, labs (the first part of a model's id), providers, routes and requests."""
+        """Counts of models, labs, providers, routes and requests."""
         counts = {
             s: sum(r.status == s for r in self.routes) for s in ("proved", "partly", "unproved", "failed")
         }
@@ -71,7 +72,7 @@ class Proof:
             "models with a proved route": len(proved),
             "models with two proved routes": sum(count > 1 for count in proved.values()),
             "models with two providers": sum(count > 1 for count in pairs.values()),
-            "labs": len({r.model.split("/")[0] for r in self.routes}),
+            "labs": len({r.lab for r in self.routes}),
             "providers": len({r.provider for r in self.routes}),
             "routes": len(self.routes),
             "of secondary evidence": sum(r.evidence == "secondary" for r in self.routes),
@@ -133,7 +134,9 @@ class _RouteProver:
     def __init__(self, contract: Contract, mapping: Mapping, route: Route, natives: Path) -> None:
         self.contract, self.mapping, self.route = contract, mapping, route
         native = route.native or route.model
-        self.proof = RouteProof(contract.id, mapping.provider, route.name, native, route.evidence.level)
+        self.proof = RouteProof(
+            contract.id, mapping.provider, route.name, native, route.evidence.level, contract.lab
+        )
         self.schema = native_schema(natives, mapping.provider, native)
         self.validator = _validator(self.schema) if self.schema is not None else None
         self.reached: set[Cell] = set()
@@ -215,12 +218,19 @@ class _RouteProver:
             for message in (*told, *cut_lists(route, self.contract, self.schema), *turned_tables(route)):
                 self._fail(message)
             by_hand = self.schema.get("x-origin") == "hand-made"
-            proof.status, proof.reason = (
-                ("partly", "the native schema is hand-made") if by_hand else ("proved", "")
-            )
+            proof.status, proof.reason = ("partly", _by_hand(self.schema)) if by_hand else ("proved", "")
         if proof.failures:
             proof.status, proof.reason = "failed", proof.failures[0]
         return proof
+
+
+def _by_hand(schema: dict[str, Any]) -> str:
+    """Why a hand-made schema proves less: its reader may have misread what is named here."""
+    source = schema.get("x-source")
+    told = (
+        [str(source[key]) for key in ("source", "date") if key in source] if isinstance(source, dict) else []
+    )
+    return " of ".join(["a person wrote the schema", ", ".join(told) or "unnamed origin"])
 
 
 def _undecided(route: Route, mapping: Mapping, schema: dict[str, Any]) -> list[str]:

@@ -83,7 +83,7 @@ def test_routes_are_proved_partly_or_unproved_and_it_is_said(tmp_path: Path) -> 
     assert [(r.provider, r.route, r.status, r.reason) for r in found.routes] == [
         ("fal", "text", "proved", ""),
         ("fal", "edit", "unproved", "no native schema"),
-        ("replicate", "default", "partly", "the native schema is hand-made"),
+        ("replicate", "default", "partly", "a person wrote the schema of unnamed origin"),
     ]
     assert found.holds
     assert found.problems == []

@@ -25,6 +25,7 @@ WISHES: tuple[dict[str, Any], ...] = (
     {"generation_input_file": [PICTURE]},
     {"generation_input_file": [PICTURE], "generation_mask_file": MASK},
     {"generation_input_video_file": CLIP},
+    {"generation_input_video_file": CLIP, "generation_input_file": [PICTURE]},
     {"generation_ratio": "9:16"},
 )
 
@@ -36,8 +37,10 @@ def rendered() -> dict[str, list[tuple[str, Payload]]]:
     for name in catalog.models():
         model = catalog[name]
         for wish in WISHES:
+            asks = "generation_prompt" in model.contract.fields
+            prompt = {"generation_prompt": "a lighthouse"} if asks else {}
             try:
-                request = model.normalize({"generation_prompt": "a lighthouse", **wish})
+                request = model.normalize({**prompt, **wish})
             except InvalidRequest:
                 continue
             for provider in model.eligible(request):

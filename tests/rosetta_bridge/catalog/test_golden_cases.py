@@ -89,6 +89,7 @@ LATE = {
     "kling/o1": ("fal",),  # a first frame or reference pictures, either of them
     "xai/grok-imagine-video-1.5": ("replicate",),  # there only from a first frame
     "wan/2.7-i2v": ("fal",),  # a first frame or a clip, either of them
+    "runway/act-two": ("runway",),  # a picture or a clip of the character, either of them
 }
 """Providers that a request of required fields alone does not reach, each with the reason."""
 

@@ -25,7 +25,8 @@ video: 1 bytedance/seedance-1-pro-fast, 1 bytedance/seedance-1.5-pro, 1 kwaivgi/
   1 wan-video/wan-2.5-t2v-fast, 1 wan-video/wan-2.7-t2v, 1 xai/grok-imagine-video-1.5
 """
 _FAL = """
-image: bria/fibo/generate, bria/text-to-image/3.2, fal-ai/bytedance/seedream/v5/lite/edit,
+image: bria/fibo/generate, bria/text-to-image/3.2, fal-ai/bytedance/seedream/v3/text-to-image,
+  fal-ai/bytedance/seedream/v5/lite/edit,
   fal-ai/bytedance/seedream/v5/lite/text-to-image, fal-ai/fast-lightning-sdxl,
   fal-ai/fast-lightning-sdxl/image-to-image, fal-ai/fast-sdxl, fal-ai/fast-sdxl/image-to-image,
   fal-ai/flux-2, fal-ai/flux-2-flex, fal-ai/flux-2-flex/edit, fal-ai/flux-2-max, fal-ai/flux-2-max/edit,
@@ -44,7 +45,7 @@ image: bria/fibo/generate, bria/text-to-image/3.2, fal-ai/bytedance/seedream/v5/
   fal-ai/qwen-image-edit, fal-ai/qwen-image-edit-plus, fal-ai/qwen-image-max/edit,
   fal-ai/qwen-image-max/text-to-image, fal-ai/recraft/v3/text-to-image, fal-ai/recraft/v4/pro/text-to-image,
   fal-ai/recraft/v4/pro/text-to-vector, fal-ai/recraft/v4/text-to-image, fal-ai/recraft/v4/text-to-vector,
-  fal-ai/sana, fal-ai/stable-diffusion-v35-large, fal-ai/stable-diffusion-v35-medium,
+  fal-ai/sana, fal-ai/sana/sprint, fal-ai/stable-diffusion-v35-large, fal-ai/stable-diffusion-v35-medium,
   fal-ai/wan-25-preview/image-to-image, fal-ai/wan-25-preview/text-to-image,
   fal-ai/wan/v2.2-a14b/image-to-image, fal-ai/wan/v2.2-a14b/text-to-image, fal-ai/wan/v2.7/edit,
   fal-ai/wan/v2.7/pro/edit, fal-ai/wan/v2.7/pro/text-to-image, fal-ai/wan/v2.7/text-to-image,
@@ -79,7 +80,8 @@ video: fal-ai/bytedance/seedance/v1.5/pro/image-to-video, fal-ai/bytedance/seeda
   fal-ai/veo3.1/lite/first-last-frame-to-video, fal-ai/veo3.1/lite/image-to-video,
   fal-ai/vidu/q2/image-to-video/pro, fal-ai/vidu/q2/text-to-video, fal-ai/vidu/q3/image-to-video,
   fal-ai/vidu/q3/image-to-video/turbo, fal-ai/vidu/q3/text-to-video, fal-ai/vidu/q3/text-to-video/turbo,
-  fal-ai/wan-25-preview/image-to-video, fal-ai/wan-25-preview/text-to-video, fal-ai/wan/v2.7/edit-video,
+  fal-ai/wan-25-preview/image-to-video, fal-ai/wan-25-preview/text-to-video,
+  fal-ai/wan/v2.2-14b/animate/move, fal-ai/wan/v2.2-14b/animate/replace, fal-ai/wan/v2.7/edit-video,
   fal-ai/wan/v2.7/image-to-video, fal-ai/wan/v2.7/reference-to-video, fal-ai/wan/v2.7/text-to-video,
   moonvalley/marey/i2v, moonvalley/marey/t2v, wan/v2.6/image-to-video, wan/v2.6/reference-to-video,
   wan/v2.6/text-to-video, xai/grok-imagine-video/image-to-video, xai/grok-imagine-video/reference-to-video,

@@ -80,9 +80,9 @@ _ALEPH: Fields = {
     "targetAspectRatio": one_of("16:9", "1:1", "21:9", "2:3", "3:2", "3:4", "4:3", "9:16"),
     "keyframes": {"type": "array", "items": {"type": "object", "required": ["uri"]}},
 }
-_CLIPS = """gemini_omni_flash gemini_omni_flash_1.1 grok_imagine_1_5 h3_max hailuo3 happyhorse_1_0
-kling2.5_turbo_pro kling3.0_4k kling3.0_pro kling3.0_standard klingO3_4k klingO3_pro klingO3_standard
-seedance2 seedance2_5 seedance2_fast seedance2_mini wan3 wan3_prime"""
+_CLIPS = """gemini_omni_flash gemini_omni_flash_1.1 grok_imagine_1_5 grok_imagine_1_5_lite h3_max hailuo3
+happyhorse_1_0 kling2.5_turbo_pro kling3.0_4k kling3.0_pro kling3.0_standard klingO3_4k klingO3_pro
+klingO3_standard seedance2 seedance2_5 seedance2_fast seedance2_mini wan3 wan3_prime"""
 _OTHERS = {
     "text_to_image": """bria_fibo_1_5 bria_fibo_edit_1_5 gemini_2.5_flash gemini_image3.1_flash
     gemini_image3.1_flash_lite gemini_image3_pro gpt_image_2 gpt_image_2_5_flare gpt_image_2_5_sunburst
