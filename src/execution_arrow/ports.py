@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from execution_arrow.values import quick
+
 if TYPE_CHECKING:
     from execution_arrow.facts import HoldClosed, HoldOpened, HoldRefused, Settled, SettleRefused, Stored
     from execution_arrow.providers.base import Call, Reply
@@ -36,6 +38,7 @@ class Secret:
         raise TypeError("a Secret is not pickled; pass the reference it was read by")
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Payload:
     """One provider's native request, frozen into the generation before anything is dispatched.
@@ -73,6 +76,7 @@ class Quote:
     price: int  # the account's price
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prepared:
     """A normalised request with everything that is frozen before dispatch.
@@ -106,6 +110,7 @@ class Ranked:
     dropped: tuple[str, ...] = ()
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
     """The end of one attempt, as the router learns it. `outcome` as in `machine.Outcome`."""

@@ -13,6 +13,7 @@ from execution_arrow.codes import CODES
 from execution_arrow.facts import Fault
 from execution_arrow.machine.state import Attempt, Outcome, Run, State, Status, Stop
 from execution_arrow.machine.verdicts import caller_code
+from execution_arrow.values import quick
 
 
 @lru_cache(maxsize=4096)  # an application has few prices, and shows each of them often
@@ -22,6 +23,7 @@ def credits(micros: int) -> Decimal:
     return Decimal(f"{whole}.{part:06d}")
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class File:
     """One result that is ours: its content address, what it really is, and where it lies on this machine."""
@@ -37,6 +39,7 @@ class File:
     path: Path | None
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AttemptRecord:
     """One submission to one provider. `cost` is what the provider bills us, never what the customer pays.
@@ -79,6 +82,7 @@ class ProviderError:
     provider_message: str
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Generation:
     """A generation as its customer and its operator see it. Times are unix seconds.
@@ -139,7 +143,7 @@ def view(run: Run, version: int, key: str | None, find: Callable[[str], Path | N
         model=spec.model,
         kind=spec.kind,
         status=run.status,
-        request=spec.request,
+        request=_own(spec.request),
         region=spec.region,
         chain=spec.chain,
         chain_source=spec.chain_source,
@@ -165,6 +169,13 @@ def view(run: Run, version: int, key: str | None, find: Callable[[str], Path | N
         closed_at=run.closed_at,
         version=version,
     )
+
+
+def _own(value: Any) -> Any:
+    """A copy of what is JSON: the frozen request is not the reader's to change."""
+    if isinstance(value, Mapping):
+        return {name: _own(item) for name, item in value.items()}
+    return [_own(item) for item in value] if isinstance(value, list) else value
 
 
 def _attempt(run: Run, attempt: Attempt, find: Callable[[str], Path | None]) -> AttemptRecord:

@@ -14,6 +14,7 @@ from decimal import Decimal
 from execution_arrow.driver.session import Change
 from execution_arrow.machine.state import Attempt, Outcome, Phase, Run, Status
 from execution_arrow.record import credits
+from execution_arrow.values import quick
 
 logger = logging.getLogger("execution_arrow")
 
@@ -25,6 +26,7 @@ class Signal:
     at: float
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GenerationStarted(Signal):
     """The credits are held; the first provider is about to be asked."""
@@ -37,6 +39,7 @@ class GenerationStarted(Signal):
     chain: tuple[str, ...]
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GenerationEnded(Signal):
     """The status is final. `stuck`: the ledger refused the settlement, and a person has to look."""
@@ -60,6 +63,7 @@ class GenerationEnded(Signal):
         return self.at - self.created_at
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AttemptStarted(Signal):
     """The one call to this provider is about to leave."""
@@ -70,6 +74,7 @@ class AttemptStarted(Signal):
     model: str
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AttemptEnded(Signal):
     """It will not change any more. `cost` is what the provider bills, None while nobody knows."""

@@ -14,7 +14,7 @@ from execution_arrow.machine.agenda import due, next_at
 from execution_arrow.machine.state import Event, Phase, Run, Status
 from execution_arrow.machine.table import INDEX
 from execution_arrow.machine.verdicts import conclude, forget
-from execution_arrow.values import replace
+from execution_arrow.values import quick, replace
 
 __all__ = ["Step", "due", "next_at", "step", "told"]
 
@@ -27,6 +27,7 @@ _EVENTS = {
 }
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Step:
     """What one fact did. `durable` says whether the new state has to be written before anything follows."""

@@ -47,6 +47,7 @@ def _from_2(body: dict[str, Any]) -> dict[str, Any]:
 
 
 SCHEMA = 3
+KEPT = 256  # documents of which what was read is kept: the same row is read by one verb after the other
 _LONG = 4096  # characters of a spec from which it is worth looking for equal texts in it
 UPCASTERS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {1: _from_1, 2: _from_2}
 
@@ -63,7 +64,9 @@ def dump_state(run: Run) -> str:
     return _json({"v": SCHEMA, **body})
 
 
+@lru_cache(maxsize=KEPT)
 def load_spec(text: str) -> Spec:
+    """Read what `dump_spec` wrote. Nobody may change what is in it: the same text is the same value."""
     body = _read(text)
     if len(text) > _LONG:
         body = _once(body, {})
@@ -83,6 +86,13 @@ def _policy(fields: tuple[tuple[str, Any], ...]) -> Policy:
 
 
 def load_run(spec: Spec, text: str) -> Run:
+    """Read what `dump_state` wrote."""
+    return Run(spec=spec, **_state(text))
+
+
+@lru_cache(maxsize=KEPT)
+def _state(text: str) -> dict[str, Any]:
+    """The fields of a run but for the spec."""
     body = _read(text)
     if "phase" in body:
         body["phase"] = Phase(body["phase"])
@@ -91,7 +101,7 @@ def load_run(spec: Spec, text: str) -> Run:
     if "settlement" in body:
         body["settlement"] = Settlement(**body["settlement"])
     body["attempts"] = tuple(_attempt(attempt) for attempt in body.get("attempts", ()))
-    return Run(spec=spec, **body)
+    return body
 
 
 def _attempt(body: dict[str, Any]) -> Attempt:

@@ -15,6 +15,7 @@ from typing import Any
 from execution_arrow.facts import Fault, Output, Stored
 from execution_arrow.policy import Policy
 from execution_arrow.ports import Payload
+from execution_arrow.values import quick
 
 
 class Status(StrEnum):
@@ -89,6 +90,7 @@ class Stop(StrEnum):
     LOST_RACE = "lost_race"
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Terms:
     """A provider's declared behaviour for this request, frozen with the quote. Times are seconds."""
@@ -106,6 +108,7 @@ class Terms:
     renewed_for: float = 0.0  # how long the job can be asked for new addresses of its results
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Route:
     """One eligible provider: what would be sent, its cost to us, its price to the account."""
@@ -116,6 +119,7 @@ class Route:
     terms: Terms
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Spec:
     """What is frozen when a generation is created. Amounts are micro-credits, times unix seconds."""
@@ -146,6 +150,7 @@ class Spec:
         return self.deadline_at - self.created_at + self.policy.collect_deadline
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
     """One submission to one provider."""
@@ -205,6 +210,7 @@ class Attempt:
         return _OUTCOMES.get(self.state, Outcome.PENDING)
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settlement:
     """What is owed to the ledger, and whether it moved. `stuck` names the ledger's refusal."""
@@ -215,6 +221,7 @@ class Settlement:
     stuck: str = ""
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
     """Something to tell the outside, created with the change it tells of."""
@@ -225,6 +232,7 @@ class Event:
     settled: bool = True
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
     """A generation as the machine sees it."""

@@ -19,8 +19,10 @@ from typing import Any, Literal, Protocol
 
 from execution_arrow.facts import CancelFact, LookupFact, StatusFact, SubmitFact
 from execution_arrow.ports import Payload, Secret
+from execution_arrow.values import quick
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Call:
     """One HTTP request, complete: the transport adds nothing but the connection.
@@ -49,6 +51,7 @@ class Reply:
     body: bytes = b""
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Context:
     """What a provider module may know beside the payload: where, with which key, on whose behalf."""

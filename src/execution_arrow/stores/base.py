@@ -20,11 +20,13 @@ from typing import Any, Final, Literal, NamedTuple, Protocol
 
 from execution_arrow.machine.state import Event
 from execution_arrow.stores import outgoing as out
+from execution_arrow.values import quick
 
 LONGEST_LEASE: Final = 300.0
 """Seconds. A lease that ends later than this from now was written before the store's clock was set back."""
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Inboxed:
     """A fact somebody heard. `dedup` makes a repeated one a single row per attempt."""
@@ -37,6 +39,7 @@ class Inboxed:
     seq: int = 0  # set by the store
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Create:
     """A new generation. With an owner it is claimed in the same write."""
@@ -54,6 +57,7 @@ class Create:
     owner: str | None = None
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Commit:
     """The next version of a row, written only while `owner` holds it under `epoch`."""
@@ -71,9 +75,7 @@ class Commit:
     events: Sequence[Event] = ()
     jobs: Sequence[tuple[str, str, str, str]] = ()  # (provider, credentials, job, attempt) newly bound
     free_key: bool = False
-    erased: str | None = (
-        None  # a spec without the request: it replaces the spec, and folded facts are forgotten
-    )
+    erased: str | None = None  # a spec without the request, in the spec's place; folded facts are forgotten
     sync: bool = True  # False: may ride on the next durable commit
 
 
@@ -144,6 +146,7 @@ def plain(text: str) -> str:
     return text.encode("utf-8", "backslashreplace").decode().replace("\0", "\\x00")
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
     """One generation as stored, with the inbox that nobody folded yet."""

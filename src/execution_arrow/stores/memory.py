@@ -68,7 +68,8 @@ class MemoryStore(Operations[Result]):
 
     def apply(self, ops: Sequence[Op]) -> list[Result]:
         results = [self.perform(op) for op in ops]
-        self._bell.ring(hints_of(ops, results))
+        if self._bell:
+            self._bell.ring(hints_of(ops, results))
         return results
 
     def watch(self, hear: Hear) -> Callable[[], None]:
@@ -156,10 +157,10 @@ class MemoryStore(Operations[Result]):
         for name in taken:
             record = self._records[name]
             record.row = replace(record.row, owner=op.owner, epoch=record.row.epoch + 1)
-        later = now if len(free) > len(taken) else self._next_at(op.owner, now)
-        return Claimed(
-            tuple(self._view(self._records[name]) for name in taken), now, None if op.ids else later
-        )
+        rows = tuple(self._view(self._records[name]) for name in taken)
+        if op.ids:
+            return Claimed(rows, now, None)
+        return Claimed(rows, now, now if len(free) > len(taken) else self._next_at(op.owner, now))
 
     def _release(self, op: Release) -> Result:
         for generation_id, next_at in op.rows:
@@ -194,9 +195,12 @@ class MemoryStore(Operations[Result]):
         return bool(op.ids or record.inbox) or (row.next_at is not None and row.next_at <= now)
 
     def _view(self, record: Record) -> Row:
+        row = record.row
+        if row.owner is None and not record.inbox:
+            return row
         inbox = tuple(record.inbox.values())
-        until = self._leases.get(record.row.owner) if record.row.owner else None
-        return replace(record.row, inbox=inbox, owner_until=until)
+        until = self._leases.get(row.owner) if row.owner else None
+        return replace(row, inbox=inbox, owner_until=until)
 
     def load(self, generation_id: str) -> Row | None:
         record = self._records.get(generation_id)

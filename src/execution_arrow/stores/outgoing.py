@@ -16,6 +16,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
+from execution_arrow.values import quick
+
 DeliveryState = Literal["waiting", "delivered", "dead"]
 FORGOTTEN: Final = 100  # ended deliveries that one taking forgets at most
 
@@ -44,6 +46,7 @@ def wants(endpoint: Endpoint, account: str, kind: str) -> bool:
     return endpoint.account in (None, account) and (not endpoint.events or kind in endpoint.events)
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delivery:
     """One event on its way to one endpoint. (endpoint, subject, no) names it.

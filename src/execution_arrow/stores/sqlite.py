@@ -71,15 +71,16 @@ class SqliteStore:
             )
         with self._side.lock:
             results = self._apply(ops)
-        self._side.bell.ring(hints_of(ops, results))
+        if self._side.bell:
+            self._side.bell.ring(hints_of(ops, results))
         return results
 
     def _apply(self, ops: Sequence[Op]) -> list[Result]:
-        connection = self._side.connection()
         sync = any(durable(op) for op in ops)
         committing = False
+        connection = self._side.connection()
         try:
-            connection.execute(f"PRAGMA synchronous={'FULL' if sync else 'NORMAL'}")
+            self._side.synchronous(connection, full=sync)
             connection.execute("BEGIN IMMEDIATE")
             batch = Batch(connection, self._clock())
             results = [batch.perform(op) for op in ops]

@@ -59,6 +59,7 @@ class WriteSide:
         self.users = 0
         self.pid = os.getpid()
         self._connection: sqlite3.Connection | None = None
+        self._full: bool | None = None  # whether its commits wait for the disk; None: as it was opened
         self._file_lock: int | None = None
         self._looking: sqlite3.Connection | None = None
         self._file: tuple[int, int] | None = None  # which file it is, whatever its name
@@ -80,6 +81,12 @@ class WriteSide:
             self._file = _identity(self._path)
         return self._connection
 
+    def synchronous(self, connection: sqlite3.Connection, *, full: bool) -> None:
+        """Let the next commit wait for the disk, or not. Most are as the one before."""
+        if self._full is not full:
+            connection.execute(f"PRAGMA synchronous={'FULL' if full else 'NORMAL'}")
+            self._full = full
+
     def prepare(self, prepare: Callable[[sqlite3.Connection], None]) -> None:
         """Open the writing connection anew, prepared in this way for once."""
         with self.lock:
@@ -94,7 +101,7 @@ class WriteSide:
         """After an error nothing of the connection's state is trusted; the next use opens a new one."""
         if self._connection is not None:
             self._connection.close()
-            self._connection = None
+            self._connection = self._full = None
 
     def _foreign_version(self) -> object:
         """Changes when another process has committed; None when no other process may write.

@@ -116,21 +116,26 @@ class Batch(Operations[Result]):
         )  # fmt: skip
         if changed.rowcount != 1:
             return Fenced()
-        self.connection.executemany("INSERT OR IGNORE INTO jobs VALUES (?, ?, ?, ?)", jobs)
+        if jobs:
+            self.connection.executemany("INSERT OR IGNORE INTO jobs VALUES (?, ?, ?, ?)", jobs)
         for fact in op.heard:
             self._insert_fact(fact, folded=True)
-        self.connection.executemany(
-            "UPDATE facts SET folded = 1 WHERE seq = ?", [(seq,) for seq in op.folded]
-        )
+        if op.folded:
+            self.connection.executemany(
+                "UPDATE facts SET folded = 1 WHERE seq = ?", [(seq,) for seq in op.folded]
+            )
         if op.erased is not None:
             self.connection.execute("UPDATE generations SET spec = ? WHERE id = ?", (op.erased, op.id))
             self.connection.execute("DELETE FROM facts WHERE generation = ? AND folded = 1", (op.id,))
+        return Committed(op.version + 1, self._announce(op) if op.events else 0)
+
+    def _announce(self, op: Commit) -> int:
+        """Write the events; returns how many deliveries that has made."""
         self.connection.executemany(
             "INSERT INTO events (generation, no, type, at, settled) VALUES (?, ?, ?, ?, ?)",
             [(op.id, event.no, event.type, event.at, event.settled) for event in op.events],
         )
-        posts = Outbox(self.connection, self.now).post_events(op) if op.events else 0
-        return Committed(op.version + 1, posts)
+        return Outbox(self.connection, self.now).post_events(op)
 
     def _insert_fact(self, fact: Inboxed, folded: bool) -> bool:
         inserted = self.connection.execute(
@@ -164,7 +169,7 @@ class Batch(Operations[Result]):
                 values = {"now": self.now, "limit": op.limit - len(ids)}
                 ids += [row for row in self.connection.execute(query, values) if row not in ids]
         if not ids:
-            return Claimed((), self.now, None if op.ids else self._next_at(op.owner))
+            return Claimed((), self.now, self._look_again(op, taken=0))
         names = [name for (name,) in ids]
         self.connection.executemany(
             "UPDATE generations SET owner = ?, epoch = epoch + 1 WHERE id = ?",
@@ -174,8 +179,13 @@ class Batch(Operations[Result]):
         rows = sorted(
             read_rows(self.connection, NAMED, (json.dumps(names),)), key=lambda row: names.index(row.id)
         )
-        later = self.now if len(rows) == op.limit else self._next_at(op.owner)
-        return Claimed(tuple(rows), self.now, None if op.ids else later)
+        return Claimed(tuple(rows), self.now, self._look_again(op, taken=len(rows)))
+
+    def _look_again(self, op: Claim, taken: int) -> float | None:
+        """When there may be more, for who asks for whatever is due."""
+        if op.ids:
+            return None
+        return self.now if taken == op.limit else self._next_at(op.owner)
 
     def _next_at(self, owner: str) -> float | None:
         """The next free row's time or the end of somebody else's lease, whichever is earlier."""
