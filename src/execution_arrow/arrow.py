@@ -59,7 +59,8 @@ class AsyncArrow(Running):
         provider's address (a sandbox, a regional host). `watch` is called with every changed generation.
         `webhooks` says how events are sent out (`arrow.webhooks` says to whom); workers send them.
         `on_event` is told of every `signals.Signal` (default: logging; `otel.Telemetry` is another).
-        `retain` is for how many seconds results are kept (None: for ever); a worker deletes older ones.
+        `retain` is for how many seconds results are kept (an hour and more; None: for ever); a worker deletes
+        older ones.
         `parts` replace single ones: `catalog`, `jobs`, `ledger`, `island`, `tariff`, `credentials`,
         `providers`, `transport`, `egress`; what else there is, `wiring.default_parts` tells.
         """

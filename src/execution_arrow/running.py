@@ -62,7 +62,7 @@ class Running:
         retain: float | None = None,
         on_event: Listener | None = None,
     ) -> None:
-        check_opening(parts.providers, policy, region, base_urls, public_url)
+        check_opening(parts.providers, policy, region, base_urls, public_url, retain)
         parts = replace(parts, router=FailOpen(parts.router, parts.clock))
         self._parts = parts
         self._worker_wanted = worker

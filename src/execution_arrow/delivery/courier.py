@@ -169,7 +169,7 @@ class Courier:
     async def _try(self, delivery: Delivery, row: Endpoint) -> Answer:
         try:
             endpoint, now = endpoint_of(row), self._clock.now()
-            body = await self._body(delivery)
+            body = await self._body(delivery, now)
             secrets = [secret_of(row.id, r, self._credentials) for r in live_secrets(endpoint, now)]
             headers = headers_of(delivery, body, secrets, now)
             return await self._post(endpoint.url, headers, body)
@@ -181,16 +181,16 @@ class Courier:
             logger.exception("delivery_failed endpoint=%s subject=%s", delivery.endpoint, delivery.subject)
             return Answer(0, f"{type(error).__name__}: see the log", ours=True)
 
-    async def _body(self, delivery: Delivery) -> bytes:
+    async def _body(self, delivery: Delivery, now: float) -> bytes:
         if delivery.body is not None:
-            return body_of(delivery, json.loads(delivery.body))
+            return body_of(delivery, json.loads(delivery.body), now)
         row = await self._store.load(delivery.subject)
         if row is None:
             raise ArrowError(f"generation {delivery.subject} is not in this store any more")
         run = load_run(load_spec(row.spec), row.state)
         keys = [file.key for file in told_files(delivery, run)]
         links = {key: await self._link(key) or key for key in keys}
-        return body_of(delivery, generation_data(delivery, run, links))
+        return body_of(delivery, generation_data(delivery, run, links), now)
 
     async def _post(self, url: str, headers: dict[str, str], body: bytes) -> Answer:
         import httpcore
@@ -221,7 +221,7 @@ class Courier:
             Report(
                 endpoint=delivery.endpoint, subject=delivery.subject, no=delivery.no, claim=delivery.claim,
                 state=state, at=now, next_at=next_at, answer=answer.status, error=answer.error[:300],
-                failed=not (answer.good or answer.ours or dead),
+                failed=None if answer.ours or dead else not answer.good,
             )
         )  # fmt: skip
         self._outage.over()

@@ -27,11 +27,11 @@ _STATUS = {
 }
 
 
-def body_of(delivery: Delivery, data: Mapping[str, Any]) -> bytes:
-    """The message's bytes, as they are signed."""
+def body_of(delivery: Delivery, data: Mapping[str, Any], now: float) -> bytes:
+    """The message's bytes, as they are signed: the same at each try, but for the time in a replay."""
     document = {
         "webhook_event": delivery.type,
-        "webhook_timestamp": _iso(delivery.at),
+        "webhook_timestamp": _told_at(delivery, now),
         "webhook_delivery_id": delivery_id(delivery),
         "webhook_data": data,
     }
@@ -50,7 +50,7 @@ def headers_of(delivery: Delivery, body: bytes, secrets: Sequence[Secret], now: 
         **sign_standard(texts, event_id(delivery), int(now), body),
         "x-babysea-signature": sign_babysea(texts[-1], int(now), body),
         "x-babysea-event": delivery.type,
-        "x-babysea-timestamp": _iso(delivery.at),
+        "x-babysea-timestamp": _told_at(delivery, now),
         "x-babysea-delivery-id": delivery_id(delivery),
     }
 
@@ -91,6 +91,11 @@ def generation_data(delivery: Delivery, run: Run, links: Mapping[str, str]) -> d
 def _told_attempt(run: Run) -> Attempt | None:
     winner = run.attempt(run.winner) if run.winner is not None else None
     return winner or next((a for a in reversed(run.attempts) if a.job is not None), None)
+
+
+def _told_at(delivery: Delivery, now: float) -> str:
+    """When it happened; of a replay, when it is told: receivers may refuse what is old (contract, 5.4)."""
+    return _iso(now if delivery.replays else delivery.at)
 
 
 def _iso(at: float) -> str:

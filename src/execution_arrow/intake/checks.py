@@ -21,6 +21,7 @@ ACCOUNT_LENGTH = 200  # what the ledger takes
 KEY_LENGTH = 255
 _NAME_LENGTH = 100
 _PAGE = 1000
+SHORTEST_RETAIN = 3600.0  # seconds
 
 
 def is_name(value: object, most: int) -> bool:
@@ -91,7 +92,12 @@ def check_page(account: object, status: object, before: object, limit: object) -
 
 
 def check_opening(
-    providers: Iterable[str], policy: object, region: object, base_urls: object, public_url: object
+    providers: Iterable[str],
+    policy: object,
+    region: object,
+    base_urls: object,
+    public_url: object,
+    retain: object = None,
 ) -> None:
     """What an Arrow is opened with. Raises `ValueError` with everything that is wrong.
 
@@ -100,6 +106,13 @@ def check_opening(
     known = frozenset((*providers, *VARIABLES))
     issues = _policy_issues(policy) + name_issues(region=(region, _NAME_LENGTH))
     urls = base_urls if isinstance(base_urls, Mapping) else {}
+    if retain is not None and not (
+        isinstance(retain, int | float) and _is_seconds(retain) and retain >= SHORTEST_RETAIN
+    ):
+        issues.append(
+            f"retain: must be None or at least {SHORTEST_RETAIN:g} seconds, not {_short(retain)}: results of "
+            "one generation may come that far apart, and have to be there when it ends"
+        )
     if base_urls is not None and not isinstance(base_urls, Mapping):
         issues.append(f"base_urls: must be an address per provider, not {_short(base_urls)}")
     issues += [f"base_urls: {_unknown(str(name), known)}" for name in urls if name not in known]

@@ -128,7 +128,7 @@ class Outbox(OutgoingOperations[Result]):
         self._put(changed)
         self._line_up(changed)
         endpoint = self._endpoints.get(op.endpoint)
-        if endpoint is not None:
+        if endpoint is not None and op.failed is not None:
             since = endpoint.failing_since if endpoint.failing_since is not None else op.at
             count = (endpoint.failures + 1, since) if op.failed else (0, None)
             endpoint = replace(endpoint, failures=count[0], failing_since=count[1])

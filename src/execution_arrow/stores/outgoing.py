@@ -110,7 +110,7 @@ class Report:
     """What came of a delivery that was taken as `claim`; `Reported`, or `Fenced` if it was taken anew.
 
     `state` waiting: it is to be tried again at `next_at`; where it has died meanwhile it stays dead. `failed`
-    adds to the endpoint's failures in a row, else they are over.
+    adds to the endpoint's failures in a row, False ends the row, None says nothing about the endpoint.
     """
 
     endpoint: str
@@ -122,7 +122,7 @@ class Report:
     next_at: float
     answer: int
     error: str
-    failed: bool
+    failed: bool | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

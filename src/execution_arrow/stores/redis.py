@@ -26,7 +26,7 @@ from execution_arrow.errors import SchemaOutdated, StoreUnavailable
 from execution_arrow.machine.state import Event
 from execution_arrow.stores.base import Hear, Inboxed, Op, Result, Row
 from execution_arrow.stores.hints import hints_of, payload_of
-from execution_arrow.stores.outgoing import Delivery, DeliveryState, Endpoint, KeepEndpoint, Replay
+from execution_arrow.stores.outgoing import Delivery, DeliveryState, Endpoint
 from execution_arrow.stores.redis_diff import Write, writes
 from execution_arrow.stores.redis_keys import (
     META,
@@ -41,15 +41,13 @@ from execution_arrow.stores.redis_keys import (
     row_of,
 )
 from execution_arrow.stores.redis_listen import Listener
-from execution_arrow.stores.redis_load import load
+from execution_arrow.stores.redis_load import load, lock_of
 from execution_arrow.stores.redis_server import Server, split_options
 
 logger = logging.getLogger("execution_arrow")
 
 SCHEMA: Final = "1"
 OPTIONS: Final = frozenset({"name", "accept_duplicate_submits"})
-LOCK_MS: Final = 2_000
-LONG_LOCK_MS: Final = 15_000  # for what is about all of an endpoint's deliveries
 BUSY_SECONDS: Final = 5.0
 _LONGEST_PAUSE: Final = 0.004
 _NAME: Final = re.compile(r"[A-Za-z0-9_.-]{1,64}")
@@ -104,9 +102,8 @@ class RedisStore:
 
     def apply(self, ops: Sequence[Op]) -> list[Result]:
         token = token_hex(8)
-        long = any(isinstance(op, Replay | KeepEndpoint) for op in ops)
         with self._one:
-            now, meta = self._take_lock(token, LONG_LOCK_MS if long else LOCK_MS)
+            now, meta = self._take_lock(token, lock_of(ops))
             try:
                 picture = load(self._ask, self._keys, ops, now, int(meta.get("seq", "0")))
                 before = picture.tables()

@@ -37,10 +37,22 @@ from execution_arrow.stores.redis_keys import (
 )
 from execution_arrow.stores.redis_picture import Picture
 
+LOCK_MS: Final = 2_000
+LONG_LOCK_MS: Final = (
+    15_000  # for what is about all of an endpoint's deliveries, and for thousands of operations
+)
+OPERATION_MS: Final = 5  # more for each operation
 _LINE: Final = 4  # events of a subject that wait behind each other, more or less
 
 Ask = Callable[[Callable[[Any], object]], list[Any]]
 """Puts commands on a pipeline, and returns their answers."""
+
+
+def lock_of(ops: Sequence[Op]) -> int:
+    """Milliseconds that a batch may need; whoever dies in it keeps the others waiting for as long."""
+    if any(isinstance(op, Replay | KeepEndpoint) for op in ops):
+        return LONG_LOCK_MS
+    return min(LOCK_MS + OPERATION_MS * len(ops), LONG_LOCK_MS)
 
 
 def load(ask: Ask, keys: Keys, ops: Sequence[Op], now: float, seq: int) -> Picture:

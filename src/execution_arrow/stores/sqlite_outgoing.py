@@ -166,7 +166,7 @@ class Outbox(OutgoingOperations[Result]):
                 "WHERE id = ?",
                 (op.at, op.endpoint),
             )
-        else:
+        elif op.failed is not None:
             connection.execute(
                 "UPDATE endpoints SET failures = 0, failing_since = NULL WHERE id = ? AND failures > 0",
                 (op.endpoint,),

@@ -153,9 +153,14 @@ class OutgoingPromises:
         answer = one(store, reported(second, "waiting", at=NOW + 2), Reported)
         assert answer.endpoint is not None
         assert (answer.endpoint.failures, answer.endpoint.failing_since) == (2, NOW + 1)
-        one(store, reported(third), Reported)
+        not_its_fault = reported(third, "waiting", next_at=NOW + 9e6, failed=None)
+        one(store, not_its_fault, Reported)
+        assert (store.endpoints()[0].failures, store.endpoints()[0].failing_since) == (2, NOW + 1)
+        one(store, reported(fourth), Reported)
         assert (store.endpoints()[0].failures, store.endpoints()[0].failing_since) == (0, None)
-        one(store, reported(fourth, "waiting"), Reported)
+        told(store, "gen_9")
+        (last,) = taken(store, clock)
+        one(store, reported(last, "waiting"), Reported)
         one(store, KeepEndpoint(endpoint=store.endpoints()[0], at=NOW), Done)
         assert store.endpoints()[0].failures == 0
 

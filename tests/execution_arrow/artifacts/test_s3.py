@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
+import os
 import threading
 import time
 import urllib.request
@@ -254,8 +255,13 @@ async def test_a_generation_lives_and_dies_in_a_bucket(judge: Any, endpoint: str
 async def test_a_worker_deletes_what_is_older_than_it_is_to_be_kept(tmp_path: Path) -> None:
     store = FolderArtifacts(tmp_path / "files", LOCAL)
     stored = await store.put(picture("PNG"), index=0, kind="image")
+    long_ago = time.time() - 7200.0
+    os.utime(tmp_path / "files" / stored.key, (long_ago, long_ago))
     parts = fake_parts({"fake": FakeProvider()}, tmp_path, artifacts=store)
-    async with AsyncArrow(parts, worker=True, retain=-60.0):
+    for wrong in (-60.0, 0, 3599.0, "1h", True):
+        with pytest.raises(ValueError, match="retain: must be None or at least 3600 seconds"):
+            AsyncArrow(parts, worker=True, retain=wrong)  # type: ignore[arg-type]
+    async with AsyncArrow(parts, worker=True, retain=3600.0):
         while store.path(stored.key) is not None:
             await asyncio.sleep(0.01)
 

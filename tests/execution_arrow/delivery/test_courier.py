@@ -130,6 +130,8 @@ async def test_what_cannot_be_delivered_is_dead_and_a_replay_is_a_new_delivery_o
         first, *_, last = receiver.got
         assert first.headers["webhook-id"] == last.headers["webhook-id"]
         assert first.headers["x-babysea-delivery-id"] != last.headers["x-babysea-delivery-id"]
+        told = [json.loads(one.body)["webhook_timestamp"] for one in receiver.got]
+        assert told[0] == told[1] == told[2] < told[3] == last.headers["x-babysea-timestamp"]
         assert await post.desk.replay(endpoint.id, generation="a", no=1) == 1  # once more, though it arrived
         post.clock.at += 72 * 3600 + 20_000
         assert await post.desk.deliver() == 1
@@ -287,15 +289,18 @@ async def test_no_secret_is_in_a_row_or_a_repr() -> None:
 
 @run
 async def test_when_our_key_is_missing_the_endpoint_is_not_to_blame() -> None:
-    async with receiving(FINE) as receiver, post_office(clock=Clock()) as post:
+    async with receiving(DOWN, FINE) as receiver, post_office(clock=Clock()) as post:
         endpoint = await post.desk.add(receiver.url, secret="env:MINE")
         await post.tell("a")
+        await post.desk.deliver()
+        (waiting,) = await post.desk.deliveries()
+        post.clock.at = waiting.next_at
         environ, mine = KEYS._environ, dict(KEYS._environ)
         del environ["MINE"]  # type: ignore[attr-defined]
         await post.desk.deliver()
         (waiting,) = await post.desk.deliveries()
         assert "MINE" in waiting.error
-        assert (await post.desk.get(endpoint.id)).failures == 0
+        assert (await post.desk.get(endpoint.id)).failures == 1  # as before: nothing was learned of it
         environ.update(mine)  # type: ignore[attr-defined]
         assert await come_back(post) == 1
 
@@ -335,7 +340,7 @@ async def test_what_nobody_thought_of_is_a_try_that_has_an_end(caplog: pytest.Lo
     async with post_office(pauses=(1.0,)) as post:
         await post.desk.add("https://shop.example/")
 
-        async def broken(delivery: Any) -> bytes:
+        async def broken(delivery: Any, now: float) -> bytes:
             raise KeyError("a row of another version")
 
         post.courier._body = broken  # type: ignore[method-assign]

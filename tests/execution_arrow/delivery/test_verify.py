@@ -32,7 +32,7 @@ VERIFIERS = (standardwebhooks.Webhook, svix.webhooks.Webhook)
 
 
 def sent(data: Any, *secrets: str, at: float = AT) -> tuple[dict[str, str], bytes]:
-    body = body_of(EVENT, data)
+    body = body_of(EVENT, data, at)
     return headers_of(EVENT, body, [Secret(secret) for secret in secrets], at), body
 
 

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
@@ -533,6 +534,11 @@ def grow(raw: psycopg.Connection[Any], rows: int) -> None:
         (rows,),
     )
     raw.execute(
+        "INSERT INTO arrow_endpoint (id, account, events, document, disabled, version) SELECT"
+        " 'we_old' || n, 'old_' || n, '{}', '{}', false, 1 FROM generate_series(1, %s) n",
+        (rows,),
+    )
+    raw.execute(
         "INSERT INTO arrow_job SELECT 'fal', 'c', 'old' || n, 'a' FROM generate_series(1, %s) n", (rows,)
     )
 
@@ -549,6 +555,8 @@ def use(store: PostgresStore) -> None:
         store.apply([Release(owner="w1", rows=[(name, 1.0)])])
         store.apply([Claim(owner="w2", seconds=60, ids=[name]), Claim(owner="w3", seconds=60, limit=3)])
         store.apply([Disown(owner="w2", keep=[]), Claim(owner="w3", seconds=60, limit=3)])
+        tell = Publish(account="acct", subject=f"s{number}", type="x", at=1.0, body="{}")
+        store.apply([tell, replace(tell, subject=f"t{number}", endpoint="we_1")])
         last = loaded(store, name)
         assert last.owner == "w3"
         events = [Event(no=1, type="a", at=1.0), Event(no=2, type="b", at=1.0)]

@@ -16,7 +16,7 @@ import pytest
 
 from execution_arrow.errors import ArrowError, SchemaOutdated, StoreNotDurable, StoreUnavailable
 from execution_arrow.machine.state import Event
-from execution_arrow.stores import open_store
+from execution_arrow.stores import open_store, redis_load
 from execution_arrow.stores import redis as redis_module
 from execution_arrow.stores.base import (
     Append,
@@ -331,7 +331,7 @@ def test_an_endpoint_with_thousands_of_deliveries_can_be_given_up_and_replayed(
     store.apply([KeepEndpoint(endpoint=endpoint, at=1.0)])
     event = Publish(account="acct", subject="", type="x", at=1.0, body="{}")
     store.apply([replace(event, subject=f"s{number}") for number in range(crowd)])
-    monkeypatch.setattr(redis_module, "LOCK_MS", 1)  # too short for any of it
+    monkeypatch.setattr(redis_load, "LOCK_MS", 1)  # too short for any of it
     with server.client() as client:
         client.config_resetstat()
         one(store, KeepEndpoint(endpoint=replace(endpoint, version=1, disabled=True), at=1.0), Done)
@@ -341,6 +341,14 @@ def test_an_endpoint_with_thousands_of_deliveries_can_be_given_up_and_replayed(
     one(store, KeepEndpoint(endpoint=replace(endpoint, version=2), at=1.0), Done)
     assert one(store, Replay(endpoint="we_1", at=1.0), Posted).count == crowd
     audit(server)
+
+
+def test_a_batch_has_its_lock_for_as_long_as_it_may_need(store: RedisStore, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(redis_load, "LOCK_MS", 1)  # too short for two thousand of anything
+    store.apply([KeepEndpoint(endpoint=Endpoint(id="we_1", account=None, events=(), document="{}"), at=1.0)])
+    event = Publish(account="acct", subject="", type="x", at=1.0, body="{}")
+    posted = store.apply([replace(event, subject=f"s{number}") for number in range(2000)])
+    assert posted == [Posted(1)] * 2000
 
 
 # --- several processes ------------------------------------------------------------------------------------
@@ -368,7 +376,7 @@ def test_who_was_stopped_past_its_lock_writes_nothing(
     server: RedisServer, store: RedisStore, monkeypatch: pytest.MonkeyPatch
 ):
     """Its picture is old by then: another has written since, and its own batch is done anew, singly."""
-    monkeypatch.setattr(redis_module, "LOCK_MS", 50)
+    monkeypatch.setattr(redis_load, "LOCK_MS", 50)
     row = owned(store)
     other = RedisStore(server.url)
     real, hit = store._server.run, threading.Event()

@@ -284,10 +284,16 @@ WITH posted AS (
     SELECT w.id, %(subject)s::text, 1, %(account)s::text, %(type)s::text, %(at)s::float8, true, %(body)s::text,
            CASE WHEN w.disabled THEN 'dead' ELSE 'waiting' END, %(at)s::float8,
            CASE WHEN w.disabled THEN %(at)s::float8 END
-    FROM arrow_endpoint w
-    WHERE CASE WHEN %(only)s::text IS NOT NULL THEN w.id = %(only)s::text
-          ELSE (w.account IS NULL OR w.account = %(account)s::text)
-               AND (w.events = '{}' OR %(type)s::text = ANY (w.events)) END
+    FROM (
+        (SELECT id, disabled FROM arrow_endpoint WHERE id = %(only)s::text OFFSET 0)
+        UNION ALL
+        (SELECT id, disabled FROM arrow_endpoint
+         WHERE account IS NULL AND %(only)s::text IS NULL
+           AND (events = '{}' OR %(type)s::text = ANY (events)) OFFSET 0)
+        UNION ALL
+        (SELECT id, disabled FROM arrow_endpoint
+         WHERE account = %(account)s::text AND %(only)s::text IS NULL
+           AND (events = '{}' OR %(type)s::text = ANY (events)) OFFSET 0)) w
     ON CONFLICT DO NOTHING
     RETURNING state
 )
@@ -398,7 +404,7 @@ SELECT endpoint FROM changed;
 UPDATE arrow_endpoint
 SET failures = CASE WHEN %(failed)s::boolean THEN failures + 1 ELSE 0 END,
     failing_since = CASE WHEN %(failed)s::boolean THEN coalesce(failing_since, %(at)s::float8) END
-WHERE id = %(endpoint)s::text AND (failures > 0 OR %(failed)s::boolean) AND EXISTS (
+WHERE id = %(endpoint)s::text AND (%(failed)s::boolean OR (failures > 0 AND NOT %(failed)s::boolean)) AND EXISTS (
     SELECT FROM arrow_delivery d WHERE d.endpoint = %(endpoint)s::text AND d.subject = %(subject)s::text
     AND d.no = %(no)s::bigint AND d.claim = %(claim)s::bigint);
 
