@@ -10,10 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from itertools import islice, product
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from .contract import Contract, Reporter
-from .expressions import Expr, Items, Object, Omit, Ref, Switch, Text, Unsupported, children, walk
+from .expressions import Expr, Items, Numbered, Object, Omit, Ref, Switch, Text, Unsupported, children, walk
 from .fields import ABSENT, same
 from .mapping import Route
 from .render import choose
@@ -33,7 +33,7 @@ def named_values(routes: Iterable[Route]) -> dict[str, list[Any]]:
     for route in routes:
         for condition in (*route.when, *(c for rule in route.refuses for c in rule.when)):
             named.setdefault(condition.field, []).extend(condition.values)
-        for expr in walk(route.body):
+        for expr in route.parts:
             if isinstance(expr, Switch):
                 named.setdefault(expr.field, []).extend(key for key, _ in expr.rows)
         for name, accept in route.accepts.items():
@@ -50,11 +50,26 @@ def domains(names: Iterable[str], contract: Contract, named: dict[str, list[Any]
     return result
 
 
+class _Entry(NamedTuple):
+    """One line of a body. Fields that it does not read cannot be lost by it, unless it refuses something."""
+
+    entry: tuple[str | Numbered, Expr]
+    fields: frozenset[str]
+    may_refuse: bool
+
+    @classmethod
+    def of(cls, entry: tuple[str | Numbered, Expr]) -> _Entry:
+        parts = walk(entry[1])
+        read = frozenset([part.field for part in parts if isinstance(part, (Ref, Switch))])
+        return cls(entry, read, any(isinstance(part, Unsupported) for part in parts))
+
+
 def check_accounting(
     route: Route, contract: Contract, landing: list[dict[str, Any]], report: Reporter
 ) -> None:
     """Report each field that the route can lose. `landing` are the combinations that reach it."""
     named = named_values((route,))
+    entries = [_Entry.of(entry) for entry in route.body.entries]
     places: dict[str, list[frozenset[str]]] = {}
     for name, guards in _places(route.body, _NONE, False):
         places.setdefault(name, []).append(guards)
@@ -73,7 +88,7 @@ def check_accounting(
             and all(same(v, reached[0]) for v in reached)
         ):
             continue
-        if (lost := _lost(name, places.get(name, []), named, route, contract)) is not None:
+        if (lost := _lost(name, places.get(name, []), entries, named, route, contract)) is not None:
             report(*_told(name, lost, route, contract))
         elif field.is_list:
             _check_first_item(name, route, report)
@@ -93,7 +108,7 @@ def _told(
 
 
 def _check_first_item(name: str, route: Route, report: Reporter) -> None:
-    picks = {e.pick for e in walk(route.body) if isinstance(e, Ref) and e.field == name}
+    picks = {e.pick for e in route.parts if isinstance(e, Ref) and e.field == name}
     if picks and not picks & {"", "first", "each"}:
         report(("body",), f"the first item of {name} is lost on the route {route.name}", "use .first as well")
 
@@ -101,6 +116,7 @@ def _check_first_item(name: str, route: Route, report: Reporter) -> None:
 def _lost(
     name: str,
     occurrences: list[frozenset[str]],
+    entries: list[_Entry],
     named: dict[str, list[Any]],
     route: Route,
     contract: Contract,
@@ -115,11 +131,12 @@ def _lost(
         if name in group:
             names = sorted({*names, *group})
     choices = domains(names, contract, named)
+    body = Object(tuple(e.entry for e in entries if e.may_refuse or not e.fields.isdisjoint(names)))
     for combination in islice(product(*choices), MAX_COMBINATIONS):
         values = dict(zip(names, combination, strict=True))
         if values[name] is ABSENT or not _eligible(values, route, contract):
             continue
-        state, used = _uses(route.body, values, False)
+        state, used = _uses(body, values, False)
         if state != _BLOCKED and name not in used:
             return values
     return None

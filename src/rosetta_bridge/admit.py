@@ -18,6 +18,7 @@ CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uf
 LONG_TEXT: Final = 48  # up to here `str.isprintable` is the quickest look at a text
 # The bytes of a good ASCII text stay as they are: by far the quickest look at a long one.
 ASCII: Final = bytes(255 if CONTROL.match(chr(n)) else n for n in range(256))
+_NUMBERS: Final = (int, float)  # `int | float` would be made anew each time
 _INFINITE: Final = (float("inf"), float("-inf"))
 
 
@@ -106,7 +107,7 @@ def _number(field: Field, value: Any) -> int | float | Issue:
 
 def _plain_number(field: Field, value: Any) -> Any:
     """The value as a plain `int` or `float`, or an issue."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    if isinstance(value, bool) or not isinstance(value, _NUMBERS):
         hint = "send it without quotes" if isinstance(value, str) else ""
         return issue(field.name, "type", f"must be a number, not {kind_of(value)}", hint)
     if not isinstance(value, float):
@@ -207,6 +208,8 @@ def kind_of(value: Any) -> str:
 
 def shown(value: Any) -> str:
     """A value inside a message: short, and safe to print."""
+    if type(value) is str and len(value) <= 60 and value.isprintable():
+        return repr(value)
     if type(value) is int and abs(value) <= MAX_INTEGER:
         return str(value)
     text = value if isinstance(value, str) else str(value)

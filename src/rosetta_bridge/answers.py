@@ -29,7 +29,7 @@ def answers(
     What the provider cannot is not there. The third says whether the answers are flat dicts, of which each
     use needs a copy. None where something else than a few listed values decides.
     """
-    parts = list(walk(expr))
+    parts = walk(expr)
     names = list(dict.fromkeys(part.field for part in parts if isinstance(part, Switch | Ref)))
     if not names or isinstance(expr, Ref) or not all(_plain(part) for part in parts):
         return None

@@ -84,10 +84,8 @@ def native_keys(body: Object) -> Iterator[str]:
 
 def _check_parts(body: Object, report: Reporter) -> None:
     for key, value in body.entries:
-        inner = walk(value)
-        next(inner)
-        nested = isinstance(value, Object) or any(isinstance(e, Object) for e in inner)
-        if nested or any(isinstance(e, Items) for e in inner):
+        _, *inner = walk(value)
+        if isinstance(value, Object) or any(isinstance(e, (Object, Items)) for e in inner):
             report(("body", str(key)), "multipart carries scalars, lists of scalars and files only")
 
 

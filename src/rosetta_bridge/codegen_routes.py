@@ -6,7 +6,7 @@ from collections.abc import Container
 
 from .codegen import Writer
 from .contract import Contract
-from .expressions import Body, Ref, walk
+from .expressions import Body, Ref
 from .frozen import making
 from .mapping import Accept, Condition, Mapping, Refusal, Route
 from .render import fetched
@@ -63,7 +63,7 @@ class RouteWriter(Writer):
         empty = f"{{}} if {result} is OMITTED else " if self.may_vanish(route.body) else ""
         self.put(f"arguments = {empty}{result}")
         body = "arguments" if isinstance(route.wrap, Body) else self.value(route.wrap, False)
-        fetches = any(isinstance(e, Ref) and e.fetch for e in walk(route.body))
+        fetches = any(isinstance(e, Ref) and e.fetch for e in route.parts)
         constants = {
             "provider": self.provider, "route": route.name, "method": "POST", "path": route.path,
             "model": route.model, "encoding": route.encoding, "headers": route.headers,

@@ -27,8 +27,8 @@ from .values import Request, work_class
 
 BYTES_PER_CHARACTER: Final = 4
 _FEW: Final = 16
-_SHORT: Final = 500  # so few and so short fill half the byte limit at most
 _SHOWN: Final = 80
+_SHORT: Final = 500  # so few and so short fill half the byte limit at most
 
 
 def request_of(contract: Contract, providers: frozenset[str], data: Any) -> Request:
@@ -85,13 +85,13 @@ def _little(data: dict[Any, Any], issues: list[Issue]) -> bool:
         return False
     for issue in issues:
         name = issue.field
-        if issue.code == "unknown_field" and not (0 < len(name) < _SHOWN and name.isascii()):
-            return False  # not the name as it was sent
-        value = data.get(name)
+        if not 0 < len(name) < _SHOWN:
+            return False  # perhaps the beginning of a name, or of none
+        value = data.get(name, ABSENT)
         if type(value) is str:
             if len(value) > _SHORT:
                 return False
-        elif type(value) not in SCALARS:
+        elif type(value) not in SCALARS and (value is not ABSENT or issue.code == "unknown_field"):
             return False
     return True
 

@@ -66,6 +66,8 @@ class Contract:
 
     def possible(self, values: dict[str, Any]) -> bool:
         """Whether the public rules allow these values (ABSENT for none); only the named fields are judged."""
+        if not self.together and not self.exclusive:
+            return True
         for group in self.together:
             present = {values[n] is not ABSENT for n in group if n in values}
             if len(present) > 1:

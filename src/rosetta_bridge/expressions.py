@@ -111,18 +111,21 @@ def children(expr: Expr) -> tuple[Expr, ...]:
     return () if parts is None else parts(expr)
 
 
-def walk(expr: Expr) -> Iterator[Expr]:
-    """The expression and all parts of it, from the outside in and in their order."""
+def walk(expr: Expr) -> list[Expr]:
+    """The expression and all parts of it, level by level from the outside in."""
     found = [expr]
-    while found:
-        expr = found.pop()
-        yield expr
-        found += reversed(children(expr))
+    for part in found:  # which grows meanwhile
+        if (parts := _PARTS.get(type(part))) is not None:
+            found += parts(part)
+    return found
 
 
 _PARTS: Final[dict[type, Callable[[Any], tuple[Expr, ...]]]] = {
     Text: lambda text: text.parts,
-    Switch: lambda switch: tuple(cell for _, cell in switch.cells()),
-    Object: lambda made: tuple(value for _, value in made.entries),
+    Switch: lambda switch: tuple(
+        [cell for _, cell in switch.rows]
+        + [cell for cell in (switch.absent, switch.present, switch.other) if cell is not None]
+    ),
+    Object: lambda made: tuple([value for _, value in made.entries]),
     Items: lambda items: items.items,
 }

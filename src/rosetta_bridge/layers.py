@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
+from os import fstat
+from os.path import isfile, join, realpath
 from pathlib import Path
 from posixpath import normpath
 from typing import Any, Final, NamedTuple
@@ -109,21 +111,23 @@ class Layers:
         """The highest layer under `below` that has the file."""
         index = self._found.get((name, below))  # what was there is read at most once, so it may be gone
         if index is None:
-            index = next((i for i in range(below - 1, -1, -1) if (self.roots[i] / name).is_file()), None)
+            index = next((i for i in range(below - 1, -1, -1) if isfile(join(self.roots[i], name))), None)
             if index is not None:
                 self._found[name, below] = index
         return index
 
     def _file(self, index: int, name: str) -> Doc:
         if (index, name) not in self._docs:
-            root = self.roots[index]
-            path, shown = (root / name).resolve(), name if index == 0 else str(root / name)
-            if not path.is_relative_to(root):
+            root = str(self.roots[index])
+            path = realpath(join(root, name))
+            shown = name if index == 0 else join(root, name)
+            if not path.startswith(join(root, "")):
                 raise InvalidCatalog(
                     [Problem(shown, 0, "", "a link that leaves the catalogue", "copy the file")]
                 )
-            with path.open("rb") as file:
-                self._docs[index, name] = parse(file.read(MAX_READ), shown)
+            with open(path, "rb") as file:
+                text = file.read(min(fstat(file.fileno()).st_size, MAX_READ))  # no more room than it takes
+            self._docs[index, name] = parse(text, shown)
         return self._docs[index, name]
 
     def _target(self, name: str, parent: Any, doc: Doc) -> str:

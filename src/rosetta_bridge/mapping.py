@@ -7,13 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping as MappingType
 from dataclasses import dataclass
-from typing import Any
+from dataclasses import field as member
+from typing import Any, Final
 
 from .contract import Retired
 from .expressions import Expr, Object, Ref, Switch, walk
 from .fields import ABSENT, among, on_step
 from .prices import Price
 from .yaml12 import Doc
+
+_READERS: Final = (Ref, Switch)
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,10 +139,15 @@ class Route:
     must_set: tuple[str, ...]
     item_limits: dict[str, int]
     source: Doc
+    parts: tuple[Expr, ...] = member(init=False, repr=False, compare=False)
+    """The body and all parts of it, from the outside in; checks ask for them again and again."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "parts", tuple(walk(self.body)))
 
     def mentions(self) -> set[str]:
         """Fields that the body reads somewhere."""
-        return {e.field for e in walk(self.body) if isinstance(e, Ref | Switch)}
+        return {e.field for e in self.parts if isinstance(e, _READERS)}
 
 
 @dataclass(frozen=True, slots=True)

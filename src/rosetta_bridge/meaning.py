@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from .contract import Contract
-from .expressions import Expr, Items, Literal, Object, Ref, Switch, walk
+from .expressions import Expr, Items, Literal, Object, Ref, Switch
 from .mapping import Route
 
 RATIO_FIELD: Final = "generation_ratio"
@@ -75,7 +75,7 @@ def _firsts(item: Any) -> Iterator[str]:
 
 def turned_tables(route: Route) -> Iterator[str]:
     """Tables whose cells say the opposite of their rows, though every cell is a native word."""
-    for expr in walk(route.body):
+    for expr in route.parts:
         if isinstance(expr, Switch):
             yield from _exchanged(expr)
         elif isinstance(expr, Object):

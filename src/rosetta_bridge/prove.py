@@ -17,7 +17,7 @@ from typing import Any
 
 from .checks import native_keys
 from .contract import Contract
-from .expressions import Expr, Switch, Unsupported, walk
+from .expressions import Expr, Switch, Unsupported
 from .fields import ABSENT
 from .loading import Catalog
 from .mapping import Mapping, Route
@@ -276,7 +276,7 @@ def _well_formed(schema: str) -> None:
 def _cells(route: Route) -> dict[Cell, str]:
     """Every cell of the tables in the body, with where it stands."""
     found: dict[Cell, str] = {}
-    for switch in (e for e in walk(route.body) if isinstance(e, Switch)):
+    for switch in (e for e in route.parts if isinstance(e, Switch)):
         for key, cell in switch.cells():
             problem = route.source.problem((*switch.path, key), "")
             found[_cell(switch, cell)] = f"{problem.file}:{problem.line}: {problem.path}"

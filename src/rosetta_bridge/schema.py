@@ -6,7 +6,7 @@ from typing import Any
 
 from .admit import DEFAULT_MAX_ITEMS
 from .contract import Contract
-from .expressions import Switch, Unsupported, walk
+from .expressions import Switch, Unsupported
 from .fields import MAX_INTEGER, ORDER_FIELD, ORDERS, Field
 from .mapping import Mapping, Route
 from .urls import MAX_URL
@@ -110,7 +110,7 @@ def _route_limits(route: Route) -> list[str]:
     ]
     lines += [f"refuses: {rule.because}" for rule in route.refuses]
     lines += [f"drops {name}: {because}" for name, because in route.drops.items()]
-    for expr in walk(route.body):
+    for expr in route.parts:
         if isinstance(expr, Switch):
             lines += _unsupported(expr, "")
     return lines

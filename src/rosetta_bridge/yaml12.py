@@ -10,8 +10,9 @@ there are no alias bombs.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import yaml
@@ -28,8 +29,9 @@ _LOADER: Any = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
 _INT = re.compile(r"[-+]?(0|[1-9][0-9]*)\Z")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|(0|[1-9][0-9]*)\.[0-9]*|(0|[1-9][0-9]*))([eE][-+]?[0-9]+)?\Z")
 _WORDS = {"true": True, "false": False, "null": None, "~": None, "": None}
+_NUMERIC = frozenset("+-.0123456789")  # every number begins with one of these
+_SWITCHES = ("on", "off", "yes", "no")
 _REFUSED = (
-    (re.compile(r"(?i)(on|off|yes|no)\Z"), "is a boolean for some YAML readers and a word for others"),
     (re.compile(r"[-+]?[0-9]+(:[0-9]+)+(\.[0-9]*)?\Z"), "is a base-60 number for some YAML readers"),
     (re.compile(r"[-+]?0[0-9_]+\Z"), "has a leading zero, which some YAML readers take as octal"),
     (re.compile(r"(?i)[-+]?0[xob][0-9a-f_]+\Z"), "is a number in another base for some YAML readers"),
@@ -40,15 +42,15 @@ _REFUSED = (
 
 @dataclass(frozen=True, slots=True)
 class Doc:
-    """Plain data, and for each path into it the file and line it came from."""
+    """Plain data, and for each path into it the file and line it came from (None where that is not known)."""
 
     data: dict[Any, Any]
-    marks: Mapping[Path, Mark]
+    marks: Callable[[Path], Mark | None]
 
     def mark(self, path: Path) -> Mark:
         """File and line of `path`, or of its nearest known ancestor."""
         for end in range(len(path), -1, -1):
-            if (found := self.marks.get(path[:end])) is not None:
+            if (found := self.marks(path[:end])) is not None:
                 return found
         return ("", 0)
 
@@ -60,8 +62,8 @@ class Doc:
         data: Any = self.data
         for key in path:
             data = data[key]
-        size = len(path)
-        return Doc(data, {p[size:]: mark for p, mark in self.marks.items() if p[:size] == path})
+        marks = self.marks
+        return Doc(data, lambda inner: marks((*path, *inner)))
 
     def only(self, *keys: str) -> Doc:
         return Doc({k: v for k, v in self.data.items() if k in keys}, self.marks)
@@ -89,7 +91,8 @@ def merge(base: Doc, over: Doc) -> Doc:
 
     A half-merged table or content list would be unreadable, hence the second rule.
     """
-    return Doc(_merged(base.data, over.data), {**base.marks, **over.marks})
+    above, below = over.marks, base.marks
+    return Doc(_merged(base.data, over.data), lambda path: above(path) or below(path))
 
 
 def _merged(base: Any, over: Any) -> Any:
@@ -124,13 +127,18 @@ def parse(text: bytes, file: str) -> Doc:
         raise InvalidCatalog([Problem(file, int(mark.line) + 1 if mark else 0, "", str(what))]) from None
 
 
+def _mark(file: str, lines: dict[Path, int], path: Path) -> Mark | None:
+    line = lines.get(path)
+    return None if line is None else (file, line)
+
+
 class _Reader:
     """Builds data and marks from parser events in one pass."""
 
     def __init__(self, text: str, file: str) -> None:
-        self.events: Iterator[Any] = yaml.parse(text, Loader=_LOADER)
+        self.events: Iterator[Any] = iter(_LOADER(text).get_event, None)
         self.file = file
-        self.marks: dict[Path, Mark] = {}
+        self.lines: dict[Path, int] = {}
         self.line = 0
 
     def document(self) -> Doc:
@@ -145,14 +153,14 @@ class _Reader:
                 mark: Any = later.start_mark
                 self.line = mark.line + 1
                 self.fail((), "a second document in one file", "one file, one document: remove the `---`")
-        return Doc(data, self.marks)
+        return Doc(data, partial(_mark, self.file, self.lines))
 
     def fail(self, path: Path, message: str, hint: str = "") -> None:
         raise InvalidCatalog([Problem(self.file, self.line, dotted(path), message, hint)])
 
     def node(self, event: Any, path: Path) -> Any:
         self.line = event.start_mark.line + 1
-        if isinstance(event, yaml.AliasEvent) or event.anchor is not None:
+        if type(event) is yaml.AliasEvent or event.anchor is not None:
             self.fail(
                 path, "anchors and aliases are not part of the language", "repeat the value, or use `extends`"
             )
@@ -161,10 +169,10 @@ class _Reader:
             self.fail(path, f"the tag {tag!r} is not part of the language", "remove it")
         if len(path) > MAX_DEPTH:
             self.fail(path[:4], f"nested deeper than {MAX_DEPTH} levels")
-        self.marks[path] = (self.file, self.line)
-        if isinstance(event, yaml.ScalarEvent):
+        self.lines[path] = self.line
+        if type(event) is yaml.ScalarEvent:
             return event.value if event.style else self.plain(event.value, path)
-        if isinstance(event, yaml.SequenceStartEvent):
+        if type(event) is yaml.SequenceStartEvent:
             return self.items(path)
         return self.entries(path)
 
@@ -183,8 +191,9 @@ class _Reader:
                 same = next(k for k in result if k == key)
                 clash = "" if type(same) is type(key) else f", the same key as {same!r} here: quote one"
                 self.fail((*path, key), f"the key {key!r} stands twice{clash}")
-            result[key] = self.node(next(self.events), (*path, key))
-            self.marks[(*path, key)] = (self.file, line)
+            at = (*path, key)
+            result[key] = self.node(next(self.events), at)
+            self.lines[at] = line
         return result
 
     def key(self, event: Any, path: Path) -> Any:
@@ -205,6 +214,10 @@ class _Reader:
         lowered = text.lower()
         if lowered in _WORDS:
             return _WORDS[lowered]
+        if lowered in _SWITCHES:
+            self.ambiguous(text, path, "is a boolean for some YAML readers and a word for others")
+        if text[0] not in _NUMERIC:
+            return text
         if _INT.match(text):
             if len(text) > 20:
                 self.fail(path, "a number of more than 20 digits", "quote it if it is text")
@@ -216,5 +229,8 @@ class _Reader:
             return value
         for pattern, why in _REFUSED:
             if pattern.match(text):
-                self.fail(path, f"unquoted {text[:40]} {why}", f'write "{text[:40]}"')
+                self.ambiguous(text, path, why)
         return text
+
+    def ambiguous(self, text: str, path: Path, why: str) -> None:
+        self.fail(path, f"unquoted {text[:40]} {why}", f'write "{text[:40]}"')

@@ -104,6 +104,8 @@ def test_a_compiled_request_differs_in_nothing(name: str) -> None:
     [
         {ORDER_FIELD: "fal" + " " * LARGE},
         {"x" * LARGE: 1},
+        {"x" * LARGE: 1, "x" * 80: 1},
+        {"": 1, ("x",) * LARGE: 1},
         {"generation_nothing": "x" * LARGE},
         {"generation_seed": "7" * LARGE},
         {"generation_nothing": [["x" * 90] * 50] * 50},
