@@ -110,7 +110,7 @@ def benchmark_names() -> list[str]:
 def prove(args: list[str]) -> int:
     """Prove the mapping catalogue and run the tests, uninstrumented, at the sizes that N asks for."""
     mapping = call(VENV / "bin" / "rosetta-bridge", "prove")
-    return call(PYTHON, "-m", "pytest", "--numprocesses", "auto", *args) or mapping
+    return call(PYTHON, "-m", "pytest", *WORKERS, *args) or mapping
 
 
 def simulate(args: list[str]) -> int:

@@ -21,15 +21,18 @@ def main() -> int:
     parser.add_argument("--replay", type=int, metavar="SEED", help="run one seed and print its trace")
     parser.add_argument("--only", default="", help="print only the lines that hold one of these, by commas")
     parser.add_argument("--digest", type=int, metavar="SEED", help="print the hash of a seed's trace")
-    parser.add_argument("--any", action="store_true", help="any failure will do: nothing has to be covered")
+    parser.add_argument("--any", action="store_true", help="stop at the first failure; cover nothing")
+    parser.add_argument(
+        "--about", default="", help="first the worlds about these scenes or faults, by commas"
+    )
     parser.add_argument("--table", action="store_true", help="print what was covered, also on success")
     given = parser.parse_args()
     if given.digest is not None:
         print(simulate(draw(given.digest, given.store)).digest)
         return 0
     if given.replay is not None:
-        return replay(given.replay, given.store, [word for word in given.only.split(",") if word])
-    return simulate_many(given.n, given.first, given.store, given.jobs, given.table, covering=not given.any)
+        return replay(given.replay, given.store, _words(given.only))
+    return simulate_many(given, covering=not given.any)
 
 
 def replay(seed: int, store: str, only: list[str]) -> int:
@@ -58,10 +61,14 @@ def about(knobs: Knobs) -> str:
     return "\n".join(lines)
 
 
-def simulate_many(n: int, first: int, store: str, jobs: int, table: bool, *, covering: bool) -> int:
-    total = many.run(n, first=first, store=store, jobs=jobs, say=_progress)
+def simulate_many(given: argparse.Namespace, *, covering: bool) -> int:
+    store: str = given.store
+    total = many.run(
+        given.n, first=given.first, store=store, jobs=given.jobs, say=_progress,
+        about=_words(given.about), stop_at=3 if covering else 1,
+    )  # fmt: skip
     if covering and total.generations >= SOME:
-        many.complete(total, first=first + total.seeds, store=store, jobs=jobs)
+        many.complete(total, first=given.first + total.seeds, store=store, jobs=given.jobs)
     sys.stderr.write("\n")
     for outcome in total.failures:
         print(many.told(outcome, store))
@@ -70,11 +77,15 @@ def simulate_many(n: int, first: int, store: str, jobs: int, table: bool, *, cov
             f"seed {seed} ran differently in another process: compare two of --replay {seed} --store {store}"
         )
     missing = [] if total.failures or not covering else total.covered.missing(total.generations)
-    if table or missing:
+    if given.table or missing:
         print(total.covered.table())
     for line in missing:
         print(f"taken too rarely: {line}")
     return 1 if total.failures or total.unequal or missing else 0
+
+
+def _words(text: str) -> list[str]:
+    return [word for word in text.split(",") if word]
 
 
 def _progress(line: str) -> None:

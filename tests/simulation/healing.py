@@ -7,6 +7,7 @@ from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any
 
 from execution_arrow.arrow import AsyncArrow
+from execution_arrow.driver.lease import TIDY_EVERY
 from execution_arrow.machine.codec import load_run, load_spec
 from execution_arrow.policy import Policy
 from execution_arrow.reports.reconciling import Finding
@@ -23,6 +24,7 @@ class Healing:
 
     def __init__(self, simulation: Simulation) -> None:
         self._sim = simulation
+        self._orphans: dict[str, float] = {}  # rows in the name of somebody who does not know it, since when
 
     def begin(self) -> None:
         """From now on nothing goes wrong any more; what has gone wrong has to come to an end."""
@@ -51,8 +53,24 @@ class Healing:
             if not self._open():
                 return
             self._sim.check_nodes()
+            self._look_after_orphans()
             await asyncio.sleep(5.0)
         raise Broken(f"16: after {longest:.0f} healthy seconds there are still {self._open()}")
+
+    def _look_after_orphans(self) -> None:
+        """A row in the name of a living worker that does not drive it is in nobody's hands: not for long."""
+        now = self._sim.loop.time()
+        driving = {
+            node.arrow._lease.owner: {*node.arrow._lease.making, *node.arrow._driver.sessions}
+            for node in self._sim.alive()
+            if node.arrow._driver is not None
+        }
+        rows = self._sim.site.disk.store.page(None, None, None, 10_000)
+        lost = {row.id for row in rows if row.owner in driving and row.id not in driving[row.owner]}
+        self._orphans = {name: self._orphans.get(name, now) for name in sorted(lost)}
+        for name, since in self._orphans.items():
+            if now - since > TIDY_EVERY + self._sim.knobs.lease:
+                raise Broken(f"16: for {now - since:.0f} s {name} has had an owner who does not know of it")
 
     async def _hours(self) -> None:
         """Settlements that the ledger refused are asked for every hour; the first time it is away."""

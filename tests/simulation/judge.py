@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from execution_arrow.machine.codec import load_run, load_spec
@@ -27,10 +27,12 @@ class Judge:
     ) -> None:
         self._store, self._ledger, self._books, self._files = store, ledger, books, files
         self._ledger_rewound = ledger_rewound
+        self._resolved: Mapping[str, list[str]] = {}
 
     def everything(self, known: Mapping[str, Known], gone: Sequence[Known]) -> None:
         """Raise `Broken` for the first promise that was not kept."""
         attempts: set[str] = set()
+        self._resolved = self._resolutions({seen.spec.account for seen in known.values()})
         for name, seen in known.items():
             row = self._store.load(name)
             if row is None:
@@ -81,12 +83,23 @@ class Judge:
             return
         if self._ledger_rewound or seen.rewound or not spec.hold:
             return
+        if len(ends := self._resolved.get(spec.id, [])) > 1:
+            raise Broken(f"6: the hold of {where} was resolved {len(ends)} times: {', '.join(ends)}")
         state, moved = (hold.state, hold.charged.micros) if hold is not None else ("absent", 0)
         wanted = ("charged", amount) if amount else ("released", 0)
         if run.settlement.verb == "release" and run.started_at is None and state == "absent":
             return  # the hold was never opened, or nobody knows: a release harms neither
         if (state, moved) != wanted:
             raise Broken(f"6: {where} is settled as {wanted} and the ledger has {(state, moved)}")
+
+    def _resolutions(self, accounts: Iterable[str]) -> Mapping[str, list[str]]:
+        """What ended each hold, as the ledger's history has it: a state alone says what came last."""
+        found: dict[str, list[str]] = {}
+        for account in sorted(accounts):
+            for entry in self._ledger.entries(account):
+                if entry.hold is not None and entry.kind != "reserve":
+                    found.setdefault(entry.hold, []).append(entry.kind)
+        return found
 
     def _jobs(self, run: Run, attempt: Attempt) -> list[Job]:
         """The jobs that were made for an attempt.

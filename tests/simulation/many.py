@@ -8,10 +8,10 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from itertools import count, islice
+from itertools import chain, count, islice
 
 from tests.simulation.coverage import SOME, Covered, counting
 from tests.simulation.faults import CELLS
@@ -20,6 +20,7 @@ from tests.simulation.run import Outcome, simulate
 from tests.simulation.scenes import EVERY, NAMES, scene_of
 
 ROUNDS = 20  # of worlds about what is missing, at most
+ENOUGH = 8  # worlds about one thing that is asked for
 CYCLE = EVERY * len(NAMES)  # seeds in which every scene is played once
 TWICE = 100  # every so many seeds run a second time, in another process under another hash seed
 
@@ -101,14 +102,24 @@ def told(outcome: Outcome, store: str) -> str:
     return f"seed {outcome.seed}: {outcome.error}\n  replay it: {again}"
 
 
-def _batch(task: tuple[Sequence[int], str]) -> Total:
+def _batch(task: tuple[Sequence[int], str, int]) -> Total:
     return batch(*task)
 
 
-def run(generations: int, *, first: int, store: str, jobs: int, say: Callable[[str], None]) -> Total:
-    """Until so many generations have run, or something has failed."""
+def run(
+    generations: int,
+    *,
+    first: int,
+    store: str,
+    jobs: int,
+    say: Callable[[str], None],
+    about: Sequence[str] = (),
+    stop_at: int = 3,
+) -> Total:
+    """Until so many generations have run, or something has failed. First the worlds `about` something."""
     total, began = Total(), time.monotonic()
-    for part in _parts(_from(first), store, jobs):
+    lots = chain(([seed] for seed in directed(about)), _from(first))
+    for part in _parts(lots, store, jobs, stop_at):
         total.add(part)
         rate = total.generations / max(1e-9, time.monotonic() - began)
         core = total.generations / max(1e-9, total.seconds)
@@ -129,9 +140,7 @@ def complete(total: Total, *, first: int, store: str, jobs: int) -> None:
     for turn in range(ROUNDS):
         if total.failures or not total.covered.missing(max(total.generations, SOME)):
             return
-        rare = set(total.covered.rare_cells())
-        around = (FOCUSED // len(CELLS) + 1 + turn) * len(CELLS)
-        seeds = [around + number for number, cell in enumerate(CELLS) if cell in rare]
+        seeds = _focused(set(total.covered.rare_cells()), turn)
         if total.covered.rare_rows():
             cycle = range(first + turn * CYCLE, first + (turn + 1) * CYCLE)
             seeds += [seed for seed in cycle if scene_of(seed)]
@@ -139,8 +148,24 @@ def complete(total: Total, *, first: int, store: str, jobs: int) -> None:
             total.add(part)
 
 
-def _parts(lots: Iterator[Sequence[int]], store: str, jobs: int) -> Iterator[Total]:
-    tasks = ((lot, store) for lot in lots)
+def directed(words: Sequence[str]) -> Iterator[int]:
+    """Worlds that play these scenes or are to meet these faults, in turn."""
+    for turn in range(ENOUGH):
+        for word in words:
+            if word in NAMES:
+                yield turn * CYCLE + NAMES.index(word) * EVERY + EVERY - 1
+            else:
+                yield from _focused([cell for cell in CELLS if cell[1] == word], turn)
+
+
+def _focused(cells: Collection[tuple[str, str]], turn: int) -> list[int]:
+    """A small world about each of these faults; another one every turn."""
+    around = (FOCUSED // len(CELLS) + 1 + turn) * len(CELLS)
+    return [around + number for number, cell in enumerate(CELLS) if cell in cells]
+
+
+def _parts(lots: Iterator[Sequence[int]], store: str, jobs: int, stop_at: int = 3) -> Iterator[Total]:
+    tasks = ((lot, store, stop_at) for lot in lots)
     if jobs == 1:
         yield from map(_batch, tasks)
         return

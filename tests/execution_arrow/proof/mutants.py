@@ -1,8 +1,9 @@
 """Mistakes that somebody could make in the orchestrator, each with who must notice.
 
 A mutant replaces one piece of text, which stands exactly once in its file under `src/execution_arrow`, by
-another. `SIMULATOR` searches worlds until a promise is broken; a path is a test that must fail. Whoever
-changes such a line changes the mutant with it.
+another. `SIMULATOR` searches worlds until a promise is broken, one of those in `promise` (numbers of
+`docs/simulation.md`); it begins with worlds `about` a scene or a fault that shows the mistake soon. A path is
+a test that must fail. Whoever changes such a line changes the mutant with it.
 """
 
 from typing import NamedTuple
@@ -11,16 +12,16 @@ SIMULATOR = "simulator"
 
 
 class Mutant(NamedTuple):
-    """A mistake: what it is, where, the text and what replaces it, and who must notice."""
+    """A mistake: what it is, where, the text and what replaces it, who must notice, and by what."""
 
     name: str
     file: str
     old: str
     new: str
     killer: str = SIMULATOR
+    promise: str = ""
+    about: str = ""
 
-
-TABLE = "machine/test_table.py"
 
 MUTANTS = (
     # The paid call.
@@ -29,12 +30,15 @@ MUTANTS = (
         "machine/agenda.py",
         "        yield attempt.sent_at, Recover(attempt.id)",
         "        yield from ()",
+        promise="16",
     ),
     Mutant(
         "a submit is sent again by whoever takes over",
         "machine/agenda.py",
         "    if attempt.epoch == epoch:\n",
         "    if attempt.epoch <= epoch:\n",
+        promise="1",
+        about="zombies",
     ),
     Mutant(
         "a second POST after a lost answer",
@@ -43,6 +47,8 @@ MUTANTS = (
         "            try:\n                reply = await self.send(call, spool)\n"
         "            except MaybeSentError:\n                reply = await self.send(call, spool)\n"
         "        except NotSentError",
+        promise="1",
+        about="lost_reply",
     ),
     Mutant(
         "a second POST on 5xx",
@@ -50,6 +56,8 @@ MUTANTS = (
         "        return self.read_submit(run, attempt, reply)\n",
         "        if reply.status >= 500:\n            reply = await self.send(call, spool)\n"
         "        return self.read_submit(run, attempt, reply)\n",
+        promise="1",
+        about="error_500",
     ),
     Mutant(
         "effects start before the change is written",
@@ -65,30 +73,38 @@ MUTANTS = (
         "            await asyncio.sleep(0)\n"
         "            session.run = held\n"
         "            result = await self.committer.commit(session, change)\n",
+        promise="3",
     ),
     Mutant(
         "a submit that was begun is begun again",
         "driver/session.py",
         "return effect in self.inflight or (isinstance(effect, Submit) and effect.attempt in self.submitted)",
         "return effect in self.inflight and not isinstance(effect, Submit)",
+        promise="1",
     ),
     Mutant(
         "a lost answer counts as not sent",
         "driver/perform.py",
         "        except MaybeSentError as error:\n            return f.Ambiguous(message=_say(error))",
         "        except MaybeSentError as error:\n            return f.NotSent(message=_say(error))",
+        promise="9",
+        about="lost_reply",
     ),
     Mutant(
         "an undeclared 5xx counts as a refusal",
         "providers/_wire.py",
         "    if rule is None:\n        return unreadable(reply, message)",
         "    if rule is None:\n        return Refused(fault=Fault.PROVIDER, code='http', message=message)",
+        promise="9",
+        about="error_500_taken",
     ),
     Mutant(
         "a conclusive list is believed while the call may still arrive",
         "machine/attempts.py",
         "ARRIVAL_WINDOW = 120.0",
         "ARRIVAL_WINDOW = 0.0",
+        promise="9",
+        about="late_request",
     ),
     # Facts and epochs.
     Mutant(
@@ -96,7 +112,7 @@ MUTANTS = (
         "driver/driver.py",
         "        session.queue[:0] = change.applied\n        replaced,",
         "        replaced,",
-        "driver/test_driver.py",
+        "driver/test_driver.py::test_a_zombies_answer_counts_and_its_decisions_do_not",
     ),
     Mutant(
         "an answer that arrives after the loss of a generation is dropped",
@@ -117,13 +133,15 @@ MUTANTS = (
         "driver/committing.py",
         "            self.unsaid += [*waiting[1:], *waiting[:1]]",
         "            waiting.clear()",
-        "driver/test_facts_kept.py",
+        "driver/test_facts_kept.py::"
+        "test_a_job_id_that_arrives_after_the_lease_while_the_store_is_away_is_written_later",
     ),
     Mutant(
         "facts are forgotten when their commit fails",
         "driver/driver.py",
         "            session.queue[:0] = change.applied\n",
         "",
+        promise="16",
     ),
     Mutant(
         "only what changed something is heard anew",
@@ -131,129 +149,154 @@ MUTANTS = (
         "    change.applied.append(heard)\n    result = _step(change, heard, now)\n",
         "    result = _step(change, heard, now)\n"
         "    if result.durable:\n        change.applied.append(heard)\n",
-        "machine/test_callbacks.py",
+        "machine/test_callbacks.py::"
+        "test_a_change_that_was_not_written_is_heard_anew_with_all_that_it_ignored",
     ),
     Mutant(
         "waiting facts are deleted when they are read, not when they are folded",
         "stores/memory.py",
         "        inbox = tuple(record.inbox.values())\n",
         "        inbox = tuple(record.inbox.values())\n        record.inbox.clear()\n",
-        "stores/test_contract.py",
+        "stores/test_contract.py::TestMemory::test_facts_need_no_lease_and_are_kept_once",
     ),
     Mutant(
         "the epoch is not checked",
         "stores/memory.py",
         "if (row.owner, row.epoch, row.version) != (op.owner, op.epoch, op.version):",
         "if (row.owner, row.version) != (op.owner, op.version):",
-        "stores/test_contract.py",
+        "stores/test_contract.py::"
+        "TestMemory::test_a_commit_under_an_old_version_epoch_or_owner_writes_nothing",
     ),
     Mutant(
         "neither owner nor version is checked",
         "stores/memory.py",
         "if (row.owner, row.epoch, row.version) != (op.owner, op.epoch, op.version):",
         "if row.epoch > op.epoch + 99:",
+        promise="1 4 5 10 13 15",
     ),
     Mutant(
         "the lease is ignored",
         "stores/memory.py",
         "            return self._leases.get(row.owner, 0.0) <= now",
         "            return True",
-        "stores/test_contract.py",
+        "stores/test_contract.py::TestMemory::test_a_claim_takes_what_is_due_and_free",
     ),
     Mutant(
         "a dead worker's rows are its own for ever",
         "stores/memory.py",
         "            return self._leases.get(row.owner, 0.0) <= now",
         "            return False",
-        "stores/test_contract.py",
+        "stores/test_contract.py::TestMemory::test_a_dead_owner_loses_its_rows_under_a_new_epoch",
     ),
     Mutant(
         "a job may belong to two attempts",
         "stores/memory.py",
         "if (holder := self._jobs.get((provider, credentials, job), attempt)) != attempt:",
         "if (holder := self._jobs.get((provider, credentials, job), attempt)) == '':",
-        "stores/test_contract.py",
+        "stores/test_contract.py::TestMemory::test_a_job_belongs_to_one_attempt",
     ),
     Mutant(
         "the sync of a change that matters is dropped",
         "driver/session.py",
         "        sync=_needs_sync(before, after),",
         "        sync=False,",
+        promise="3",
     ),
     Mutant(
         "rows in our name that we do not know stay ours",
         "driver/lease.py",
-        "if self.doubtful.is_set() or now - self._tidied >= TIDY_EVERY:",
-        "if False:",
+        "                await self._store.apply(Disown(owner=self.owner, keep=(*keep, *self.making)))",
+        "                pass",
+        promise="16",
     ),
     # Ends.
     Mutant(
         "a cancel's acknowledgement is a verdict",
         "machine/table.py",
         'Row("29", (_CLO, _UNK), f.CancelAcknowledged, "same", do.cancel_answered, when="not a verdict"),',
-        'Row("29", (_CLO, _UNK), f.CancelAcknowledged, "canceled", do.canceled, when="a verdict"),',
+        'Row("29", (_CLO, _UNK), f.CancelAcknowledged, "canceled", '
+        'lambda run, a, fact, now: do.canceled(run, a, f.Canceled(), now), when="a verdict"),',
+        promise="9",
+        about="cancel_ignored",
     ),
     Mutant(
         "an overdue attempt has failed",
         "machine/attempts.py",
         "    run = put(run, attempt, state=State.CLOSING, stop=Stop.OVERDUE, closing_at=now)\n",
         "    return put(run, attempt, state=State.FAILED, ended_at=now, cost=0, cost_source='quoted')\n",
+        promise="9",
+        about="never_ends",
     ),
     Mutant(
         "an unknown submit counts as failed",
         "machine/attempts.py",
         "    run = put(run, attempt, lapsed=True, stop=Stop.OVERDUE)\n",
         "    run = put(run, attempt, state=State.FAILED, ended_at=now, cost=0, cost_source='quoted')\n",
+        promise="9",
+        about="lost_reply",
     ),
     Mutant(
         "one 404 is believed",
         "machine/attempts.py",
         "    return sum(now - at < MISSING_WINDOW for at in attempt.missing) >= 2",
         "    return True",
-        TABLE,
+        "machine/test_table.py::test_25_26_three_missing_answers_are_believed",
     ),
     Mutant(
         "an unresolved attempt is watched for ever",
         "machine/attempts.py",
         '    return put(run, attempt, state=State.WRITTEN_OFF, ended_at=now, cost=cost, cost_source="unknown")',  # noqa: E501
         "    return run",
+        promise="16",
+        about="lost_request",
     ),
     Mutant(
         "what was written off costs nothing",
         "machine/attempts.py",
         '    return put(run, attempt, state=State.WRITTEN_OFF, ended_at=now, cost=cost, cost_source="unknown")',  # noqa: E501
         '    return put(run, attempt, state=State.WRITTEN_OFF, ended_at=now, cost=0, cost_source="quoted")',
+        promise="9",
+        about="lost_reply",
     ),
     # Winning and money.
     Mutant(
         "the winner is set without compare-and-swap",
         "machine/guards.py",
         "return bool(fact.outputs) and run.winner is None and run.open and not run.cancel",
-        "return bool(fact.outputs)",
+        "return bool(fact.outputs) and run.open and not run.cancel",
+        promise="4",
+        about="slow_reply",
     ),
     Mutant(
         "a success after the end wins",
         "machine/guards.py",
         "return bool(fact.outputs) and run.winner is None and run.open and not run.cancel",
-        "return bool(fact.outputs) and run.winner is None",
+        "return bool(fact.outputs) and run.winner is None and not run.cancel",
+        promise="5",
+        about="deaf",
     ),
     Mutant(
         "a discarded success costs nothing",
         "machine/results.py",
         'changes: dict[str, Any] = {"outputs": fact.outputs, **bill(run, attempt, fact.cost)}',
         'changes: dict[str, Any] = {"outputs": fact.outputs, "cost": 0, "cost_source": "quoted"}',
+        promise="9",
+        about="deaf",
     ),
     Mutant(
         "the hold is settled by its own size, not by the winner's quote",
         "machine/verdicts.py",
         "        amount = min(run.spec.hold, max(1, part)) if price else 0\n",
         "        amount = run.spec.hold\n",
+        promise="7",
     ),
     Mutant(
         "a part of the results costs the whole price",
         "machine/verdicts.py",
         "        part = price * share // run.spec.asked if share else price\n",
         "        part = price\n",
+        promise="7",
+        about="some_files",
     ),
     Mutant(
         "a failed generation pays for its last attempt",
@@ -261,6 +304,7 @@ MUTANTS = (
         "return decide(stop_all(run, Stop.OVERDUE, now), Status.FAILED, now, code, message, charged)",
         "return decide(stop_all(run, Stop.OVERDUE, now), Status.FAILED, now, code, message, "
         "charged or (run.attempts[-1] if run.attempts else None))",
+        promise="7",
     ),
     Mutant(
         "what is owed is computed again when the ledger is asked again",
@@ -268,6 +312,8 @@ MUTANTS = (
         "    return replace(run, retry_at=now + backoff(run.errors), errors=run.errors + 1)",
         "    return replace(run, retry_at=now + backoff(run.errors), errors=run.errors + 1, settlement="
         "run.settlement and replace(run.settlement, amount=run.settlement.amount and run.spec.hold))",
+        promise="7",
+        about="slow_ledger",
     ),
     Mutant(
         "the hold is released when the ledger does not answer the charge",
@@ -276,18 +322,24 @@ MUTANTS = (
         "            with contextlib.suppress(StoreUnavailable):\n"
         '                await self.ledger.settle(run.spec.account, run.spec.id, "release", 0)\n'
         '            return [f.EffectFailed(effect="settle", message=str(error))]',
+        promise="6",
+        about="slow_ledger",
     ),
     Mutant(
         "a settlement without an answer counts as done",
         "driver/perform.py",
         '            return [f.EffectFailed(effect="settle", message=str(error))]',
         "            return [f.Settled()]",
+        promise="6",
+        about="slow_ledger",
     ),
     Mutant(
         "a hold without an answer counts as open",
         "driver/perform.py",
         '            return [f.EffectFailed(effect="hold", message=str(error))]',
         "            return [f.HoldOpened()]",
+        promise="3",
+        about="slow_ledger",
     ),
     Mutant(
         "a hold that arrives after its release opens",
@@ -295,13 +347,13 @@ MUTANTS = (
         "            with contextlib.suppress(Refused):\n"
         "                await self._ledger.reserve(account, _amount(1), key=key, timeout=60)\n",
         "",
-        "arrow/test_review_ledger.py",
+        "arrow/test_review_ledger.py::test_a_hold_that_arrives_after_its_release_does_not_open",
     ),
     Mutant(
         "a stored result is announced with one missing",
         "machine/results.py",
         "    if len(attempt.files) + len(attempt.lost) < len(attempt.outputs):\n",
         "    if len(attempt.files) + len(attempt.lost) < len(attempt.outputs) and not attempt.files:\n",
-        TABLE,
+        "machine/test_table.py::test_34_a_partial_success_pays_its_share_rounded_down",
     ),
 )
