@@ -8,6 +8,7 @@ memory are plain calls. Amounts are integer micro-credits (1 credit = 1,000,000)
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -211,8 +212,11 @@ class Transport(Protocol):
 class Inputs(Protocol):
     """Fetches the files that a request names, where a provider wants their bytes and not their address."""
 
-    async def fetch(self, urls: Sequence[str]) -> Mapping[str, InputFile]:
-        """Every file by its URL. Raises `errors.InputGone` (the caller's fault) or `errors.InputRetry`."""
+    def fetch(self, urls: Sequence[str]) -> AbstractAsyncContextManager[Mapping[str, InputFile]]:
+        """Every file by its URL, in memory until the block ends: that is when the call has been made.
+
+        Raises `errors.InputGone` (the caller's fault) or `errors.InputRetry`.
+        """
         ...
 
     async def aclose(self) -> None: ...

@@ -17,6 +17,7 @@ from tools.packages import PACKAGES, ROOT, modules
 SCRIPTS: dict[str, str] = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["scripts"]
 HEAVY = {"pydantic", "jsonschema", "httpx", "yaml"}
 EXTRAS = {
+    "aiohttp",
     "ibis",
     "matplotlib",
     "pyarrow",

@@ -90,8 +90,14 @@ class Performer:
     # --- providers ---
 
     async def submit(self, run: Run, effect: fx.Submit, wanted: Callable[[], bool]) -> Fact:
-        attempt = _attempt(run, effect.attempt)
-        call = await self._call(run, attempt) if wanted() else None
+        """The one paid call. The files that are in it are in memory until it has been made."""
+        async with contextlib.AsyncExitStack() as held:
+            return await self._submit(run, _attempt(run, effect.attempt), wanted, held)
+
+    async def _submit(
+        self, run: Run, attempt: Attempt, wanted: Callable[[], bool], held: contextlib.AsyncExitStack
+    ) -> Fact:
+        call = await self._call(run, attempt, held) if wanted() else None
         if isinstance(call, f.NotSent | f.Refused):
             return call
         if call is None or not wanted():
@@ -105,14 +111,16 @@ class Performer:
             return f.Ambiguous(message=_say(error))
         return self.read_submit(run, attempt, reply)
 
-    async def _call(self, run: Run, attempt: Attempt) -> Call | f.NotSent | f.Refused:
+    async def _call(
+        self, run: Run, attempt: Attempt, held: contextlib.AsyncExitStack
+    ) -> Call | f.NotSent | f.Refused:
         """The paid call, complete; or why there is none. Nothing has left for the provider."""
         try:
             provider, context = self.providers[attempt.provider], self.context(run, attempt)
             payload = run.route(attempt).payload
             if not payload.fetches:
                 return provider.build_submit(payload, context)
-            files = await self.inputs.fetch(payload.fetches)
+            files = await held.enter_async_context(self.inputs.fetch(payload.fetches))
             # Sixty megabytes as text, or as a form with its hash, are a second of work: not on the loop.
             return await asyncio.to_thread(lambda: provider.build_submit(filled(payload, files), context))
         except MissingCredentials as error:

@@ -13,12 +13,15 @@ import base64
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping
+from itertools import chain
 from typing import Any
 
 from execution_arrow.errors import PayloadUnsupported
 from execution_arrow.media import sniff
 from execution_arrow.ports import InputFile, Payload
 from execution_arrow.values import replace
+
+_PIECE = 3 << 16  # bytes; a multiple of three, so that pieces of base64 make a whole
 
 
 def filled(payload: Payload, files: Mapping[str, InputFile]) -> Payload:
@@ -35,18 +38,25 @@ def form(payload: Payload) -> tuple[str, bytes]:
         raise PayloadUnsupported(payload.provider, "a form that is not an object")
     parts = list(_parts(payload, payload.body))
     # A boundary made of the content needs no chance, and nothing inside can hold it.
-    boundary = f"part-{hashlib.sha256(b''.join(head + data for head, data in parts)).hexdigest()[:40]}"
+    digest = hashlib.sha256()
+    for piece in chain.from_iterable(parts):
+        digest.update(piece)
+    boundary = f"part-{digest.hexdigest()[:40]}"
     line = f"--{boundary}\r\n".encode()
-    body = b"".join(line + head + b"\r\n" + data + b"\r\n" for head, data in parts)
-    return f"multipart/form-data; boundary={boundary}", body + f"--{boundary}--\r\n".encode()
+    pieces = chain.from_iterable((line, head, b"\r\n", data, b"\r\n") for head, data in parts)
+    body = b"".join((*pieces, f"--{boundary}--\r\n".encode()))
+    return f"multipart/form-data; boundary={boundary}", body
 
 
 def data_url(file: InputFile) -> str:
-    return f"data:{file.media_type};base64,{_base64(file)}"
+    return _base64(file, f"data:{file.media_type};base64,")
 
 
-def _base64(file: InputFile) -> str:
-    return base64.b64encode(file.data).decode()
+def _base64(file: InputFile, before: str = "") -> str:
+    """Bit by bit: one long call of the encoder would let no other thread run meanwhile."""
+    data = file.data
+    pieces = (base64.b64encode(data[start : start + _PIECE]) for start in range(0, len(data), _PIECE))
+    return "".join((before, *(piece.decode() for piece in pieces)))
 
 
 _AS: Mapping[str, Callable[[InputFile], Any]] = {

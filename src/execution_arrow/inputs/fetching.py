@@ -1,7 +1,8 @@
 """Fetching the files that a request names, through the guard of `egress`.
 
 The address is a customer's word, so it is looked at as any other: public addresses over https, no redirect
-into our network, a bounded size, a bounded time. What comes back goes to one provider, once, and is not kept.
+into our network, a bounded size, a bounded time. What comes back goes to one provider, once, and is not kept;
+until then it takes its share of the memory that all input files have (`inputs.room`).
 """
 
 from __future__ import annotations
@@ -9,12 +10,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 
 import httpcore
 
 from execution_arrow.egress import Egress, EgressPolicy, Fetched
 from execution_arrow.errors import EgressRefused, InputGone, InputRetry
+from execution_arrow.inputs.room import COPIES, SHARED, Guest, Room
 from execution_arrow.media import sniff
 from execution_arrow.ports import InputFile
 
@@ -22,7 +25,9 @@ logger = logging.getLogger("execution_arrow")
 
 FILE_LIMIT = 32 << 20  # bytes of one file; the providers' own limits are 10 to 50 MB
 TOTAL_LIMIT = 64 << 20  # bytes of all files of one request
+_PIECE = 1 << 20  # bytes for which room is asked at a time where a length was not announced
 _LATER = frozenset({408, 425, 429})
+_LENGTH = re.compile(r"[0-9]{1,15}")
 _TYPE = re.compile(r"(image|video|audio)/[a-z0-9][a-z0-9.+-]{0,60}")
 
 
@@ -30,7 +35,8 @@ class EgressInputs:
     """`ports.Inputs` over HTTP. Belongs to one event loop; close it with `aclose`.
 
     `egress` says from where input files may be fetched (default: the public internet over https). The limits
-    are bytes of one file and of one request's files together; `timeout` bounds all of them, in seconds.
+    are bytes of one file and of one request's files together; `timeout` bounds all of them, in seconds, and
+    `patience` the time that a request waits for others to leave `room`.
     """
 
     def __init__(
@@ -40,22 +46,35 @@ class EgressInputs:
         file_limit: int = FILE_LIMIT,
         total_limit: int = TOTAL_LIMIT,
         timeout: float = 60.0,
+        patience: float = 600.0,
+        room: Room = SHARED,
     ) -> None:
         self._egress = egress if isinstance(egress, Egress) else Egress(policy=egress or EgressPolicy())
         self._file_limit, self._total_limit, self._timeout = file_limit, total_limit, timeout
+        self._patience, self._memory = patience, room
 
-    async def fetch(self, urls: Sequence[str]) -> dict[str, InputFile]:
-        """Fetch each file once.
+    @asynccontextmanager
+    async def fetch(self, urls: Sequence[str]) -> AsyncIterator[dict[str, InputFile]]:
+        """Fetch each file once. They have their room in memory until the block ends.
 
         Raises `InputGone` for an address that is refused or answers 4xx, for a file that is too large and for
         what is no picture, clip or sound; `InputRetry` for a timeout, a broken connection or a 5xx.
         """
+        async with self._memory.guest() as guest:
+            try:
+                async with asyncio.timeout(self._patience):
+                    await guest.take(0)
+            except TimeoutError as error:
+                raise InputRetry(f"other requests' files took all room for {self._patience:g} s") from error
+            yield await self._all(urls, guest)
+
+    async def _all(self, urls: Sequence[str], guest: Guest) -> dict[str, InputFile]:
         found: dict[str, InputFile] = {}
         room = self._total_limit
         try:
             async with asyncio.timeout(self._timeout):
                 for url in dict.fromkeys(urls):
-                    found[url] = file = await self._one(url, len(found) + 1, room)
+                    found[url] = file = await self._one(url, len(found) + 1, room, guest)
                     room -= len(file.data)
         except TimeoutError as error:
             text = f"input file {len(found) + 1} was not complete after {self._timeout:g} s"
@@ -66,12 +85,12 @@ class EgressInputs:
         """Close the connections."""
         await self._egress.aclose()
 
-    async def _one(self, url: str, number: int, room: int) -> InputFile:
+    async def _one(self, url: str, number: int, room: int, guest: Guest) -> InputFile:
         # Named by its number: a signed address is a key to the file, and errors are read by many.
         try:
             async with self._egress.get(url) as answer:
                 _check_status(answer.status, number)
-                data = await _read(answer, number, min(self._file_limit, room))
+                data = await _read(answer, number, min(self._file_limit, room), guest)
         except EgressRefused as error:
             # The reason says where a name leads: that is for us, and not for whoever sent the name.
             logger.warning("input_refused %s", error)
@@ -88,14 +107,23 @@ def _check_status(status: int, number: int) -> None:
         raise InputGone(f"the server of input file {number} answered {status}")
 
 
-async def _read(answer: Fetched, number: int, limit: int) -> bytes:
+async def _read(answer: Fetched, number: int, limit: int, guest: Guest) -> bytes:
+    announced = answer.headers.get("content-length", "")
+    room = int(announced) if _LENGTH.fullmatch(announced) else 0
     data = bytearray()
-    async for piece in answer.body:
-        data += piece
-        if len(data) > limit:
-            text = f"input file {number} is larger than the {limit} bytes that are left for it"
-            raise InputGone(text, "input_too_large")
-    return bytes(data)
+    if room <= limit:
+        await guest.take(COPIES * room)
+        async for piece in answer.body:
+            data += piece
+            if len(data) > limit:
+                break
+            while room < len(data):
+                await guest.take(COPIES * _PIECE)
+                room += _PIECE
+        else:
+            return bytes(data)
+    text = f"input file {number} is larger than the {limit} bytes that are left for it"
+    raise InputGone(text, "input_too_large")
 
 
 def _media_type(data: bytes, answer: Fetched, number: int) -> str:

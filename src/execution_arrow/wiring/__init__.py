@@ -19,6 +19,7 @@ from execution_arrow.credentials import EnvironmentCredentials
 from execution_arrow.egress import EgressPolicy
 from execution_arrow.errors import CatalogBroken, RequestRejected
 from execution_arrow.inputs.fetching import EgressInputs
+from execution_arrow.inputs.room import SHARED, Room
 from execution_arrow.naming import SystemClock, SystemNames
 from execution_arrow.ports import (
     ArtifactStore,
@@ -86,6 +87,7 @@ def default_parts(
     transport: Transport | None = None,
     egress: EgressPolicy | None = None,
     input_egress: EgressPolicy | None = None,
+    input_memory: int | None = None,
 ) -> Parts:
     """Everything in one folder: `ledger.db`, `arrow.db`, `island.db`, `artifacts/`, `spool/`.
 
@@ -93,7 +95,8 @@ def default_parts(
     all the same: for the latter `artifacts` must name a folder, for several hosts one that all of them
     see, or a bucket (`s3://…`, see `s3.S3Artifacts`) together with `scratch`, a folder of this machine.
     `migrate` makes or brings up tables. `jobs`, `ledger` and `island` go elsewhere by a URL, or are open
-    already. `egress` is for copying results, `input_egress` for fetching a request's files.
+    already. `egress` is for copying results, `input_egress` for fetching a request's files, `input_memory`
+    the bytes that those in flight may take (default: 512 MB, shared by the whole process).
     """
     folder, places = _places(where, artifacts, scratch)
     given = {"arrow": jobs, "ledger": ledger, "island": island}
@@ -102,13 +105,11 @@ def default_parts(
     credits, models = AsyncLedger(books), catalog or Catalog.shipped()
     return Parts(
         normalizer=BridgeNormalizer(models, tariff or DearestCost()), router=IslandRouter(learned),
-        holds=FortressLedger(credits), store=store,
-        artifacts=_open_artifacts(artifacts, folder, egress),
-        transport=transport or _httpx(),
-        credentials=credentials or EnvironmentCredentials(),
-        providers=providers or shipped(), inputs=EgressInputs(input_egress),
-        spool=folder / "spool", clock=SystemClock(), names=SystemNames(),
-        ledger=credits, blocking_ledger=Ledger(books), island=learned, catalog=models,
+        holds=FortressLedger(credits), store=store, artifacts=_open_artifacts(artifacts, folder, egress),
+        transport=transport or _httpx(), credentials=credentials or EnvironmentCredentials(),
+        providers=providers or shipped(), inputs=_inputs(input_egress, input_memory),
+        spool=folder / "spool", clock=SystemClock(), names=SystemNames(), ledger=credits,
+        blocking_ledger=Ledger(books), island=learned, catalog=models,
     )  # fmt: skip
 
 
@@ -135,6 +136,10 @@ def _open_artifacts(
     if where is None or isinstance(where, str | Path):
         return FolderArtifacts(Path(where) if where else folder / "artifacts", egress=egress)
     return where
+
+
+def _inputs(egress: EgressPolicy | None, memory: int | None) -> Inputs:
+    return EgressInputs(egress, room=SHARED if memory is None else Room(memory))
 
 
 def migrate(where: str | Path) -> None:

@@ -27,9 +27,8 @@ def fetch(*answers: bytes, paths: tuple[str, ...] = ("/a.png",), **options: Any)
     async def main() -> dict[str, InputFile]:
         inputs = EgressInputs(options.pop("egress", LOCAL), **options)
         try:
-            async with serving(script) as server:
-                found = await inputs.fetch([server.url + path for path in paths])
-            return {url.removeprefix(server.url): file for url, file in found.items()}
+            async with serving(script) as server, inputs.fetch([server.url + path for path in paths]) as got:
+                return {url.removeprefix(server.url): file for url, file in got.items()}
         finally:
             await inputs.aclose()
 
@@ -99,7 +98,8 @@ def test_our_own_network_is_not_fetched_from_and_not_described(
     async def main() -> None:
         inputs = EgressInputs(Egress(resolve=resolve))
         try:
-            await inputs.fetch([f"https://{host}/a.png"])
+            async with inputs.fetch([f"https://{host}/a.png"]):
+                raise AssertionError
         finally:
             await inputs.aclose()
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -59,16 +60,21 @@ class FakeInputs:
     """Hands out one file; `trouble` says what happens instead, call by call."""
 
     def __init__(self, *trouble: Exception | Callable[[], None]) -> None:
-        self.trouble, self.asked, self.closed = list(trouble), 0, False
+        self.trouble, self.asked, self.held, self.closed = list(trouble), 0, 0, False
 
-    async def fetch(self, urls: Sequence[str]) -> dict[str, InputFile]:
+    @asynccontextmanager
+    async def fetch(self, urls: Sequence[str]) -> AsyncIterator[dict[str, InputFile]]:
         self.asked += 1
         trouble = self.trouble.pop(0) if self.trouble else None
         if isinstance(trouble, Exception):
             raise trouble
         if trouble is not None:
             trouble()
-        return {url: InputFile(data=b"bytes", media_type="image/png") for url in urls}
+        self.held += 1
+        try:
+            yield {url: InputFile(data=b"bytes", media_type="image/png") for url in urls}
+        finally:
+            self.held -= 1
 
     async def aclose(self) -> None:
         self.closed = True
@@ -80,8 +86,9 @@ def parts(inputs: FakeInputs, *names: str) -> dict[str, Any]:
 
 @run
 async def test_the_bytes_are_in_the_call_and_never_in_the_row(tmp_path: Path):
-    inputs, store = FakeInputs(), MemoryStore()
+    inputs, store, held = FakeInputs(), MemoryStore(), []
     ports = parts(inputs)
+    ports["transport"].fail = lambda call: held.append((call.method, inputs.held))
     async with arrow_of(tmp_path, Sending(), store=store, **ports) as arrow:
         done = await generate(arrow)
         row = store.load(done.id)
@@ -92,6 +99,7 @@ async def test_the_bytes_are_in_the_call_and_never_in_the_row(tmp_path: Path):
     assert "Ynl0ZXM=" not in row.spec + row.state
     assert json.loads(row.spec)["routes"]["fake"]["payload"]["body"] == {"image": MARKER}
     assert inputs.closed
+    assert set(held) == {("POST", 1), ("GET", 0)}  # room in memory is kept for the call and no longer
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import base64
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 from textwrap import dedent
@@ -64,9 +65,10 @@ class Fetched:
     def __init__(self) -> None:
         self.asked: list[str] = []
 
-    async def fetch(self, urls: Sequence[str]) -> dict[str, InputFile]:
+    @asynccontextmanager
+    async def fetch(self, urls: Sequence[str]) -> AsyncIterator[dict[str, InputFile]]:
         self.asked += urls
-        return {url: InputFile(data=picture("png", 8, 8), media_type="image/png") for url in urls}
+        yield {url: InputFile(data=picture("png", 8, 8), media_type="image/png") for url in urls}
 
     async def aclose(self) -> None:
         pass
