@@ -67,7 +67,7 @@ print(time.process_time() - start)
 ALL = """
 import tracemalloc; tracemalloc.start()
 from rosetta_bridge import Catalog
-from rosetta_bridge.compile import compile_mapping
+from rosetta_bridge.compile import compile_judge, compile_mapping
 from rosetta_bridge.compile_payload import compile_payload
 from rosetta_bridge.compile_request import compile_request
 catalog = Catalog.shipped(include="secondary")
@@ -77,6 +77,7 @@ for model in models:
     kept.append(compile_request(model.contract, catalog.providers()))
     for mapping in model.mappings.values():
         kept.append(compile_mapping(mapping, model.contract, "digest"))
+        kept.append(compile_judge(mapping, model.contract))
         kept.append(compile_payload(mapping, model.contract, catalog.providers(), "digest"))
 print((tracemalloc.get_traced_memory()[0] - before) / 1e6)
 """
@@ -153,6 +154,7 @@ def _candidates(model: Model) -> dict[str, Callable[[], None]]:
         "interpreter": interpreted,
         "normalize": lambda: model.normalize(GOOD),
         "next provider": lambda: model.render(request, "replicate"),
+        "eligible, of two providers": lambda: model.eligible(request),
         "refusal": lambda: _refused(model),
         "refusal by pydantic": refused_by_peer,
     }

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from itertools import product
 from math import prod
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from .contract import Contract
 from .expressions import Expr, Literal, ModelName, Object, Omit, Ref, Switch, Text, Unsupported, walk
@@ -21,14 +21,21 @@ MAX_MADE: Final = (
 _CELLS: Final = (Switch, Literal, Omit, Unsupported)
 
 
-def answers(
-    expr: Expr, contract: Contract, model: str, in_item: bool
-) -> tuple[list[str], dict[Any, Any], bool] | None:
+class Answers(NamedTuple):
     """The fields that decide, and the good answers by the value of each in turn, as dicts in dicts.
 
-    What the provider cannot is not there. The third says whether the answers are flat dicts, of which each
-    use needs a copy. None where something else than a few listed values decides.
+    `copied`: the answers are flat dicts, of which each use needs a copy. `refuses`: some answers are not
+    there, as the provider cannot.
     """
+
+    names: list[str]
+    cells: dict[Any, Any]
+    copied: bool
+    refuses: bool
+
+
+def answers(expr: Expr, contract: Contract, model: str, in_item: bool) -> Answers | None:
+    """None where something else than a few listed values decides."""
     parts = walk(expr)
     names = list(dict.fromkeys(part.field for part in parts if isinstance(part, Switch | Ref)))
     if not names or isinstance(expr, Ref) or not all(_plain(part) for part in parts):
@@ -43,10 +50,11 @@ def answers(
     if prod(map(len, domains)) > (MAX_TABLE if table else MAX_MADE):
         return None
     cells: dict[Any, Any] = {}
-    kinds = set()
+    kinds, refuses = set(), False
     for values in product(*domains):
         named = {name: v for name, v in zip(names, values, strict=True) if v is not ABSENT}
         answer, good = evaluate(expr, named, model, in_item)
+        refuses = refuses or not good
         if good:
             _put(cells, values, answer)
             kinds.add(type(answer))
@@ -54,7 +62,7 @@ def answers(
                 return None
     if dict in kinds and len(kinds) > 1:
         return None
-    return names, cells, dict in kinds
+    return Answers(names, cells, dict in kinds, refuses)
 
 
 def _plain(part: Expr) -> bool:

@@ -50,6 +50,12 @@ class Writer:
         }
         self.constants: dict[str, str] = {}
         self.each: dict[str, str] = {}
+        self.may_refuse = False
+        """Whether a line so far can end the function with None."""
+
+    def refuse(self, test: str = "") -> None:
+        self.may_refuse = True
+        self.put(f"if {test}: return None" if test else "return None")
 
     def put(self, line: str) -> None:
         self.lines.append("    " * self.depth + line)
@@ -112,7 +118,7 @@ class Writer:
             case Omit():
                 return "OMITTED"
             case Unsupported():
-                self.put("return None")
+                self.refuse()
                 return "OMITTED"
             case Ref(field, "", "") if not self.contract.fields[field].is_list:
                 return self.field(field)
@@ -136,9 +142,9 @@ class Writer:
         """Write a look-up where a few listed values decide; a `KeyError` there is a refusal."""
         if (found := answers(expr, self.contract, self.model, in_item)) is None:
             return False
-        names, cells, copied = found
-        keys = "".join(f"[{self.field(name)}]" for name in names)
-        self.put(f"{result} = {self.constant(cells)}{keys}{'.copy()' if copied else ''}")
+        self.may_refuse = self.may_refuse or found.refuses
+        keys = "".join(f"[{self.field(name)}]" for name in found.names)
+        self.put(f"{result} = {self.constant(found.cells)}{keys}{'.copy()' if found.copied else ''}")
         return True
 
     def _ref(self, ref: Ref, result: str) -> None:
@@ -265,7 +271,7 @@ class Writer:
             self.put(f"{names[-1]} = () if {local} is ABSENT else {local}")
         driver, *followers = names
         for follower in followers:
-            self.put(f"if len({follower}) > len({driver}): return None")
+            self.refuse(f"len({follower}) > len({driver})")
         index, item = self.fresh(), self.fresh()
         self.put(f"for {index}, {item} in enumerate({driver}):")
         self.depth += 1

@@ -14,12 +14,21 @@ from .values import Payload
 
 
 class RouteWriter(Writer):
-    """All routes of one provider in one function. Those that are `shut` make no payload."""
+    """All routes of one provider in one function. Those that are `shut` make no payload.
+
+    `judging`: it gives True instead of a payload, and computes no more than what can refuse.
+    """
 
     def __init__(
-        self, mapping: Mapping, contract: Contract, digest: str, shut: Container[tuple[str, str]]
+        self,
+        mapping: Mapping,
+        contract: Contract,
+        digest: str,
+        shut: Container[tuple[str, str]],
+        judging: bool = False,
     ) -> None:
         super().__init__(contract)
+        self.judging = judging
         self.provider, self.digest = mapping.provider, digest
         self.scope["fetched"] = fetched
         for route in mapping.routes:
@@ -46,7 +55,10 @@ class RouteWriter(Writer):
         else:
             self._limits()
             self._drops()
-            self._payload()
+            if self.judging:
+                self._judge()
+            else:
+                self._payload()
         self.depth -= bool(route.when)
 
     def _test(self, condition: Condition) -> str:
@@ -56,6 +68,15 @@ class RouteWriter(Writer):
         if condition.wanted == "value":
             return f"{local} in {self.constant(frozenset(condition.values))}"
         return f"{local} is {'not ' if condition.wanted == 'present' else ''}ABSENT"
+
+    def _judge(self) -> None:
+        """Those parts of the body that can refuse, each computed for nothing else."""
+        for expr in (*(expr for _, expr in self.route.body.entries), self.route.wrap):
+            before, self.may_refuse = len(self.lines), False
+            self.value(expr, False)
+            if not self.may_refuse:
+                del self.lines[before:]
+        self.put("return True")
 
     def _payload(self) -> None:
         route = self.route
@@ -79,12 +100,12 @@ class RouteWriter(Writer):
         """What `limit_reasons` says; sets and bounds are inlined, other rules called in their one home."""
         for name, accept in self.route.accepts.items():
             for test in self._beyond(accept, self.field(name)):
-                self.put(f"if {self.there(name)}{test}: return None")
+                self.refuse(f"{self.there(name)}{test}")
         for name, limit in self.route.item_limits.items():
-            self.put(f"if {self.there(name)}len({self.field(name)}) > {limit}: return None")
+            self.refuse(f"{self.there(name)}len({self.field(name)}) > {limit}")
         for rule in self.route.refuses:
             fires = " and ".join(map(self._test, rule.when)) if rule.when else self._sum(rule)
-            self.put(f"if {fires}: return None")
+            self.refuse(fires)
 
     def _beyond(self, accept: Accept, local: str) -> list[str]:
         """Tests one of which holds for a value that is not accepted."""
@@ -113,12 +134,14 @@ class RouteWriter(Writer):
         return f"{' + '.join(parts)} > {rule.max!r}"
 
     def _drops(self) -> None:
-        if self.route.drops:
+        if self.route.drops and not self.judging:
             self.put("dropped = {}")
         for name, because in self.route.drops.items():
             field, local = self.contract.fields[name], self.field(name)
             if field.strength != "hint":
                 keep = f"{local} != {self.constant(field.default)}" if field.has_default else "True"
-                self.put(f"if {self.there(name)}{keep}: return None")
+                self.refuse(f"{self.there(name)}{keep}")
+            if self.judging:
+                continue
             given = f"{self.there(name)}not absent & {1 << self.numbers[name]}"
             self.put(f"if {given}: dropped[{name!r}] = {because!r}")

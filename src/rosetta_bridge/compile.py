@@ -20,6 +20,7 @@ from .mapping import Mapping
 from .values import Payload
 
 Compiled = Callable[[tuple[Any, ...]], Payload | None]
+Judge = Callable[[tuple[Any, ...]], bool | None]
 _PREFIX = "<rosetta_bridge "
 
 
@@ -48,3 +49,11 @@ def compile_mapping(
     writer = RouteWriter(mapping, contract, digest, shut)
     compiled: Compiled = define("render", writer.source(), writer.scope, f"{contract.id} {mapping.provider}")
     return compiled
+
+
+def compile_judge(mapping: Mapping, contract: Contract, shut: Container[tuple[str, str]] = ()) -> Judge:
+    """Whether `compile_mapping` would give a payload, in a fraction of the time."""
+    writer = RouteWriter(mapping, contract, "", shut, judging=True)
+    about = f"{contract.id} {mapping.provider} eligible"
+    judge: Judge = define("render", writer.source(), writer.scope, about)
+    return judge

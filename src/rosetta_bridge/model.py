@@ -6,7 +6,7 @@ from collections.abc import Callable
 from datetime import date
 from typing import Any
 
-from .compile import Compiled, compile_mapping
+from .compile import Compiled, Judge, compile_judge, compile_mapping
 from .compile_payload import OneCall, compile_payload
 from .compile_request import Door, Rows, compile_request, compile_rows
 from .contract import Contract
@@ -43,6 +43,7 @@ class Model:
         self.contract, self.mappings, self.overrides = contract, {m.provider: m for m in mappings}, overrides
         self._digest, self._known, self._on, self._include = digest, known_providers, on, include
         self._compiled: dict[str, Compiled] = {}
+        self._judges: dict[str, Judge] = {}
         self._one_call: dict[str, OneCall] = {}
         self._shut = {
             (m.provider, r.name): why for m in mappings for r in m.routes if (why := self._closed(r))
@@ -68,7 +69,8 @@ class Model:
 
     def eligible(self, request: Request) -> tuple[str, ...]:
         """The providers that honour this request exactly, in the model's default order; may be empty."""
-        return tuple(name for name in self.providers if not self._reasons(request, name))
+        row = self._row(request)
+        return tuple(name for name in self.providers if self._can(request, row, name))
 
     def require_eligible(self, request: Request) -> tuple[str, ...]:
         """`eligible`, or `InvalidRequest` whose issues name per provider the field that excludes it."""
@@ -103,7 +105,7 @@ class Model:
     def render(self, request: Request, provider: str) -> Payload:
         """The provider's payload, whole. Raises `NotEligible` when it cannot honour the request."""
         try:
-            row = request._row if request._fields is self._fields else self._row(request)
+            row = request._row if request._fields is self._fields else self._made_row(request)
             if (payload := self._compiled[provider](row)) is not None:
                 return payload
         except KeyError:
@@ -157,7 +159,8 @@ class Model:
 
     def _settle(self, request: Request) -> None:
         """Refuse an order that names no eligible provider, unless nobody is eligible."""
-        if any(self._reasons(request, name) == () for name in request.order):
+        row = self._row(request)
+        if any(name in self.providers and self._can(request, row, name) for name in request.order):
             return
         if eligible := self.eligible(request):
             message = "names no provider that can honour this request"
@@ -176,7 +179,7 @@ class Model:
 
     def _attempt(self, request: Request, provider: str) -> tuple[Payload | None, Reasons]:
         """The payload, by the compiled mapping where it can tell, else by the interpreter; or why not."""
-        row = request._row if request._fields is self._fields else self._row(request)
+        row = self._row(request)
         compiled = self._compiled.get(provider)
         if compiled is None:
             if (mapping := self.mappings.get(provider)) is None:
@@ -189,7 +192,17 @@ class Model:
             return payload, ()
         return self._interpreted(request, self.mappings[provider])
 
+    def _can(self, request: Request, row: tuple[Any, ...], provider: str) -> bool:
+        """Whether there are no reasons against a provider of this model; quick where there are none."""
+        judge = self._judges.get(provider)
+        if judge is None:
+            judge = self._judges[provider] = compile_judge(self.mappings[provider], self.contract, self._shut)
+        return judge(row) is True or not self._reasons(request, provider)
+
     def _row(self, request: Request) -> tuple[Any, ...]:
+        return request._row if request._fields is self._fields else self._made_row(request)
+
+    def _made_row(self, request: Request) -> tuple[Any, ...]:
         """What compiled routes read of a request that this model did not normalize.
 
         Empty for one that lacks what `normalize` puts in always; a `ValueError` for another model's.

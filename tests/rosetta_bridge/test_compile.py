@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from rosetta_bridge import Catalog, InvalidRequest, Issue, Model, NotEligible, Payload, Request
-from rosetta_bridge.compile import compile_mapping, sources
+from rosetta_bridge.compile import compile_judge, compile_mapping, sources
 from rosetta_bridge.compile_doubts import request_of
 from rosetta_bridge.compile_request import compile_request, compile_rows
 from rosetta_bridge.fields import ORDER_FIELD
@@ -129,10 +129,12 @@ def test_a_compiled_mapping_differs_in_nothing(name: str) -> None:
     row = compile_rows(model.contract)
     for mapping in model.mappings.values():
         compiled = compile_mapping(mapping, model.contract, "digest")
+        judge = compile_judge(mapping, model.contract)
         for values in requests(model.contract, mapping, seed=1, whole=max(40, MUTATIONS // 8)):
             given = frozenset(list(values)[::2])
             payload = compiled(row(values, given))
             made = repr(payload) if payload else None
+            assert judge(row(values, given)) is (True if payload else None), (mapping.provider, values)
             assert made == specified(model, mapping, values, given), (mapping.provider, values)
 
 
@@ -158,7 +160,9 @@ def test_a_request_s_whole_way_is_the_interpreter_s(name: str) -> None:
             assert told(seen) == told(specified) or {issue.code for issue in seen} == {"order"}
             continue
         assert told(seen) == told(specified)
-        for verdict in model.explain(seen):
+        verdicts = model.explain(seen)
+        assert model.eligible(seen) == tuple(verdict.provider for verdict in verdicts if verdict.eligible)
+        for verdict in verdicts:
             mapping = model.mappings[verdict.provider]
             if verdict.provider in model.providers and (route := mapping.route(seen.values)) is not None:
                 reasons = render_route(route, model.contract, seen.values, seen.given).reasons
@@ -172,6 +176,9 @@ def test_every_operator_compiles_to_the_same(name: str, tmp_path: Path) -> None:
     route = model.mappings["fal"].routes[0]
     request = model.normalize({"generation_prompt": "p", **{f"generation_{k}": v for k, v in values.items()}})
     rendered = render_route(route, model.contract, request.values, request.given)
+    assert compile_judge(model.mappings["fal"], model.contract)(request._row) is (
+        not rendered.reasons or None
+    )
     made = compile_mapping(model.mappings["fal"], model.contract, "digest")(request._row)
     assert repr(made) == repr(payload_of(route, "fal", rendered, "digest"))
 
