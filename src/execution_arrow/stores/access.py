@@ -34,6 +34,8 @@ class Access(Protocol):
 
     async def by_key(self, account: str, key: str) -> tuple[str, str] | None: ...
 
+    async def of_job(self, provider: str, job: str) -> list[str]: ...
+
     async def page(
         self, account: str | None, status: str | None, before: str | None, limit: int
     ) -> list[Row]: ...
@@ -81,6 +83,9 @@ class Threaded:
 
     async def by_key(self, account: str, key: str) -> tuple[str, str] | None:
         return await asyncio.to_thread(self._store.by_key, account, key)
+
+    async def of_job(self, provider: str, job: str) -> list[str]:
+        return await asyncio.to_thread(self._store.of_job, provider, job)
 
     async def page(
         self, account: str | None, status: str | None, before: str | None, limit: int
@@ -136,6 +141,9 @@ class Inline:
 
     async def by_key(self, account: str, key: str) -> tuple[str, str] | None:
         return self._store.by_key(account, key)
+
+    async def of_job(self, provider: str, job: str) -> list[str]:
+        return self._store.of_job(provider, job)
 
     async def page(
         self, account: str | None, status: str | None, before: str | None, limit: int

@@ -61,6 +61,7 @@ class MemoryStore(Operations[Result]):
         self._records: dict[str, Record] = {}
         self._keys: dict[tuple[str, str], str] = {}
         self._jobs: dict[tuple[str, str, str], str] = {}
+        self._of_job: dict[tuple[str, str], dict[str, None]] = {}
         self._leases: dict[str, float] = {}
         self._seq = 0
         self._wanted: dict[str, None] = {}  # the rows that need somebody, or hold what nobody has folded
@@ -101,6 +102,7 @@ class MemoryStore(Operations[Result]):
                 return JobTaken(holder, job)
         for provider, credentials, job, attempt in op.jobs:
             self._jobs[provider, credentials, job] = attempt
+            self._of_job.setdefault((provider, job), {})[op.id] = None
         for fact in op.heard:
             self._keep(fact, folded=True)
         for seq in op.folded:
@@ -213,6 +215,9 @@ class MemoryStore(Operations[Result]):
     def by_key(self, account: str, key: str) -> tuple[str, str] | None:
         held = self._keys.get((account, key))
         return (held, self._records[held].fingerprint) if held else None
+
+    def of_job(self, provider: str, job: str) -> list[str]:
+        return list(self._of_job.get((provider, job), ()))
 
     def page(self, account: str | None, status: str | None, before: str | None, limit: int) -> list[Row]:
         found: list[Row] = []

@@ -16,7 +16,7 @@ from psycopg import errors
 
 from execution_arrow.errors import ArrowError, StoreUnavailable
 from execution_arrow.machine.state import Event
-from execution_arrow.stores.base import Hear, Inboxed, Op, Result, Row, durable
+from execution_arrow.stores.base import Hear, Inboxed, Op, Result, Row, durable, plain
 from execution_arrow.stores.hints import hints_of, payload_of
 from execution_arrow.stores.outgoing import Delivery, DeliveryState, Endpoint
 from execution_arrow.stores.postgres_listen import Listener
@@ -176,6 +176,9 @@ class PostgresStore:
     def by_key(self, account: str, key: str) -> tuple[str, str] | None:
         found = self._ask("by_key", account=account, key=key)
         return (found[0][0], found[0][1]) if found else None
+
+    def of_job(self, provider: str, job: str) -> list[str]:
+        return [name for (name,) in self._ask("of_job", provider=plain(provider), job=plain(job))]
 
     def page(self, account: str | None, status: str | None, before: str | None, limit: int) -> list[Row]:
         values: dict[str, Any] = {"status": status, "before": before, "limit": limit}

@@ -13,7 +13,7 @@ from execution_arrow.stores import sql
 from execution_arrow.stores.postgres_pool import Connection, run
 from execution_arrow.stores.versions import check
 
-SCHEMA: Final = 2
+SCHEMA: Final = 3
 OLDEST_SERVER: Final = 140_000
 
 

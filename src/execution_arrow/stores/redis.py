@@ -218,6 +218,10 @@ class RedisStore:
 
         return self._server.ask(ask)
 
+    def of_job(self, provider: str, job: str) -> list[str]:
+        found = self._server.ask(lambda client: client.smembers(self._keys.of_job(provider, job)))
+        return sorted(name.decode() for name in found)
+
     def page(self, account: str | None, status: str | None, before: str | None, limit: int) -> list[Row]:
         index = self._keys.all if account is None else self._keys.account(account)
         names: list[str] = []

@@ -41,6 +41,7 @@ def writes(
         (keys.leases, _times(before.leases), _times(after.leases)),
     ):
         found += _hash(key, was, now)
+    found += [("SADD", keys.of_job(provider, job), name) for provider, job, name in after.of_job]
     found += _endpoints(keys, before.endpoints, after.endpoints)
     told: list[Write] = []
     for place in [

@@ -57,6 +57,9 @@ class Keys:
     def account(self, account: str) -> bytes:
         return self.key("of", account)
 
+    def of_job(self, provider: str, job: str) -> bytes:
+        return self.key("j", mark(provider, job))
+
     def owned(self, owner: str) -> bytes:
         return self.key("owned", owner)
 

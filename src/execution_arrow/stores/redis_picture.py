@@ -6,7 +6,7 @@ The operations have their rules in `MemoryStore`, which performs them on what wa
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -26,6 +26,7 @@ class Tables:
     records: Mapping[str, Record]
     keys: Mapping[tuple[str, str], str]
     jobs: Mapping[tuple[str, str, str], str]
+    of_job: Sequence[tuple[str, str, str]]  # provider, job, generation: those that were bound here
     leases: Mapping[str, float]
     endpoints: Mapping[str, Endpoint]
     deliveries: Mapping[tuple[str, str, int], Delivery]
@@ -51,6 +52,7 @@ class Picture(MemoryStore):
             },
             keys=dict(self._keys),
             jobs=dict(self._jobs),
+            of_job=[(*job, name) for job, names in self._of_job.items() for name in names],
             leases=dict(self._leases),
             endpoints={one.id: one for one in self._outbox.endpoints()},
             deliveries={(one.endpoint, one.subject, one.no): one for one in self._outbox.all()},

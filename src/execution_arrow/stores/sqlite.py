@@ -20,7 +20,7 @@ from pathlib import Path
 from execution_arrow.errors import StoreUnavailable
 from execution_arrow.machine.state import Event
 from execution_arrow.stores import sqlite_outgoing
-from execution_arrow.stores.base import Hear, Inboxed, Op, Result, Row, durable
+from execution_arrow.stores.base import Hear, Inboxed, Op, Result, Row, durable, plain
 from execution_arrow.stores.hints import hints_of
 from execution_arrow.stores.outgoing import Delivery, DeliveryState, Endpoint
 from execution_arrow.stores.sqlite_file import connect, share, unshare
@@ -132,6 +132,14 @@ class SqliteStore:
                 "SELECT id, fingerprint FROM generations WHERE account = ? AND key = ?", (account, key)
             ).fetchone()
             return (found[0], found[1]) if found else None
+
+    def of_job(self, provider: str, job: str) -> list[str]:
+        with self._reading() as connection:
+            found = connection.execute(
+                "SELECT DISTINCT generation FROM jobs WHERE provider = ? AND job = ? AND generation NOT NULL",
+                (plain(provider), plain(job)),
+            )
+            return [name for (name,) in found.fetchall()]
 
     def page(self, account: str | None, status: str | None, before: str | None, limit: int) -> list[Row]:
         wanted = {"g.account =": account, "g.status =": status, "g.id <": before}

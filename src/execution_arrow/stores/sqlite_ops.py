@@ -101,8 +101,8 @@ class Batch(Operations[Result]):
         jobs = [tuple(plain(part) for part in job) for job in op.jobs]
         for provider, credentials, job, attempt in jobs:
             holder = self.connection.execute(
-                "SELECT attempt FROM jobs WHERE provider = ? AND credentials = ? AND job = ?",
-                (provider, credentials, job),
+                "SELECT attempt FROM jobs WHERE provider = ? AND job = ? AND credentials = ?",
+                (provider, job, credentials),
             ).fetchone()
             if holder and holder[0] != attempt:
                 return JobTaken(holder[0], job)
@@ -117,7 +117,10 @@ class Batch(Operations[Result]):
         if changed.rowcount != 1:
             return Fenced()
         if jobs:
-            self.connection.executemany("INSERT OR IGNORE INTO jobs VALUES (?, ?, ?, ?)", jobs)
+            self.connection.executemany(
+                "INSERT OR IGNORE INTO jobs VALUES (?, ?, ?, ?, ?)",
+                [(provider, job, keys, attempt, op.id) for provider, keys, job, attempt in jobs],
+            )
         for fact in op.heard:
             self._insert_fact(fact, folded=True)
         if op.folded:

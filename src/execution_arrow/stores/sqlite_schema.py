@@ -19,7 +19,7 @@ from execution_arrow.stores import sql
 from execution_arrow.stores.sqlite_file import connect
 from execution_arrow.stores.versions import check
 
-SCHEMA: Final = 2
+SCHEMA: Final = 3
 
 
 def ensure(connection: sqlite3.Connection, path: Path, migrate: bool = False) -> None:

@@ -123,6 +123,19 @@ class JobStoreContract(ClaimPromises, OutgoingPromises):
         assert loaded(store) == row
         one(store, commit_of(row, jobs=[("fal", "c", "j1", "att_1"), ("fal", "d", "j1", "att_3")]), Committed)
 
+    def test_a_job_leads_to_its_generation(self, store: JobStore) -> None:
+        row = owned(store)
+        assert store.of_job("fal", "j1") == []
+        one(store, commit_of(row, jobs=[("fal", "c", "j1", "att_1"), ("bfl", "c", "j2", "att_2")]), Committed)
+        assert (store.of_job("fal", "j1"), store.of_job("bfl", "j2")) == (["gen_1"], ["gen_1"])
+        assert (store.of_job("fal", "j2"), store.of_job("fal", "j\ud800")) == ([], [])
+        other = owned(store, identity="gen_2")
+        taken = [("fal", "c", "j1", "att_9")]
+        one(store, commit_of(other, jobs=taken), JobTaken)
+        assert store.of_job("fal", "j1") == ["gen_1"]
+        one(store, commit_of(other, jobs=[("fal", "d", "j1", "att_3")]), Committed)  # with another's key
+        assert sorted(store.of_job("fal", "j1")) == ["gen_1", "gen_2"]
+
     def test_events_come_with_their_change_in_order(self, store: JobStore) -> None:
         row = owned(store)
         events = [Event(no=1, type="a", at=NOW), Event(no=2, type="b", at=NOW, settled=False)]

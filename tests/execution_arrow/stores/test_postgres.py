@@ -463,7 +463,7 @@ def test_missing_tables_name_the_command(empty_url: str):
 
 @pytest.mark.parametrize(
     ("schema", "compatible", "message"),
-    [(0, 0, "execution-arrow migrate"), (2, 1, ""), (3, 2, ""), (3, 3, "update the package")],
+    [(0, 0, "execution-arrow migrate"), (3, 1, ""), (4, 3, ""), (4, 4, "update the package")],
 )
 def test_two_adjacent_versions_run_side_by_side(
     server: PostgresServer, url: str, schema: int, compatible: int, message: str
@@ -539,7 +539,7 @@ def grow(raw: psycopg.Connection[Any], rows: int) -> None:
         (rows,),
     )
     raw.execute(
-        "INSERT INTO arrow_job SELECT 'fal', 'c', 'old' || n, 'a' FROM generate_series(1, %s) n", (rows,)
+        "INSERT INTO arrow_job SELECT 'fal', 'c', 'old' || n, 'a', 'g' FROM generate_series(1, %s) n", (rows,)
     )
 
 
@@ -567,6 +567,7 @@ def use(store: PostgresStore) -> None:
             store.apply([reported(found, state, at=1.0) for found in taken.deliveries])
         store.deliveries(None, None, None, 5)
         store.by_key("acct", f"k{number}")
+        store.of_job("fal", f"j{number}")
         store.page(None, None, None, 5)
         store.page("acct", "succeeded", "gen_4", 5)
         store.unfinished(None, 5)

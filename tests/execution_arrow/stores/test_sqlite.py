@@ -15,10 +15,10 @@ import pytest
 from execution_arrow.cli import main
 from execution_arrow.errors import SchemaOutdated, StoreUnavailable
 from execution_arrow.stores import sql, sqlite_schema
-from execution_arrow.stores.base import Beat, Committed
+from execution_arrow.stores.base import Beat, Committed, JobTaken
 from execution_arrow.stores.sqlite import SqliteStore
 from execution_arrow.stores.sqlite_file import connect, many_writers_are_safe
-from execution_arrow.testing.steps import commit_of, created_by, loaded, owned
+from execution_arrow.testing.steps import commit_of, created_by, loaded, one, owned
 
 
 def test_rows_survive_the_process_object(tmp_path: Path):
@@ -174,7 +174,7 @@ def test_many_processes_that_make_or_migrate_a_file_at_once_make_one_set_of_tabl
 
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(bring_up, range(4)))
-    assert tables(path)[1] == [("compatible", "1"), ("schema", str(sqlite_schema.SCHEMA))]
+    assert tables(path)[1] == [("compatible", "3"), ("schema", str(sqlite_schema.SCHEMA))]
 
 
 def test_another_versions_file_is_refused_with_advice(tmp_path: Path):
@@ -203,3 +203,18 @@ def test_a_file_that_is_no_database_is_a_store_error(tmp_path: Path):
     (tmp_path / "a.db").write_bytes(b"not a database, longer than a header" * 100)
     with pytest.raises(StoreUnavailable):
         SqliteStore(tmp_path / "a.db").apply([created_by()])
+
+
+def test_jobs_from_before_schema_3_stay_bound_and_lead_nowhere(tmp_path: Path):
+    """Whose they are is told by polls, as ever; a job cannot be taken by another attempt meanwhile."""
+    write_version(tmp_path / "arrow.db", 2)
+    with closing(sqlite3.connect(tmp_path / "arrow.db")) as raw:
+        raw.execute("INSERT INTO jobs VALUES ('fal', 'c', 'j1', 'att_1')")
+        raw.commit()
+    store = SqliteStore(tmp_path / "arrow.db", migrate=True)
+    row = owned(store)
+    assert store.of_job("fal", "j1") == []
+    assert one(store, commit_of(row, jobs=[("fal", "c", "j1", "att_2")]), JobTaken).attempt == "att_1"
+    one(store, commit_of(row, jobs=[("fal", "c", "j1", "att_1"), ("fal", "c", "j2", "att_1")]), Committed)
+    assert store.of_job("fal", "j2") == ["gen_1"]
+    store.close()

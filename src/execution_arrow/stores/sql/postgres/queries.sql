@@ -63,10 +63,14 @@ RETURNING id;
 -- name: by_key
 SELECT id, fingerprint FROM arrow_generation WHERE key = %(key)s::text AND account || '' = %(account)s::text;
 
+-- name: of_job
+SELECT DISTINCT generation FROM arrow_job
+WHERE provider = %(provider)s::text AND job = %(job)s::text AND generation IS NOT NULL;
+
 -- Before `commit`, in a statement of its own, so that the next one sees who was quicker.
 -- name: bind
-INSERT INTO arrow_job (provider, credentials, job, attempt)
-SELECT n.provider, n.credentials, n.job, n.attempt
+INSERT INTO arrow_job (provider, credentials, job, attempt, generation)
+SELECT n.provider, n.credentials, n.job, n.attempt, %(id)s::text
 FROM unnest(%(providers)s::text[], %(credentials)s::text[], %(jobs)s::text[], %(attempts)s::text[])
      AS n (provider, credentials, job, attempt)
 WHERE EXISTS (SELECT FROM arrow_generation g WHERE g.id = %(id)s::text AND g.owner = %(owner)s::text

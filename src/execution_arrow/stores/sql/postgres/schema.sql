@@ -53,13 +53,14 @@ CREATE TABLE arrow_event (
     PRIMARY KEY (generation, no)
 );
 
--- A provider's job belongs to one attempt.
+-- A provider's job belongs to one attempt. `generation` NULL: it was bound by code before schema 3.
 CREATE TABLE arrow_job (
     provider text COLLATE "C" NOT NULL,
     credentials text COLLATE "C" NOT NULL,
     job text COLLATE "C" NOT NULL,
     attempt text COLLATE "C" NOT NULL,
-    PRIMARY KEY (provider, credentials, job)
+    generation text COLLATE "C",
+    PRIMARY KEY (provider, job, credentials)
 );
 
 CREATE TABLE arrow_worker (
@@ -106,4 +107,4 @@ CREATE INDEX arrow_delivery_ended ON arrow_delivery (ended_at) WHERE ended_at IS
 CREATE INDEX arrow_delivery_at ON arrow_delivery (at);
 
 -- `compatible`: the oldest version of the package's schema whose code may still use these tables.
-INSERT INTO arrow_meta (name, value) VALUES ('schema', '2'), ('compatible', '1');
+INSERT INTO arrow_meta (name, value) VALUES ('schema', '3'), ('compatible', '1');

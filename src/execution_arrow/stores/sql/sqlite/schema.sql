@@ -1,4 +1,4 @@
--- The job store on SQLite, schema 2. Times are unix seconds, documents are JSON text.
+-- The job store on SQLite, schema 3. Times are unix seconds, documents are JSON text.
 CREATE TABLE arrow_meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
 
 -- One row per generation. `next_at` NULL: nothing is left to do for it.
@@ -46,13 +46,14 @@ CREATE TABLE events (
     PRIMARY KEY (generation, no)
 ) STRICT, WITHOUT ROWID;
 
--- A provider's job belongs to one attempt.
+-- A provider's job belongs to one attempt. `generation` NULL: it was bound before schema 3.
 CREATE TABLE jobs (
     provider    TEXT NOT NULL,
-    credentials TEXT NOT NULL,
     job         TEXT NOT NULL,
+    credentials TEXT NOT NULL,
     attempt     TEXT NOT NULL,
-    PRIMARY KEY (provider, credentials, job)
+    generation  TEXT,
+    PRIMARY KEY (provider, job, credentials)
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE workers (id TEXT PRIMARY KEY, until REAL NOT NULL) STRICT, WITHOUT ROWID;
@@ -96,4 +97,4 @@ CREATE INDEX deliveries_ended ON deliveries (ended_at) WHERE ended_at IS NOT NUL
 CREATE INDEX deliveries_at ON deliveries (at);
 
 -- `compatible`: the oldest version of the package's schema whose code may still use these tables.
-INSERT INTO arrow_meta (name, value) VALUES ('schema', '2'), ('compatible', '1');
+INSERT INTO arrow_meta (name, value) VALUES ('schema', '3'), ('compatible', '3');
