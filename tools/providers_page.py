@@ -14,10 +14,10 @@ from collections.abc import Iterator, Mapping
 from itertools import groupby
 from types import ModuleType
 
-from execution_arrow.credentials import SETTINGS, VARIABLES
+from execution_arrow.credentials import SETTINGS, VARIABLES, WEBHOOKS
 from execution_arrow.providers import shipped
 from execution_arrow.providers._wire import HTTP_RULES, Rule
-from execution_arrow.providers.base import Semantics
+from execution_arrow.providers.base import Events, Provider, Semantics
 from tools.packages import ROOT
 
 __all__ = ["PAGE", "render"]
@@ -64,7 +64,7 @@ def render() -> str:
     providers = shipped()
     names = sorted(providers)
     lines = [
-        *_table(_OVERVIEW, (_overview(providers[name].semantics) for name in names)),
+        *_table(_OVERVIEW, (_overview(providers[name]) for name in names)),
         READING,
         RESULTS.rstrip(),
         "",
@@ -82,14 +82,18 @@ def render() -> str:
 _OVERVIEW = ("provider", "key", "poll", "callback", "cancel", "lookup", "billed too", "deadlines")
 
 
-def _overview(it: Semantics) -> tuple[str, ...]:
+def _overview(provider: Provider) -> tuple[str, ...]:
+    it = provider.semantics
+    calls: str = it.webhook or "–"
+    if isinstance(provider.callbacks, Events):
+        calls = f"signed, per project (`{WEBHOOKS[f'{it.name}/webhooks']}`)"
     variables = [VARIABLES[it.name], *SETTINGS.get(it.name, {}).values()]
     cancel = [str(it.cancel or "–"), "free" if it.cancel_free else "", "erases" if it.cancel_erases else ""]
     return (
         it.name,
         ", ".join(f"`{variable}`" for variable in variables),
         _span(it.poll_every),
-        it.webhook or "–",
+        calls,
         ", ".join(filter(None, cancel)),
         it.lookup or "–",
         ", ".join(sorted(it.billed)) or "–",

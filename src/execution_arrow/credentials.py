@@ -26,6 +26,9 @@ VARIABLES: Mapping[str, str] = {
 }
 SETTINGS: Mapping[str, Mapping[str, str]] = {"cloudflare": {"account_id": "CLOUDFLARE_ACCOUNT_ID"}}
 
+# What the calls of a whole account are signed with, where a provider makes such (`providers.base.Events`).
+WEBHOOKS: Mapping[str, str] = {"openai/webhooks": "OPENAI_WEBHOOK_SECRET"}
+
 _SCHEME = "env:"
 
 
@@ -40,7 +43,8 @@ class EnvironmentCredentials:
 
     def reference(self, provider: str, account: str) -> str:
         """Return `env:NAME`; every customer account uses the same key here."""
-        return _SCHEME + VARIABLES.get(provider, provider.upper().replace("-", "_") + "_API_KEY")
+        known = {**VARIABLES, **WEBHOOKS}
+        return _SCHEME + known.get(provider, provider.upper().replace("-", "_") + "_API_KEY")
 
     def get(self, provider: str, reference: str) -> Secret:
         """Return the key. Raises `MissingCredentials` with the variable that is unset or empty."""

@@ -4,6 +4,11 @@ Any process may take them; none needs to own the generation. The address holds t
 attempt's token, which only its provider has been told; the signature is checked where the provider signs.
 What was believed is in the inbox before the provider hears 200; whoever owns the generation folds it.
 What cannot be believed is a reason to ask the provider, or changes nothing at all.
+
+Who calls back per account (`Events`) names a job, and the store knows whose it is. Such a call may come too
+early: the answer to the submit is under way, or lost and to be looked for. It is not taken then, and the
+provider calls again; nothing else could be done with it, as only the submit's own answer or a lookup may say
+which attempt a job belongs to. One that is nobody's for longer is of somebody else in the same account.
 """
 
 from __future__ import annotations
@@ -29,7 +34,8 @@ from execution_arrow.intake.checks import is_id
 from execution_arrow.machine.codec import load_run, load_spec
 from execution_arrow.machine.state import Attempt, Run, State
 from execution_arrow.ports import Clock
-from execution_arrow.providers.base import Call, Callback, Callbacks, Refusal
+from execution_arrow.providers.base import Call, Callback, Callbacks, Event, Events, Refusal
+from execution_arrow.signing import Signature, check_standard
 from execution_arrow.stores.access import Access
 from execution_arrow.stores.base import Append, Done
 
@@ -37,6 +43,7 @@ logger = logging.getLogger("execution_arrow")
 
 LARGEST = 8 * 1024 * 1024  # bytes; a result in the body is a list of addresses
 KEYS_LIVE = 24 * 3600.0  # seconds; fal asks for a day at most
+EARLY_FOR = 3600.0  # seconds for which a provider is asked to call again about a job that is nobody's
 KEYS_PAUSE = 60.0  # seconds between two questions for keys, whatever arrives meanwhile
 
 # Nothing new can be told of these: the results were announced.
@@ -44,11 +51,12 @@ _TOLD = (State.COLLECTING, State.STORED, State.LOST)
 
 
 class WebhookReason(StrEnum):
-    """What became of a callback. The first four end in 2xx: the provider need not call again."""
+    """What became of a callback. The first five end in 2xx: the provider need not call again."""
 
     ACCEPTED = "accepted"  # believed, and in the inbox
     ASKED = "asked"  # not signed, or not to be checked now: the provider is asked instead
     REPEATED = "repeated"  # heard before
+    IGNORED = "ignored"  # signed, and about nothing that an Arrow does
     ENDED = "ended"  # about an attempt that has told its end
     MALFORMED = "malformed"  # names no job
     FORGED = "forged"  # signed by somebody else
@@ -57,6 +65,8 @@ class WebhookReason(StrEnum):
     UNKNOWN_PROVIDER = "unknown_provider"
     NO_CALLBACKS = "no_callbacks"  # this provider never calls back
     UNKNOWN_TOKEN = "unknown_token"  # no attempt at this provider has it
+    UNKNOWN_JOB = "unknown_job"  # signed, and about a job that is nobody's here
+    EARLY = "early"  # the same, and so young that it may become somebody's: the provider should call again
     TOO_LARGE = "too_large"
     UNAVAILABLE = "unavailable"  # the store did not answer: the provider should call again
 
@@ -66,7 +76,8 @@ _STATUS = {
     WebhookReason.ASKED: 202, WebhookReason.MALFORMED: 400, WebhookReason.FORGED: 401,
     WebhookReason.STALE: 401, WebhookReason.FOREIGN: 409, WebhookReason.UNKNOWN_PROVIDER: 404,
     WebhookReason.NO_CALLBACKS: 404, WebhookReason.UNKNOWN_TOKEN: 404, WebhookReason.TOO_LARGE: 413,
-    WebhookReason.UNAVAILABLE: 503,
+    WebhookReason.UNAVAILABLE: 503, WebhookReason.IGNORED: 200, WebhookReason.UNKNOWN_JOB: 404,
+    WebhookReason.EARLY: 503,
 }  # fmt: skip
 # Worth a line in the log: somebody had the right token. Anybody can guess at addresses.
 _ODD = (WebhookReason.MALFORMED, WebhookReason.FORGED, WebhookReason.STALE, WebhookReason.FOREIGN)
@@ -78,6 +89,21 @@ class WebhookReply:
 
     status: int
     reason: WebhookReason
+
+
+_UNSIGNED = {
+    Signature.MISSING: WebhookReason.FORGED, Signature.FORGED: WebhookReason.FORGED,
+    Signature.STALE: WebhookReason.STALE, Signature.UNVERIFIABLE: WebhookReason.NO_CALLBACKS,
+}  # fmt: skip
+
+
+def _nobodys(event: Event | Refusal | None, now: float) -> WebhookReason:
+    """What a signed call is that is about no attempt."""
+    if event is None:
+        return WebhookReason.IGNORED
+    if isinstance(event, Refusal):
+        return WebhookReason(event.value)
+    return WebhookReason.EARLY if now - event.at < EARLY_FOR else WebhookReason.UNKNOWN_JOB
 
 
 def reply(reason: WebhookReason) -> WebhookReply:
@@ -123,16 +149,50 @@ class Inbound:
         callbacks = known.callbacks
         if callbacks is None:
             return WebhookReason.NO_CALLBACKS, ""
+        lower = {name.lower(): value for name, value in headers.items()}
+        if isinstance(callbacks, Events):
+            return await self._event(provider, callbacks, lower, body)
         generation_id, _, secret = token.rpartition(".")
         found = await self._find(provider, generation_id, secret)
         if found is None:
             return WebhookReason.UNKNOWN_TOKEN, ""
         run, attempt = found
-        lower = {name.lower(): value for name, value in headers.items()}
         heard = await self._read(callbacks, run, attempt, lower, body)
         if isinstance(heard, Refusal):
             return WebhookReason(heard.value), generation_id
         return await self._append(run, attempt, heard, body), generation_id
+
+    async def _event(
+        self, provider: str, events: Events, headers: Mapping[str, str], body: bytes
+    ) -> tuple[WebhookReason, str]:
+        """A call that names its job. It counts for the attempts whose own account's secret has signed it."""
+        event = events.read(body)
+        found = await self._of_job(provider, event.job) if isinstance(event, Event) else []
+        now, reasons = self._clock.now(), [(WebhookReason.NO_CALLBACKS, "")]
+        for run, attempt in found:
+            seen = check_standard(headers, body, self._secrets(provider, run.spec.account), now)
+            if seen is Signature.VALID:
+                heard = Callback(job=attempt.job or "", sure=True)
+                return await self._append(run, attempt, heard, body), run.spec.id
+            reasons.append((_UNSIGNED[seen], run.spec.id))
+        if not found:
+            seen = check_standard(headers, body, self._secrets(provider, ""), now)
+            reasons.append((_UNSIGNED.get(seen) or _nobodys(event, now), ""))
+        return reasons[-1]
+
+    async def _of_job(self, provider: str, job: str) -> list[tuple[Run, Attempt]]:
+        rows = await self._store.load_many(await self._store.of_job(provider, job))
+        runs = [load_run(load_spec(row.spec), row.state) for row in rows]
+        return [(run, a) for run in runs for a in run.attempts if (a.provider, a.job) == (provider, job)]
+
+    def _secrets(self, provider: str, account: str) -> list[str]:
+        """What calls of this account are signed with; none where nobody has told it."""
+        name, credentials = f"{provider}/webhooks", self._performer.credentials
+        try:
+            return [credentials.get(name, credentials.reference(name, account)).reveal()]
+        except Exception as error:  # noqa: BLE001 - credentials of a team's own may not know of such a thing
+            logger.warning("webhook_secret provider=%s account=%s: %s", provider, account, error)
+            return []
 
     async def _find(self, provider: str, generation_id: str, secret: str) -> tuple[Run, Attempt] | None:
         if not secret or not is_id(generation_id):  # not every text is one that a store can look for

@@ -16,7 +16,7 @@ from typing import Any
 from execution_arrow.facts import Canceled, Expired, Failed, Running, StatusFact, Succeeded
 from execution_arrow.ports import Payload, Secret
 from execution_arrow.providers import _wire as wire
-from execution_arrow.providers.base import Call, Callback, Context, Refusal, Reply, StatusReader
+from execution_arrow.providers.base import Call, Callback, Context, Event, Refusal, Reply, StatusReader
 from execution_arrow.signing import Signature, check_bfl, check_fal, check_standard
 
 _TELLING = (Running, Succeeded, Failed, Canceled, Expired)
@@ -126,6 +126,17 @@ class FalCallbacks:
         if job is not None and said.get("status") == "OK" and isinstance(result, dict):
             told = self._read_result(payload, job, Reply(status=200, body=json.dumps(result).encode()))
         return _believed(signature, job, told)
+
+
+def openai_event(body: bytes) -> Event | Refusal | None:
+    """Thin events of a project: `video.completed` and `video.failed` name a clip (SDK)."""
+    said = _object(body)
+    if not str(said.get("type")).startswith("video."):
+        return None if said.get("object") == "event" else Refusal.MALFORMED
+    job, at = wire.identifier(wire.member(said, "data").get("id")), said.get("created_at")
+    if job is None or not isinstance(at, int | float):
+        return Refusal.MALFORMED
+    return Event(job=job, at=at)
 
 
 def _believed(signature: Signature, named: Any, told: StatusFact | None) -> Callback | Refusal:

@@ -128,6 +128,25 @@ class Refusal(StrEnum):
     MALFORMED = "malformed"  # names no job
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """What a call about no attempt in particular says: its job, and when that happened (unix seconds)."""
+
+    job: str
+    at: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Events:
+    """Callbacks per account: a call names its job alone, and is signed by Standard Webhooks or worth nothing.
+
+    `read` never raises; None is a call about something that is no job. The secret is asked of the credentials
+    as that of the provider `<name>/webhooks`.
+    """
+
+    read: Callable[[bytes], Event | Refusal | None]
+
+
 StatusReader = Callable[[Payload, str, Reply], StatusFact]
 
 
@@ -155,7 +174,7 @@ class Provider(Protocol):
     """
 
     semantics: Semantics
-    callbacks: Callbacks | None  # None where the provider never calls back
+    callbacks: Callbacks | Events | None  # None where the provider never calls back
 
     def is_sync(self, payload: Payload) -> bool:
         """Whether the answer to this submit holds the results themselves."""

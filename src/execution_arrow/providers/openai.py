@@ -10,7 +10,7 @@ fetched from the same host with the headers of a poll. The list of clips shows t
 answer was lost can be looked for. There is no cancel: `DELETE` is for finished clips only.
 
 The Videos API was announced to close on 2026-09-24 (SDK); no call was made to see whether it has. OpenAI
-calls back per project and not per request, so no callback can carry an attempt's token: none is asked for.
+calls back per project and not per request, so no call carries an attempt's token: it is found by its clip.
 """
 
 from __future__ import annotations
@@ -40,8 +40,9 @@ from execution_arrow.facts import (
 )
 from execution_arrow.ports import Payload
 from execution_arrow.providers import _wire as wire
+from execution_arrow.providers._callbacks import openai_event
 from execution_arrow.providers._wire import HTTP_RULES, Rule
-from execution_arrow.providers.base import Call, Context, Job, Reply, Semantics
+from execution_arrow.providers.base import Call, Context, Events, Job, Reply, Semantics
 from execution_arrow.values import replace
 
 SEMANTICS = Semantics(
@@ -103,7 +104,7 @@ class OpenAI:
     """See `providers.base.Provider`."""
 
     semantics = SEMANTICS
-    callbacks = None
+    callbacks = Events(read=openai_event)
 
     def is_sync(self, payload: Payload) -> bool:
         return payload.path.rstrip("/").startswith("/images/")

@@ -30,6 +30,7 @@ from execution_arrow.sandbox.desk import (
 from execution_arrow.sandbox.faults import Fault
 from execution_arrow.sandbox.inputs import Model
 from execution_arrow.sandbox.models.openai import EDITS
+from execution_arrow.sandbox.webhooks import Notice, project_event, project_secret
 from execution_arrow.sandbox.wire import Answer, Reply, Request, reply
 from execution_arrow.sandbox.work import Job, Order, State
 
@@ -49,6 +50,8 @@ _WRONG = {"missing": "missing_required_parameter", "unknown": "unknown_parameter
 
 class OpenAI(Desk):
     name = "openai"
+    _told_at: str | None = None  # the project's endpoint
+    _endpoints = 0  # so many were made
 
     def handle(self, request: Request, now: float) -> Answer:
         if not request.bearer("Bearer"):
@@ -57,6 +60,8 @@ class OpenAI(Desk):
         match request.method, *parts:
             case "POST", "images", ("generations" | "edits") as verb:
                 return self._submit(request, verb, now)
+            case "POST", "webhook_endpoints":
+                return self._endpoint(request, now)
             case "POST", "videos":
                 return self._submit(request, "videos", now)
             case "GET", "videos":
@@ -107,7 +112,7 @@ class OpenAI(Desk):
         pictures = [part for part in body if part.startswith("input_reference")]
         order = Order(
             provider=self.name, model=name, kind="video", native=value, references=len(pictures),
-            outputs=(clip(size, integer(value.get("seconds"), 4)),),
+            outputs=(clip(size, integer(value.get("seconds"), 4)),), webhook=self._told_at,
         )  # fmt: skip
         return with_prompt(order, value)
 
@@ -208,6 +213,29 @@ class OpenAI(Desk):
             "size": f"{output.width}x{output.height}", "seconds": str(job.order.native.get("seconds", "4")),
             "remixed_from_video_id": None, "error": {"code": code, "message": text} if code else None,
         }  # fmt: skip
+
+    # --- webhooks -----------------------------------------------------------------------------------------
+
+    def _endpoint(self, request: Request, now: float) -> Answer:
+        """From now on the ends of clips are told there, and nowhere else. The secret is shown this once."""
+        body = request.json()
+        if not isinstance(body, dict) or not str(body.get("url")).startswith(("http://", "https://")):
+            return _error(400, "invalid_value", "Invalid value: 'url'", "url")
+        self._told_at, self._endpoints = str(body["url"]), self._endpoints + 1
+        value = {
+            "id": f"we_{self._endpoints}", "object": "webhook_endpoint", "created_at": int(now),
+            "event_types": body.get("event_types"), "name": body.get("name"), "url": self._told_at,
+            "signing_secret": project_secret(self._endpoints),
+        }  # fmt: skip
+        return reply(200, value)
+
+    def notice(self, request: Request, job: Job, now: float) -> Notice | None:
+        """Thin: the end of a clip, and its id."""
+        state = job.state(now)
+        if not state.ended or job.order.webhook is None:
+            return None
+        kind = "video.completed" if state is State.SUCCEEDED else "video.failed"
+        return project_event(job, kind, project_secret(self._endpoints), now)
 
     # --- refusals -----------------------------------------------------------------------------------------
 

@@ -2,7 +2,8 @@
 
 Replicate: the prediction, HMAC-SHA256 over `id.timestamp.body` (Standard Webhooks headers). fal: one message
 at the end, Ed25519 over request id, user, timestamp and body hash, key published as JWKS. BFL: one message at
-the end, HMAC-SHA256 over the body. BytePlus: the task at each change of its status, unsigned. A delivery that
+the end, HMAC-SHA256 over the body. OpenAI: a thin event at a clip's end, to the project's endpoint, signed as
+Replicate's. BytePlus: the task at each change of its status, unsigned. A delivery that
 is not answered with 2xx is repeated twice. Sources: the webhook pages; for BFL, black-forest-labs/skills.
 """
 
@@ -51,12 +52,29 @@ class Delivery:
 
 
 def standard_headers(secret: str, name: str, body: bytes, now: float) -> dict[str, str]:
-    """Replicate's: `whsec_` and a base64 key; the signed text is `id.timestamp.body`."""
+    """Replicate's and OpenAI's: `whsec_` and a base64 key; the signed text is `id.timestamp.body`."""
     stamp = str(int(now))
     key = base64.b64decode(secret.removeprefix("whsec_"))
     digest = hmac.new(key, f"{name}.{stamp}.".encode() + body, hashlib.sha256).digest()
     signature = f"v1,{base64.b64encode(digest).decode()}"
     return {"webhook-id": name, "webhook-timestamp": stamp, "webhook-signature": signature}
+
+
+def project_secret(number: int) -> str:
+    """What an endpoint of a project at OpenAI is signed with."""
+    digest = hashlib.sha256(f"the sandbox's endpoint {number}, not OpenAI's".encode()).digest()
+    return f"whsec_{base64.b64encode(digest[:24]).decode()}"
+
+
+def project_event(job: Job, kind: str, secret: str, now: float) -> Notice:
+    """OpenAI's thin event: what happened to which job, the same name at each try."""
+    name = f"evt_{job.number:032x}"
+    body = written(
+        {"id": name, "object": "event", "created_at": int(now), "type": kind, "data": {"id": job.id}}
+    )
+    return Notice(
+        url=job.order.webhook or "", body=body, headers=lambda at: standard_headers(secret, name, body, at)
+    )
 
 
 def bfl_headers(secret: str, body: bytes) -> dict[str, str]:

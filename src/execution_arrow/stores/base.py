@@ -261,9 +261,7 @@ class JobStore(Protocol):
         """(id, fingerprint) of the generation that holds an idempotency key."""
         ...
 
-    def of_job(self, provider: str, job: str) -> list[str]:
-        """Generations with an attempt that has this job of the provider's, whatever its credentials."""
-        ...
+    def of_job(self, provider: str, job: str) -> list[str]: ...  # generations, whatever the credentials
 
     def page(self, account: str | None, status: str | None, before: str | None, limit: int) -> list[Row]:
         """Newest first; `before` is the id to continue from."""

@@ -4,22 +4,29 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from execution_arrow import AsyncArrow, Policy, Status
+from execution_arrow.credentials import EnvironmentCredentials
+from execution_arrow.ports import Prepared, Quote
 from execution_arrow.providers import shipped
 from execution_arrow.providers.byteplus import BytePlus
 from execution_arrow.providers.fal import Fal
+from execution_arrow.providers.openai import OpenAI
 from execution_arrow.providers.replicate import Replicate
 from execution_arrow.sandbox import Fault, Sandbox
-from tests.execution_arrow.arrow.conftest import Opener
+from execution_arrow.wiring import default_parts
+from tests.execution_arrow.arrow.conftest import Opener, options
 from tests.execution_arrow.arrow.test_generations import SCHNELL, SEEDREAM, fund, outcomes, run
+from tests.execution_arrow.providers.samples import SORA
 
 CLASSES = {"byteplus": BytePlus, "fal": Fal, "replicate": Replicate}
 
@@ -121,3 +128,41 @@ async def test_a_lost_reply_is_found_by_the_callback(box: Sandbox, open_arrow: O
         done = await arrow.generate_and_wait(SEEDREAM, request, account="acct", timeout=40)
         assert outcomes(done) == [("fal", "used")]
         assert done.possible_waste == 0
+
+
+class Clips:
+    """OpenAI's clips have no model in the catalogue any more; a team may have one of its own."""
+
+    def prepare(self, model: str, request: Mapping[str, Any]) -> Prepared:
+        payload = replace(SORA, body={**SORA.body, "prompt": request["prompt"]})
+        quote = Quote(payload=payload, cost=400_000, price=400_000)
+        return Prepared(
+            model=model, kind="video", values=request, order="fastest", work="", asked=1, quotes=(quote,),
+            catalog_digest="own",
+        )  # fmt: skip
+
+
+@pytest.mark.parametrize("lost", [False, True])
+@run
+async def test_an_event_of_openais_project_brings_the_clip(
+    box: Sandbox, tmp_path: Path, door: Door, lost: bool
+):
+    """One that comes before we know the job is refused, and comes again when the lookup has found it."""
+    if lost:
+        box.fault("openai", Fault("lost_reply", times=1))
+    async with httpx.AsyncClient(trust_env=False) as client:
+        wanted = {"url": f"{door.url}/openai/events", "name": "n", "event_types": ["video.completed"]}
+        bearer = {"authorization": f"Bearer {box.environment()['OPENAI_API_KEY']}"}
+        made = await client.post(f"{box.base_url('openai')}/webhook_endpoints", json=wanted, headers=bearer)
+    seldom = OpenAI()
+    seldom.semantics = replace(seldom.semantics, poll_every=60.0)  # type: ignore[misc]
+    keys = {**box.environment(), "OPENAI_WEBHOOK_SECRET": made.json()["signing_secret"]}
+    point = {**options(box), "credentials": EnvironmentCredentials(keys), "providers": {"openai": seldom}}
+    urls = point.pop("base_urls")
+    parts = replace(default_parts(tmp_path / "data", **point), normalizer=Clips())
+    async with AsyncArrow(parts, base_urls=urls, worker=True, policy=Policy(on_unknown="wait")) as arrow:
+        door.arrow, door.loop = arrow, asyncio.get_running_loop()
+        await fund(arrow)
+        done = await arrow.generate_and_wait("own/clip", {"prompt": f"{lost}"}, account="acct", timeout=40)
+        assert outcomes(done) == [("openai", "used")]
+        assert ("openai", 200, "accepted") in door.answers

@@ -10,9 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from execution_arrow import facts as f
+from execution_arrow.credentials import WEBHOOKS
 from execution_arrow.facts import Output
 from execution_arrow.providers import shipped
-from execution_arrow.providers.base import Callback, Callbacks, Refusal, Reply
+from execution_arrow.providers._callbacks import openai_event
+from execution_arrow.providers.base import Callback, Callbacks, Event, Events, Refusal, Reply
 from execution_arrow.sandbox.webhooks import fal_headers, fal_keys, standard_headers
 from tests.execution_arrow.providers import samples as s
 
@@ -25,6 +27,7 @@ PAYLOADS = {"replicate": s.REPLICATE, "fal": s.FAL, "byteplus": s.CLIP}
 def callbacks(name: str) -> Callbacks:
     found = shipped()[name].callbacks
     assert found is not None
+    assert not isinstance(found, Events)
     return found
 
 
@@ -39,11 +42,23 @@ def read(name: str, value: Any, *, at: float = NOW, sign: bool = True) -> Callba
     return callbacks(name).read(PAYLOADS[name], headers, body, keys, NOW)
 
 
+def test_openais_event_names_a_clip() -> None:
+    """As the official client takes it (`openai` 3.52.0, the body of its recorded signature)."""
+    body = (
+        b'{"id": "evt_1", "object": "event", "created_at": 1763636400, "type": "video.completed", '
+        b'"data": {"id": "video_123"}}'
+    )
+    assert openai_event(body) == Event(job="video_123", at=1763636400)
+
+
 @pytest.mark.parametrize("name", sorted(shipped()))
 def test_who_declares_callbacks_can_read_them(name: str) -> None:
     provider = shipped()[name]
-    assert (provider.semantics.webhook is None) == (provider.callbacks is None)
-    if provider.callbacks is not None:
+    per_request = provider.callbacks is not None and not isinstance(provider.callbacks, Events)
+    assert (provider.semantics.webhook is not None) == per_request
+    if isinstance(provider.callbacks, Events):
+        assert f"{name}/webhooks" in WEBHOOKS
+    elif provider.callbacks is not None:
         keys = provider.callbacks.build_keys(s.context("http://h"))
         assert (keys is not None) == (provider.semantics.webhook == "signed")
 
