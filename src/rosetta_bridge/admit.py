@@ -24,7 +24,7 @@ _INFINITE: Final = (float("inf"), float("-inf"))
 
 def take(field: Field, value: Any, issues: list[Issue]) -> Any:
     """The admitted value; or ABSENT, and one issue more."""
-    found = admit(field, value) if value is None else _ADMIT[field.type](field, value)
+    found = admit(field, value)
     if type(found) is not Issue:
         return found
     issues.append(found)
@@ -33,9 +33,11 @@ def take(field: Field, value: Any, issues: list[Issue]) -> Any:
 
 def admit(field: Field, value: Any) -> Any:
     """The value as the field takes it, or the issue why not, in its place."""
-    if value is None:
-        return issue(field.name, "type", "null is not a value", "leave the field out")
-    return _ADMIT[field.type](field, value)
+    return null(field) if value is None else ADMIT[field.type](field, value)
+
+
+def null(field: Field) -> Issue:
+    return issue(field.name, "type", "null is not a value", "leave the field out")
 
 
 def _string(field: Field, value: Any) -> str | Issue:
@@ -169,7 +171,7 @@ def _list(field: Field, value: Any) -> list[str] | Issue:
     return result
 
 
-_ADMIT: Final[dict[str, Callable[[Field, Any], Any]]] = {
+ADMIT: Final[dict[str, Callable[[Field, Any], Any]]] = {
     "string": _string,
     "enum": _enum,
     "integer": _integer,

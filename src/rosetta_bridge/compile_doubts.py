@@ -8,7 +8,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Any, Final
 
-from .admit import ASCII, CONTROL, DEFAULT_MAX_ITEMS, take
+from .admit import ADMIT, ASCII, CONTROL, DEFAULT_MAX_ITEMS, null
 from .contract import Contract
 from .errors import InvalidRequest, Issue
 from .fields import ABSENT, ORDER_FIELD, ORDERS, Field
@@ -42,10 +42,10 @@ def doubts(contract: Contract, providers: frozenset[str]) -> dict[str, Any]:
     """The names that every door's source uses; each field adds its own."""
     most, open_texts = most_bytes(contract)
     bounded = not open_texts and most <= MAX_REQUEST_BYTES // 2
-    return {
+    return {f"admit_{kind}": step for kind, step in ADMIT.items()} | {
         "ABSENT": ABSENT, "ASCII": ASCII, "ORDERS": frozenset(ORDERS), "unclean": CONTROL.search,
-        "plain": PLAIN.match, "url_problem": url_problem, "bounded": bounded_work, "take": take,
-        "missing": missing, "other": partial(request_of, contract, providers),
+        "plain": PLAIN.match, "url_problem": url_problem, "bounded": bounded_work, "Issue": Issue,
+        "null": null, "missing": missing, "other": partial(request_of, contract, providers),
         "names": partial(_names, contract, providers), "refuse": partial(_refuse, contract, bounded),
     }  # fmt: skip
 
@@ -58,8 +58,9 @@ def _names(
         bounded_work(data)
     found: list[Issue] = []
     order = names(contract, data, providers, found)
-    found += issues or ()
-    if not found:
+    if issues is not None:
+        found += issues
+    elif not found:
         bounded_work(data)
     return order, found or None
 
@@ -68,12 +69,13 @@ def _refuse(
     contract: Contract, bounded: bool, data: dict[Any, Any], issues: list[Issue] | None, found: Any
 ) -> InvalidRequest:
     """All issues: those of single fields, then those over several."""
-    issues = issues or []
-    if not (bounded and _little(data, issues)):
+    if issues is None:
+        issues = []
+    if not bounded or not _little(data, issues):
         bounded_work(data)
     if contract.together or contract.exclusive:
         named = zip(contract.fields, found, strict=True)
-        values = {name: value for name, value in named if value is not ABSENT}
+        values = {name: value for name, value in named if value is not ABSENT and type(value) is not Issue}
         across(contract, frozenset(name for name in contract.fields if name in data), values, issues)
     return refusal(issues)
 

@@ -109,11 +109,14 @@ def _field(contract: Contract, field: Field, number: int, scope: dict[str, Any],
     """Ask for one field and test it; what is in doubt is the normalizer's to take or refuse."""
     local, name = f"v{number}", repr(field.name)
     scope[f"F{number}"] = field
-    lines = [
-        f"if {name} in data:",
-        f"    {local} = data[{name}]",
-    ]  # two look-ups, and still quicker than `get`
-    taken = [f"    {_ISSUES}", f"        {local} = take(F{number}, {local}, issues)"]
+    lines = [f"if {name} in data:", f"    {local} = data[{name}]"]  # two look-ups are quicker than one `get`
+    # Each call has a place of its own, where Python remembers which function it is.
+    taken = [
+        f"        {local} = null(F{number}) if {local} is None else admit_{field.type}(F{number}, {local})",
+        f"        if type({local}) is Issue:",
+        f"        {_ISSUES}",
+        f"            issues.append({local})",
+    ]
     lines += [f"    if {' or '.join(_checks(field, local, scope))}:", *taken]
     if field.is_list:
         item = " or ".join(_url("u") if field.is_url else _text(field, "u"))
