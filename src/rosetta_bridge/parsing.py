@@ -28,7 +28,7 @@ from .expressions import (
 from .yaml12 import Path
 
 PICKS: Final = ("first", "second", "rest", "each")
-FETCHES: Final = ("file", "base64", "data_url")
+FETCHES: Final = ("file", "base64", "data_url", "upload")
 _CONDITIONS: Final = ("$absent", "$present", "$else")
 _NUMBERED = re.compile(r"(.+)_\{([0-9]+)\.\.([0-9]+)\}\Z")
 _PART = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]")

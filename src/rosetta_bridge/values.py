@@ -111,9 +111,9 @@ class Payload(_Payload):
 
     `path` is below the provider's base URL, `model` the provider's own id, `body` the whole JSON body (or
     the parts, when `encoding` is `multipart`), `arguments` the part of it that the provider's own client
-    library takes. `{"$fetch": url, "as": "file" | "base64" | "data_url"}` inside them stands for content
-    that the sender fetches first; `fetches` lists these markers. `dropped` names the fields that the caller
-    gave and that this provider does not receive, each with the reason.
+    library takes. `{"$fetch": url, "as": "file" | "base64" | "data_url" | "upload"}` inside them stands for
+    content that the sender fetches first; `fetches` lists these markers. `dropped` names the fields that the
+    caller gave and that this provider does not receive, each with the reason.
     """
 
     provider: str

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import tempfile
 import time
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -40,6 +42,21 @@ class DashScope(Scenarios):
     def pictures(self) -> Any:
         told = self._ended(self._pictures, self._pictures.async_call(**PICTURE))
         return [size(httpx.get(item.url).content) for item in told.output.results]
+
+    def clip_from_files(self) -> Any:
+        """Files of this machine: the client gets a certificate, fills in the form and names `oss://`."""
+        with tempfile.TemporaryDirectory() as folder:
+            picture = Path(folder) / "a b.png"
+            picture.write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(100))
+            told = self._clips.async_call(
+                model="wan2.5-i2v-preview", prompt="waves", img_url=f"file://{picture}"
+            )
+        return self._ended(self._clips, told).output.task_status
+
+    def a_file_for_another_model(self) -> Any:
+        lost = "oss://dashscope-instant/none/a.png"
+        told = self._clips.async_call(model="wan2.5-i2v-preview", prompt="waves", img_url=lost)
+        return [told.status_code, told.code]
 
     def picture_in_the_answer(self) -> Any:
         told = self._messages.call("qwen-image-plus", messages=ASKED, size="1664*928")

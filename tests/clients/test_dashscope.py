@@ -20,6 +20,11 @@ def test_a_task_from_submit_to_its_file(seen):
     assert seen["pictures"] == [[640, 480]] * 2
 
 
+def test_files_are_put_into_the_temporary_store(seen):
+    assert seen["clip_from_files"] == "SUCCEEDED"
+    assert seen["a_file_for_another_model"] == [400, "InvalidParameter"]
+
+
 def test_a_result_in_the_answer(seen):
     assert seen["picture_in_the_answer"] == [1664, 928]
 

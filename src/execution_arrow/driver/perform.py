@@ -29,6 +29,7 @@ from execution_arrow.errors import (
 )
 from execution_arrow.facts import Fact, Fault
 from execution_arrow.inputs.bodies import filled
+from execution_arrow.inputs.uploading import NotUploaded, uploaded
 from execution_arrow.machine.state import Attempt, Run
 from execution_arrow.ports import ArtifactStore, Credentials, Inputs, LedgerPort, Transport
 from execution_arrow.providers.base import Call, Context, Follow, Job, Provider, Reply
@@ -121,8 +122,16 @@ class Performer:
             if not payload.fetches:
                 return provider.build_submit(payload, context)
             files = await held.enter_async_context(self.inputs.fetch(payload.fetches))
+            kept = await uploaded(provider, payload, context, files, self.send)
+            asked = replace(payload, headers={**payload.headers, **kept.headers})
             # Sixty megabytes as text, or as a form with its hash, are a second of work: not on the loop.
-            return await asyncio.to_thread(lambda: provider.build_submit(filled(payload, files), context))
+            return await asyncio.to_thread(
+                lambda: provider.build_submit(filled(asked, files, kept.places), context)
+            )
+        except NotUploaded as error:
+            return error.fact
+        except (NotSentError, MaybeSentError) as error:  # of an upload, which costs nothing
+            return f.NotSent(message=_say(error))
         except MissingCredentials as error:
             return f.Refused(fault=Fault.ACCOUNT, code="missing_credentials", message=str(error))
         except InputGone as error:

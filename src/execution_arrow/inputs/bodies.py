@@ -2,7 +2,8 @@
 
 A mapping writes `{"$fetch": url, "as": how}` where a provider takes no address. The marker is what the row
 keeps; the bytes exist from right before the one call until it has been made, and are fetched anew for every
-attempt. `base64` and `data_url` become text; `file` stays a file and becomes a part of a form.
+attempt. `base64` and `data_url` become text; `file` stays a file and becomes a part of a form;
+`upload` becomes the place where the provider keeps the file (`inputs.uploading`).
 
 Sources: RFC 7578 (multipart/form-data), RFC 2397 (data URLs), WHATWG HTML on the names of parts.
 """
@@ -24,9 +25,14 @@ from execution_arrow.values import replace
 _PIECE = 3 << 16  # bytes; a multiple of three, so that pieces of base64 make a whole
 
 
-def filled(payload: Payload, files: Mapping[str, InputFile]) -> Payload:
-    """Return the payload with every marker replaced. Raises `PayloadUnsupported` for one it does not know."""
-    return replace(payload, body=_put(payload, payload.body, files), fetches=())
+def filled(
+    payload: Payload, files: Mapping[str, InputFile], places: Mapping[str, str] | None = None
+) -> Payload:
+    """Return the payload with every marker replaced: by the file, or by the place that it was uploaded to.
+
+    Raises `PayloadUnsupported` for a marker it does not know.
+    """
+    return replace(payload, body=_put(payload, payload.body, files, places or {}), fetches=())
 
 
 def form(payload: Payload) -> tuple[str, bytes]:
@@ -66,14 +72,16 @@ _AS: Mapping[str, Callable[[InputFile], Any]] = {
 }
 
 
-def _put(payload: Payload, value: Any, files: Mapping[str, InputFile]) -> Any:
+def _put(payload: Payload, value: Any, files: Mapping[str, InputFile], places: Mapping[str, str]) -> Any:
     if isinstance(value, list | tuple):
-        return [_put(payload, item, files) for item in value]
+        return [_put(payload, item, files, places) for item in value]
     if not isinstance(value, Mapping):
         return value
     if "$fetch" not in value:
-        return {name: _put(payload, item, files) for name, item in value.items()}
+        return {name: _put(payload, item, files, places) for name, item in value.items()}
     url, how = value["$fetch"], str(value.get("as"))
+    if how == "upload" and url in places:
+        return places[url]
     if how not in _AS or url not in files:
         raise PayloadUnsupported(payload.provider, f"an input file as {how!r}")
     return _AS[how](files[url])

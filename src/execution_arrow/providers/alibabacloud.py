@@ -11,17 +11,24 @@ Keys, models and tasks belong to a region: `base_urls` names another host than S
 `https://dashscope.aliyuncs.com/api/v1` (Beijing), `https://dashscope-us.aliyuncs.com/api/v1` (Virginia) or
 `https://{workspace}.{region}.maas.aliyuncs.com/api/v1`.
 
+A mapping's `.upload` puts a file into Model Studio's temporary store: bound to the model and the account, for
+48 hours, with keys of Beijing only, and "not for production", says the page get-temporary-file-url (2026-03).
+
 The list of tasks shows no prompt. Matching a lost submit by model and time could hand one customer another
 one's clip, so there is no lookup here. Callbacks come through EventBridge for the whole account, unsigned.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import math
+from collections.abc import Callable, Generator, Iterator, Mapping
 from typing import Any
+from urllib.parse import quote, urlsplit
 
+from execution_arrow.errors import InputGone
 from execution_arrow.facts import (
     Accepted,
+    Ambiguous,
     CancelAcknowledged,
     Canceled,
     CancelFact,
@@ -40,10 +47,13 @@ from execution_arrow.facts import (
     Succeeded,
     UnknownStatus,
 )
-from execution_arrow.ports import Payload
+from execution_arrow.inputs.bodies import form
+from execution_arrow.media import sniff
+from execution_arrow.ports import InputFile, Payload
 from execution_arrow.providers import _wire as wire
 from execution_arrow.providers._wire import HTTP_RULES, Rule
-from execution_arrow.providers.base import Call, Context, Job, Reply, Semantics
+from execution_arrow.providers.base import Call, Context, Job, Reply, Semantics, Uploaded
+from execution_arrow.values import replace
 
 SEMANTICS = Semantics(
     name="alibabacloud",
@@ -108,6 +118,14 @@ SYNC_RULES: tuple[Rule, ...] = (
 )
 FAILURE_RULES: tuple[Rule, ...] = (*CODE_RULES, Rule(fault=Fault.PROVIDER, source="tasks: the task failed"))
 
+# The fields of the form for a file, and what they are called in the certificate (SDK, utils/oss_utils.py).
+_CERTIFICATE = {
+    "OSSAccessKeyId": "oss_access_key_id",
+    "Signature": "signature",
+    "policy": "policy",
+    "x-oss-object-acl": "x_oss_object_acl",
+    "x-oss-forbid-overwrite": "x_oss_forbid_overwrite",
+}
 _SWITCH = "x-dashscope-async"
 
 
@@ -131,6 +149,41 @@ class AlibabaCloud:
             json=wire.plain_body(payload),
             timeout=(context.deadline or SEMANTICS.image_deadline) if sync else 60.0,
         )
+
+    def upload(
+        self, payload: Payload, context: Context, files: Mapping[str, InputFile]
+    ) -> Generator[Call, Reply, Uploaded | Refused | Ambiguous]:
+        """A certificate for this model, then a form for each file."""
+        query = f"action=getPolicy&model={quote(payload.model, safe='')}"
+        url = f"{context.base_url}/uploads?{query}"
+        reply = yield Call(method="GET", url=url, headers=_headers(context))
+        body = wire.json_object(reply)
+        granted = {name: wire.text(str(value), 4000) for name, value in wire.member(body, "data").items()}
+        host = granted.get("upload_host", "")
+        if not wire.ok(reply) or not set(_CERTIFICATE.values()) | {"upload_dir"} <= set(granted):
+            return wire.refusal(SUBMIT_RULES, reply, *_error(reply, body))
+        if not wire.may_see_key(host, context.base_url, _ours):
+            return Ambiguous(
+                message=f"files would go to {wire.text(urlsplit(host).hostname)}, not Alibaba Cloud"
+            )
+        most, places = _bytes(granted.get("max_file_size_mb", "")), {}
+        for number, (url, file) in enumerate(files.items(), 1):
+            if len(file.data) > most:
+                raise InputGone(
+                    f"input file {number} is larger than {payload.model} takes", "input_too_large"
+                )
+            kind = sniff(file.data[:64])
+            key = f"{granted['upload_dir']}/{context.attempt}-{number}.{kind.extension if kind else 'bin'}"
+            fields = {name: granted[source] for name, source in _CERTIFICATE.items()}
+            fields |= {"key": key, "success_action_status": "200", "x-oss-content-type": file.media_type}
+            kind_of, content = form(replace(payload, body={**fields, "file": file}))
+            reply = yield Call(
+                method="POST", url=host, headers={"content-type": kind_of}, content=content, timeout=300.0
+            )
+            if not wire.ok(reply):
+                return wire.unreadable(reply)
+            places[url] = f"oss://{key}"
+        return Uploaded(places=places, headers={"X-DashScope-OssResourceResolve": "enable"})
 
     def read_submit(self, payload: Payload, reply: Reply) -> SubmitFact:
         body, sync = wire.json_object(reply), self.is_sync(payload)
@@ -195,6 +248,14 @@ _PLAIN: dict[object, StatusFact] = {Running: Running(), Canceled: Canceled(), Mi
 
 def _headers(context: Context) -> dict[str, str]:
     return wire.headers(context, f"Bearer {context.secret.reveal()}")
+
+
+def _bytes(megabytes: str) -> float:
+    return float(megabytes) * 1e6 if megabytes.isdecimal() and megabytes.isascii() else math.inf
+
+
+def _ours(host: str) -> bool:
+    return host.endswith(".aliyuncs.com")
 
 
 def _url(job: Job, context: Context) -> str:

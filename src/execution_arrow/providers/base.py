@@ -12,13 +12,13 @@ provider's error table *declares* to be definitive is `Refused`; an accepted job
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
-from execution_arrow.facts import CancelFact, LookupFact, StatusFact, SubmitFact
-from execution_arrow.ports import Payload, Secret
+from execution_arrow.facts import Ambiguous, CancelFact, LookupFact, Refused, StatusFact, SubmitFact
+from execution_arrow.ports import InputFile, Payload, Secret
 from execution_arrow.values import quick
 
 
@@ -212,6 +212,25 @@ class Provider(Protocol):
         self, payload: Payload, reply: Reply, *, sent_at: float, bound: Callable[[str], bool]
     ) -> LookupFact:
         """Find the one job that matches. `bound(job)` says that a job already belongs to another attempt."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Uploaded:
+    """Where each file lies now, by its URL, and the headers that the submit needs for it."""
+
+    places: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@runtime_checkable
+class Uploading(Protocol):
+    """A provider that keeps a request's files for us."""
+
+    def upload(
+        self, payload: Payload, context: Context, files: Mapping[str, InputFile]
+    ) -> Generator[Call, Reply, Uploaded | Refused | Ambiguous]:
+        """The calls that it takes, each told its answer; at last where the files are, or why nowhere."""
         ...
 
 

@@ -18,6 +18,7 @@ from execution_arrow.sandbox.engine import Canceling
 from execution_arrow.sandbox.faults import Fault
 from execution_arrow.sandbox.inputs import Model
 from execution_arrow.sandbox.models.alibabacloud import ALSO, TASKS
+from execution_arrow.sandbox.temporary import BUCKET, TemporaryFiles
 from execution_arrow.sandbox.wire import Answer, Reply, Request, reply
 from execution_arrow.sandbox.work import Job, Order, Output, State
 
@@ -38,13 +39,22 @@ _NO_CANCEL = "Failed to cancel the task, please confirm if the task is in PENDIN
 class AlibabaCloud(Desk):
     name = "alibabacloud"
 
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._temporary = TemporaryFiles()
+
     def handle(self, request: Request, now: float) -> Answer:
+        if (request.method, request.path) == ("POST", BUCKET):
+            return self._temporary.put(request)
         if not request.bearer("Bearer"):
             return _error(401, "InvalidApiKey", "Invalid API-key provided.")
         if request.method == "POST" and request.path.startswith(_AIGC):
             return self._submit(request, request.path.removeprefix(_AIGC), now)
         parts = request.path.removeprefix(f"{ROOT}/").split("/") if request.path.startswith(ROOT) else []
         match request.method, *parts:
+            case "GET", "uploads":
+                told = self._temporary.certificate(request)
+                return told or _error(400, "InvalidParameter", "action and model are needed.")
             case "GET", "tasks":
                 return self._list(request, now)
             case "GET", "tasks", name:
@@ -70,6 +80,8 @@ class AlibabaCloud(Desk):
             return _error(403, "AccessDenied", f"current user api does not support {way} calls.")
         for problem in self.check(model, body):
             return _error(400, "InvalidParameter", f"{problem.field}: {problem.message}")
+        if wrong := self._temporary.problem(request, name, body):
+            return _error(400, "InvalidParameter", wrong)
         order = self._order(name, model, {**body, "task": asked})
         if asked:
             return self.submit(request, order, now, lambda job, _: _accepted(job))

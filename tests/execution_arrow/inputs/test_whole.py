@@ -56,6 +56,7 @@ ALIBABA = """
     price: {evidence: docs, parts: [{per: request, usd: "0.03"}]}
     evidence: {level: docs, source: a test, date: 2026-11-20}
 """
+UPLOADING = ALIBABA.replace("each.data_url", "each.upload")
 FILES = {"model": MODEL, "openai": OPENAI, "alibabacloud": ALIBABA}
 
 
@@ -80,9 +81,14 @@ def box() -> Sandbox:
         yield running  # type: ignore[misc]
 
 
-@pytest.mark.parametrize("provider", ["openai", "alibabacloud"])
-def test_files_travel_with_the_one_call(box: Sandbox, tmp_path: Path, provider: str) -> None:
-    for name, text in FILES.items():
+@pytest.mark.parametrize(
+    ("provider", "mapping"), [("openai", OPENAI), ("alibabacloud", ALIBABA), ("alibabacloud", UPLOADING)]
+)
+def test_files_travel_with_the_one_call_or_ahead_of_it(
+    box: Sandbox, tmp_path: Path, provider: str, mapping: str
+) -> None:
+    before = len(box.jobs(provider))
+    for name, text in {**FILES, provider: mapping}.items():
         path = tmp_path / "catalog" / "lab" / "hat" / f"{name}.yaml"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(dedent(text).lstrip("\n"))
@@ -113,5 +119,6 @@ def test_files_travel_with_the_one_call(box: Sandbox, tmp_path: Path, provider: 
         assert len(row.spec) < 4000
 
     asyncio.run(asyncio.wait_for(main(), 60))
-    jobs = box.jobs(provider)
+    jobs = box.jobs(provider)[before:]
+    assert ("oss://dashscope-instant" in str(jobs[0].order.native)) is (mapping is UPLOADING)
     assert (len(jobs), jobs[0].order.references, jobs[0].order.prompt) == (1, 2, "a hat")
