@@ -20,6 +20,7 @@ from rosetta_bridge.model import Model
 from rosetta_bridge.natives import native_folder, native_schema
 from rosetta_bridge.prices import Price
 from tools.packages import ROOT
+from tools.page import write
 
 __all__ = ["PAGE", "render"]
 
@@ -101,11 +102,5 @@ def render() -> str:
     return HEAD.format(totals=totals) + "\n".join(row for model in models for row in rows(model)) + "\n"
 
 
-def main() -> int:
-    PAGE.write_text(render(), encoding="utf-8")
-    print(f"wrote {PAGE.relative_to(ROOT)}")
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(write(PAGE, render()))

@@ -19,6 +19,7 @@ from execution_arrow.providers import shipped
 from execution_arrow.providers._wire import HTTP_RULES, Rule
 from execution_arrow.providers.base import Events, Provider, Semantics
 from tools.packages import ROOT
+from tools.page import write
 
 __all__ = ["PAGE", "render"]
 
@@ -168,11 +169,5 @@ def _table(names: tuple[str, ...], rows: Iterator[tuple[str, ...]] | list[tuple[
     return [*head, *(f"| {' | '.join(row)} |" for row in rows)]
 
 
-def main() -> int:
-    PAGE.write_text(render(), encoding="utf-8")
-    print(f"wrote {PAGE.relative_to(ROOT)}")
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(write(PAGE, render()))

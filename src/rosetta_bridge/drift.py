@@ -1,13 +1,14 @@
 """What a provider has changed: today's native schemas beside newer ones, and whom it concerns.
 
-A parameter that is new may matter, one that is gone breaks every request that sets it, and a narrower list of
-values breaks some. Only what differs is told; a route is named when its mapping sets the parameter.
+A parameter that is gone, or takes less than it did, breaks requests that set it; one that is required now
+breaks those that do not. What takes more, or has another default, breaks nothing. Only what differs is told;
+a route is named when its mapping sets the parameter, or would have to.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,11 @@ from .checks import native_keys
 from .model import Model
 from .natives import native_schema, properties
 
-FACTS = ("type", "enum", "minimum", "maximum", "multipleOf", "minItems", "maxItems", "maxLength", "default")
+FACTS = (
+    "type", "enum", "minimum", "maximum", "multipleOf",
+    "minItems", "maxItems", "minLength", "maxLength", "default",
+)  # fmt: skip
+LEAST, MOST = ("minimum", "minItems", "minLength"), ("maximum", "maxItems", "maxLength")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +39,9 @@ class Change:
     @property
     def breaks(self) -> bool:
         """Whether requests that were good may be refused now."""
-        return bool(self.routes) and self.kind in ("removed", "changed", "gone")
+        if not self.routes or self.kind == "new":
+            return False
+        return self.kind in ("removed", "gone") or _required_now(self) or _less(self.before, self.after)
 
 
 def drift(models: Iterable[Model], ours: Path, theirs: Path) -> list[Change]:
@@ -71,14 +78,42 @@ def _compared(
         if old.get(name) == new.get(name):
             continue
         kind = "added" if name not in old else "removed" if name not in new else "changed"
-        concerned = tuple(told for told, names in users if name.partition(".")[0] in names)
-        yield Change(provider, native, kind, name, old.get(name), new.get(name), concerned)
+        change = Change(provider, native, kind, name, old.get(name), new.get(name))
+        top, all_of_them = name.partition(".")[0], _required_now(change)
+        concerned = tuple(told for told, names in users if top in names or all_of_them)
+        yield replace(change, routes=concerned)
+
+
+def _required_now(change: Change) -> bool:
+    """Whether every request must set the parameter, and none had to before."""
+    return bool((change.after or {}).get("required")) and not (change.before or {}).get("required")
+
+
+def _less(before: Any, after: Any) -> bool:
+    """Whether a value that was good may be wrong now. What cannot be compared is taken to be less."""
+    if before is None or after is None or before == after:
+        return False
+    if before.get("type") != after.get("type") and (before.get("type"), after.get("type")) != (
+        "integer", "number",
+    ):  # fmt: skip
+        return True
+    if "enum" in after and not ("enum" in before and all(v in after["enum"] for v in before["enum"])):
+        return True
+    if any(name in after and not before.get(name, after[name] - 1) >= after[name] for name in LEAST):
+        return True
+    if any(name in after and not before.get(name, after[name] + 1) <= after[name] for name in MOST):
+        return True
+    others = ("multipleOf", "anyOf", "oneOf")
+    if any(name in after and before.get(name) != after[name] for name in others):
+        return True
+    return _less(before.get("items", {}), after.get("items", {}))
 
 
 def _facts(schema: Mapping[str, Any]) -> dict[str, Any]:
     """What is said of every parameter, without the words."""
     plain = dict(schema)
-    return {name: _said(_at(plain, name)) for name in properties(plain)}
+    needed = {name: {"required": True} for name in plain.get("required", ())}
+    return {name: _said(_at(plain, name)) | needed.get(name, {}) for name in properties(plain)}
 
 
 def _at(schema: dict[str, Any], name: str) -> Any:

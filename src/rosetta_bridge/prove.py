@@ -8,9 +8,7 @@ set nor in `leaves`, or a table cell is never reached. Both weaknesses are said,
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -25,69 +23,11 @@ from .meaning import cut_lists, turned_tables, wrong_sides
 from .model import Model
 from .natives import native_schema, properties, without_markers
 from .products import WHOLE, items_of, requests
+from .proofs import Proof, RouteProof
 from .render import Trace, render_route
 
 MAX_FAILURES = 5
 Cell = tuple[tuple[str | int, ...], Any]
-
-
-@dataclass(slots=True)
-class RouteProof:
-    """What the proof of one route found: `requests` came to it, `eligible` rendered, `bodies` differ."""
-
-    model: str
-    provider: str
-    route: str
-    native: str
-    evidence: str
-    lab: str = ""
-    status: str = "unproved"
-    reason: str = ""
-    requests: int = 0
-    eligible: int = 0
-    bodies: int = 0
-    failures: list[str] = field(default_factory=list)
-
-
-@dataclass(slots=True)
-class Proof:
-    """All routes, and problems that belong to no single one (a shared table's cell that nobody reaches)."""
-
-    routes: list[RouteProof]
-    problems: list[str]
-
-    @property
-    def holds(self) -> bool:
-        return not self.problems and all(route.status != "failed" for route in self.routes)
-
-    def totals(self) -> dict[str, int]:
-        """Counts of models, labs, providers, routes and requests."""
-        counts = {
-            s: sum(r.status == s for r in self.routes) for s in ("proved", "partly", "unproved", "failed")
-        }
-        pairs = Counter(model for model, _ in {(r.model, r.provider) for r in self.routes})
-        proved = Counter(r.model for r in self.routes if r.status == "proved")
-        return {
-            "models": len(pairs),
-            "models with a proved route": len(proved),
-            "models with two proved routes": sum(count > 1 for count in proved.values()),
-            "models with two providers": sum(count > 1 for count in pairs.values()),
-            "labs": len({r.lab for r in self.routes}),
-            "providers": len({r.provider for r in self.routes}),
-            "routes": len(self.routes),
-            "of secondary evidence": sum(r.evidence == "secondary" for r in self.routes),
-            **counts,
-            "requests": sum(r.requests for r in self.routes),
-            "eligible": sum(r.eligible for r in self.routes),
-            "bodies": sum(r.bodies for r in self.routes),
-        }
-
-    def as_json(self) -> dict[str, Any]:
-        return {
-            "totals": self.totals(),
-            "problems": self.problems,
-            "routes": [asdict(r) for r in self.routes],
-        }
 
 
 def prove(

@@ -48,10 +48,18 @@ def test_models_and_show(capsys: pytest.CaptureFixture[str], folder: str) -> Non
     assert as_json(capsys, folder, "show", ONE)[1]["limits"]["replicate"]["default"]
 
 
+def test_show_says_a_least_value_of_0_and_a_default_of_false(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["show", "kling/v3-pro", "--json"]) == 0
+    fields = json.loads(capsys.readouterr().out)["fields"]
+    assert fields["generation_generate_audio"] == {"type": "boolean", "strength": "binding", "default": False}
+    assert main(["show", "nvidia/sana"]) == 0
+    assert "min: 0; max: 2147483647" in capsys.readouterr().out
+
+
 def test_a_request_from_text_file_and_standard_input(
     capsys: pytest.CaptureFixture[str], folder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "request.json").write_text(GOOD)
+    (tmp_path / "request.json").write_text(GOOD, "utf-8-sig")  # as some editors write it
     monkeypatch.setattr("sys.stdin", io.StringIO(GOOD))
     answers = [
         as_json(capsys, folder, "normalize", ONE, text) for text in (GOOD, f"@{tmp_path}/request.json", "-")
@@ -87,7 +95,7 @@ def test_render_explain_estimate_schema(capsys: pytest.CaptureFixture[str], fold
         (["normalize", ONE, "{"], "the request is not JSON"),
         (["normalize", ONE, '{"a": 1, "a": 2}'], "the key 'a' stands twice"),
         (["normalize", ONE, "[" * 100_000], "nested too deeply"),
-        (["normalize", ONE, "@/nowhere.json"], "the request is not JSON"),
+        (["normalize", ONE, "@/nowhere.json"], "cannot read the request from /nowhere.json"),
         (["normalize", "lab/two", GOOD], "did you mean lab/one?"),
         (["render", ONE, "fall", GOOD], "did you mean fal?"),
         (
@@ -100,6 +108,8 @@ def test_render_explain_estimate_schema(capsys: pytest.CaptureFixture[str], fold
         ),
         (["prove", "--native", "/nowhere"], "--native DIR"),
         (["check", "/nowhere"], "no such directory"),
+        (["types", "--output", "/nowhere/types.py"], "cannot write /nowhere/types.py"),
+        (["normalize", ONE, '{"generation_seed": ' + "9" * 5000 + "}"], "a number of 5000 digits"),
     ],
 )
 def test_a_refusal_is_told_on_standard_error_with_exit_code_1(
@@ -114,7 +124,7 @@ def test_a_refusal_is_told_on_standard_error_with_exit_code_1(
 
 
 def test_a_wrong_command_line_is_exit_code_2(capsys: pytest.CaptureFixture[str]) -> None:
-    for argv in ([], ["rendr"], ["models", "--on", "yesterday"]):
+    for argv in ([], ["rendr"], ["models", "--on", "yesterday"], ["status", "--within", "9" * 12]):
         with pytest.raises(SystemExit) as caught:
             main(argv)
         assert caught.value.code == 2
@@ -255,4 +265,86 @@ def test_drift_names_what_changed_and_whom_it_concerns(
     assert not changes["style"]["breaks"]
     (newer / name).unlink()
     assert main(["drift", str(newer), *older]) == 1
+    assert "name the folder that holds" in capsys.readouterr().err
+    (newer / "fal" / "another.json").write_text("{}", "utf-8")
+    assert main(["drift", str(newer), *older]) == 1
     assert "gone!" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("change", "breaks"),
+    [
+        ({"num_images": {"type": "number", "maximum": 2}}, True),
+        ({"num_images": {"type": "number", "default": 2}}, False),
+        ({"num_images": {"type": "string"}}, True),
+        ({"seed": {"type": "integer"}}, True),
+        ({"enable_safety_checker": {"type": "boolean", "enum": [True]}}, True),
+        ({"required": ["prompt", "seed"]}, True),
+        ({"required": []}, False),
+    ],
+)
+def test_drift_tells_what_breaks_from_what_does_not(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, change: dict[str, Any], breaks: bool
+) -> None:
+    """Taking more, or another default, refuses nobody; taking less, or asking for more, does."""
+    from rosetta_bridge.natives import CHECKOUT
+
+    schema = json.loads((CHECKOUT / "fal" / "fal-ai__sana.json").read_text("utf-8"))
+    older, newer = tmp_path / "older", tmp_path / "newer"
+    for folder in (older, newer):
+        (folder / "fal").mkdir(parents=True)
+        (folder / "fal" / "fal-ai__sana.json").write_text(json.dumps(schema), "utf-8")
+        if "required" in change:
+            schema["required"] = change["required"]
+        else:
+            schema["properties"] |= change
+    code = main(["drift", str(newer), "--native", str(older), "--json"])
+    told = json.loads(capsys.readouterr().out)["changes"]
+    assert told
+    assert any(one["breaks"] for one in told) is breaks
+    assert code == int(breaks)
+
+
+def test_drift_shows_what_is_overridden_here_and_what_ends(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    from rosetta_bridge.natives import CHECKOUT
+
+    text = "extends: shipped\nbody: {negative_prompt: \"{generation_negative_prompt}, fog\"}\nretired: {date: 2026-12-01, source: a page}\n"
+    ours = write(tmp_path / "ours", {"nvidia/sana/fal.yaml": text})
+    schema = json.loads((CHECKOUT / "fal" / "fal-ai__sana.json").read_text("utf-8"))
+    for folder, limit in (("older", {}), ("newer", {"maxLength": 5})):
+        (tmp_path / folder / "fal").mkdir(parents=True)
+        schema["properties"]["negative_prompt"] |= limit
+        (tmp_path / folder / "fal" / "fal-ai__sana.json").write_text(json.dumps(schema), "utf-8")
+    asked = ["drift", str(tmp_path / "newer"), "--native", str(tmp_path / "older"), "--catalog", str(ours)]
+    assert main([*asked, "--on", "2026-11-20", "--json"]) == 1
+    told = json.loads(capsys.readouterr().out)
+    (row,) = told["overrides"]["nvidia/sana/fal.yaml"]
+    assert (row["parameter"], row["after"]["maxLength"]) == ("negative_prompt", 5)
+    assert row["here"].endswith("nvidia/sana/fal.yaml:2")
+    assert "nvidia/sana fal/default on 2026-12-01" in told["ending"]
+    assert main([*asked, "--on", "2026-11-20"]) == 1
+    assert "ends: nvidia/sana fal/default" in capsys.readouterr().out
+
+
+def test_prove_since_an_earlier_proof(
+    capsys: pytest.CaptureFixture[str], folder: str, tmp_path: Path
+) -> None:
+    """A route that was proved and is not, or is gone, is told and fails, though the proof holds."""
+    native = tmp_path / "native"
+    native.mkdir()
+    proof = as_json(capsys, folder, "prove", "--native", str(native))[1]
+    for route in proof["routes"]:
+        route["status"] = "proved"
+    proof["routes"].append({"model": ONE, "provider": "bfl", "route": "old", "status": "partly"})
+    earlier = tmp_path / "earlier.json"
+    earlier.write_text(json.dumps(proof), "utf-8")
+    code, told = as_json(capsys, folder, "prove", "--native", str(native), "--since", str(earlier))
+    assert code == 1
+    assert "lab/one bfl/old: was partly, is gone" in told["regressions"]
+    assert len(told["regressions"]) == len(proof["routes"])
+    assert all(0 < route["share"] <= 1 for route in told["routes"])
+    earlier.write_text("[]", "utf-8")
+    code, _, err = run(capsys, folder, "prove", "--native", str(native), "--since", str(earlier))
+    assert (code, "prove --json" in err) == (1, True)

@@ -58,7 +58,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     common.add_argument("--no-shipped", action="store_true", help="leave the shipped catalogue out")
     common.add_argument(
-        "--on", type=date.fromisoformat, metavar="DATE", help="the catalogue's date (default today)"
+        "--on", type=_day, metavar="DATE", help="the catalogue's date, as in 2026-11-20 (default today)"
     )
     common.add_argument("--include", choices=("confirmed", "secondary"), default="confirmed",
                         help="secondary: also routes whose evidence is secondary")  # fmt: skip
@@ -81,6 +81,19 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _day(text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a day like 2026-11-20") from None
+
+
+def _days(text: str) -> int:
+    if not (text.isdecimal() and text.isascii() and len(text) <= 5):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of days from 0 to 99999")
+    return int(text)
+
+
 _Add = Callable[..., argparse.ArgumentParser]
 
 
@@ -95,7 +108,7 @@ def _add_looking(add: _Add) -> None:
     types.add_argument("models", nargs="*", help="(all)")
     types.add_argument("--output", metavar="FILE", help="a file (standard output)")
     status = add("status", looking.status, "print the size of the catalogue, its digest, and what ends soon")
-    status.add_argument("--within", type=int, default=60, metavar="DAYS", help="what ends by then (60)")
+    status.add_argument("--within", type=_days, default=60, metavar="DAYS", help="what ends by then (60)")
 
 
 def _add_asking(add: _Add) -> None:
@@ -109,10 +122,13 @@ def _add_proving(add: _Add) -> None:
     add("check", proving.check, "check a folder of mapping files over the shipped catalogue", "directory")
     prove = add("prove", proving.prove, "render every eligible request and validate it natively")
     prove.add_argument("models", nargs="*", help="models to prove (default: all)")
-    prove.add_argument("--seed", type=int, default=0)
+    prove.add_argument("--seed", type=int, default=0, help="draws another sample of the large products")
     prove.add_argument("--whole", type=int, default=20_000, help="largest product that is enumerated whole")
+    text = "an earlier `prove --json`; 1 also where a route is less than it was"
+    prove.add_argument("--since", metavar="FILE", help=text)
     drift = add("drift", proving.drift, "say what newer native schemas changed, and which routes it concerns")
     drift.add_argument("newer", type=Path, metavar="NEWER_DIR", help="the newer folder")
+    drift.add_argument("--within", type=_days, default=60, metavar="DAYS", help="also what ends by then (60)")
     for command in (prove, drift):
         text = "native schemas (default: the checkout's)"
         command.add_argument("--native", type=Path, metavar="DIR", help=text)

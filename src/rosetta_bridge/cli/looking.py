@@ -5,13 +5,13 @@ from __future__ import annotations
 import argparse
 from collections import Counter
 from dataclasses import asdict
-from datetime import date, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from rosetta_bridge.model import Model
+from rosetta_bridge.fields import Field
 
-from .common import Usage, catalog, print_json, print_table
+from .common import Usage, catalog, endings, print_json, print_table
 
 
 def models(args: argparse.Namespace) -> int:
@@ -31,8 +31,7 @@ def show(args: argparse.Namespace) -> int:
     if args.origin:
         return _origin(args)
     model = catalog(args)[args.model]
-    fields = {name: {k: v for k, v in asdict(f).items() if v not in (None, "", False) and k != "name"}
-              for name, f in model.contract.fields.items()}  # fmt: skip
+    fields = {name: _said(field) for name, field in model.contract.fields.items()}
     if args.json:
         print_json({"model": model.id, "kind": model.kind, "lab": model.lab,
                      "providers": list(model.providers),
@@ -43,7 +42,6 @@ def show(args: argparse.Namespace) -> int:
     rows = [("FIELD", "TYPE", "WHAT")]
     for name, spec in fields.items():
         kind = spec.pop("type")
-        spec.pop("has_default", None)
         rows.append((name, kind, "; ".join(f"{k}: {_plain(v)}" for k, v in spec.items() if v != "binding")))
     print_table(rows)
     for provider, routes in model.limits().items():
@@ -52,6 +50,13 @@ def show(args: argparse.Namespace) -> int:
             print(f"\n{provider} / {route}{off}")
             print("\n".join(f"  {line}" for line in lines) or "  takes everything")
     return 0
+
+
+def _said(field: Field) -> dict[str, Any]:
+    """What the file says of a field; a default of false and a least value of 0 are said, too."""
+    told = {k: v for k, v in asdict(field).items() if v is not None and v is not False and v != ""}
+    told |= {"default": field.default} if field.has_default else {}
+    return {k: v for k, v in told.items() if k not in ("name", "has_default")}
 
 
 def _plain(value: Any) -> str:
@@ -99,7 +104,10 @@ def types(args: argparse.Namespace) -> int:
     if args.output is None:
         print(text, end="")
     else:
-        Path(args.output).write_text(text, encoding="utf-8")
+        try:
+            Path(args.output).write_text(text, encoding="utf-8")
+        except OSError as error:
+            raise Usage(f"cannot write {args.output}: {error.strerror}") from None
     return 0
 
 
@@ -121,7 +129,7 @@ def status(args: argparse.Namespace) -> int:
         "routes_by_evidence": dict(sorted(levels.items())),
         "routes_with_price": sum(route.price is not None for _model, _provider, route in routes),
         "aliases": len(opened.aliases()),
-        "ending": _ending(models, routes, opened.on + timedelta(days=args.within)),
+        "ending": endings(models, opened.on + timedelta(days=args.within)),
         "overrides": sorted({override.path for model in models for override in model.overrides}),
     }
     if args.json:
@@ -130,10 +138,3 @@ def status(args: argparse.Namespace) -> int:
     print_table([(name, _plain(value)) for name, value in told.items() if not isinstance(value, dict)])
     print_table([("evidence", level, str(count)) for level, count in told["routes_by_evidence"].items()])
     return 0
-
-
-def _ending(models: list[Model], routes: list[Any], until: date) -> list[str]:
-    """Models and routes that are retired by a day, those that are already retired included."""
-    ends = [(model.id, model.contract.retired) for model in models]
-    ends += [(f"{model.id} {provider}/{route.name}", route.retired) for model, provider, route in routes]
-    return sorted(f"{name} on {end.date}" for name, end in ends if end is not None and end.by(until))
