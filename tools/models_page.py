@@ -12,6 +12,9 @@ import sys
 from collections.abc import Iterator
 from datetime import date
 from decimal import Decimal
+from typing import Any
+
+import yaml
 
 from rosetta_bridge import Catalog
 from rosetta_bridge.expressions import Expr, Literal, walk
@@ -22,14 +25,16 @@ from rosetta_bridge.prices import Price
 from tools.packages import ROOT
 from tools.page import write
 
-__all__ = ["PAGE", "render"]
+__all__ = ["PAGE", "notes", "render"]
 
 PAGE = ROOT / "docs" / "bridge" / "models.md"
+NOTES = ROOT / "tools" / "models.yaml"
 HEAD = """# Models
 
 Generated from the catalogue by `python -m tools.models_page`; do not edit.
 
-{totals}
+{totals} Models in bold are those that products ask for most: each has every
+task that it is known for. [What is missing](#not-here), with the reason, is below.
 
 **proof**: `proved` routes are checked against an input schema converted by machine from the provider's
 own package or document, `partly` proved ones against one that a person wrote; `rosetta-bridge prove` runs it.
@@ -41,6 +46,31 @@ date, says `rosetta-bridge estimate`.
 
 | model | kind | provider | routes | proof | evidence | price |
 |---|---|---|---|---|---|---|
+"""
+FOOT = """
+## Not here
+
+| model | why |
+|---|---|
+{models}
+
+Providers serve more of these models than the table says. Cloudflare's proxied models, fal's endpoints without
+the prefix `fal-ai/`, and many of Replicate's are newer than the packages that describe them: a mapping of
+theirs could not be proved. [Add the ones that you use](add-a-model.md).
+
+## Without a price
+
+Of the models in bold. Elsewhere a `?` means that none was found.
+
+| model | provider | why |
+|---|---|---|
+{unpriced}
+
+## Tasks left out
+
+| model | task | why |
+|---|---|---|
+{without}
 """
 KINDS = {"exact": "", "upper_bound": "<= ", "approximate": "~ "}
 
@@ -70,7 +100,20 @@ def price(value: Price | None) -> str:
     return f"{KINDS[value.kind]}{parts} ({value.evidence})"
 
 
-def rows(model: Model) -> Iterator[str]:
+def notes() -> dict[str, Any]:
+    """What is said beside the catalogue: `most_used` and `not_shipped`, by model."""
+    return dict(yaml.safe_load(NOTES.read_text("utf-8")))
+
+
+def _rows(data: dict[str, dict[str, Any]], key: str) -> str:
+    return "\n".join(
+        f"| `{model}` | {name} | {why} |"
+        for model, said in data.items()
+        for name, why in said.get(key, {}).items()
+    )
+
+
+def rows(model: Model, bold: str = "") -> Iterator[str]:
     retired = f" until {model.contract.retired.date}" if model.contract.retired else ""
     for provider, mapping in model.mappings.items():
         routes = mapping.routes
@@ -78,7 +121,8 @@ def rows(model: Model) -> Iterator[str]:
         evidence = sorted({f"{route.evidence.level} {route.evidence.date}" for route in routes})
         prices = list(dict.fromkeys(price(route.price) for route in routes))
         cells = (
-            f"`{model.id}`{retired}", model.kind, provider, ", ".join(route.name for route in routes),
+            f"{bold}`{model.id}`{bold}{retired}", model.kind, provider,
+            ", ".join(route.name for route in routes),
             ", ".join(proofs), ", ".join(evidence), "; ".join(prices),
         )  # fmt: skip
         yield "| " + " | ".join(cells) + " |"
@@ -99,7 +143,15 @@ def render() -> str:
         f"{len(catalog.providers())} providers. {len(confirmed)} routes are on by default, {proved} of "
         f"them proved; {off} more rest on secondary evidence."
     )
-    return HEAD.format(totals=totals) + "\n".join(row for model in models for row in rows(model)) + "\n"
+    told = notes()
+    used = told["most_used"]
+    lines = (row for model in models for row in rows(model, "**" if model.id in used else ""))
+    foot = FOOT.format(
+        models="\n".join(f"| `{model}` | {why} |" for model, why in told["not_shipped"].items()),
+        unpriced=_rows(used, "unpriced"),
+        without=_rows(used, "without"),
+    )
+    return HEAD.format(totals=totals) + "\n".join(lines) + "\n" + foot
 
 
 if __name__ == "__main__":

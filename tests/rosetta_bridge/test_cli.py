@@ -310,7 +310,10 @@ def test_drift_shows_what_is_overridden_here_and_what_ends(
 ) -> None:
     from rosetta_bridge.natives import CHECKOUT
 
-    text = "extends: shipped\nbody: {negative_prompt: \"{generation_negative_prompt}, fog\"}\nretired: {date: 2026-12-01, source: a page}\n"
+    text = (
+        'extends: shipped\nbody: {negative_prompt: "{generation_negative_prompt}, fog"}\n'
+        "retired: {date: 2026-12-01, source: a page}\n"
+    )
     ours = write(tmp_path / "ours", {"nvidia/sana/fal.yaml": text})
     schema = json.loads((CHECKOUT / "fal" / "fal-ai__sana.json").read_text("utf-8"))
     for folder, limit in (("older", {}), ("newer", {"maxLength": 5})):
