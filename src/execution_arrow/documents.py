@@ -1,7 +1,7 @@
 """The published documents: a generation, a usage and a finding as other systems read them.
 
-This is the only module of the package that loads pydantic. Amounts are text with six decimals, times are
-RFC 3339 with an offset. The prompt is part of `request` and of nothing else.
+With `delivery.documents` the only module of the package that loads pydantic. Amounts are text with six
+decimals, times are RFC 3339 with an offset. The prompt is part of `request` and of nothing else.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
-from execution_arrow.record import AttemptRecord, File, Generation
+from execution_arrow.delivery.documents import WebhookV1
+from execution_arrow.record import AttemptRecord, File, Generation, ProviderError
 from execution_arrow.reports.accounting import ProviderUsage, Usage
 from execution_arrow.reports.reconciling import Finding
 
@@ -38,15 +39,33 @@ class FileV1(_Document):
     @classmethod
     def of(cls, file: File) -> FileV1:
         return cls(
-            index=file.index,
-            key=file.key,
-            sha256=file.sha256,
-            size=file.size,
-            media_type=file.media_type,
-            width=file.width,
-            height=file.height,
-            seconds=file.seconds,
-        )
+            index=file.index, key=file.key, sha256=file.sha256, size=file.size, media_type=file.media_type,
+            width=file.width, height=file.height, seconds=file.seconds,
+        )  # fmt: skip
+
+
+class ProviderErrorV1(_Document):
+    """Why one provider did not do it, in BabySea's terms."""
+
+    provider: str
+    code: Annotated[str, Field(pattern="^BSE[0-9]{4}$")]
+    type: str
+    message: str
+    """What the code means, in our words."""
+    retryable: bool
+    """The same request may succeed later."""
+    provider_code: str
+    provider_message: str
+    """The provider's own words, shortened; no key and no signed link is in them."""
+
+    @classmethod
+    def of(cls, error: ProviderError) -> ProviderErrorV1:
+        """The document of an error."""
+        return cls(
+            provider=error.provider, code=error.code, type=error.type, message=error.message,
+            retryable=error.retryable, provider_code=error.provider_code,
+            provider_message=error.provider_message,
+        )  # fmt: skip
 
 
 class AttemptV1(_Document):
@@ -116,6 +135,7 @@ class GenerationV1(_Document):
     chain_reason: str
     provider_used: str | None
     attempts: list[AttemptV1]
+    provider_errors: list[ProviderErrorV1] = []
     files: list[FileV1]
     hold: Credits
     charged: Credits
@@ -153,6 +173,7 @@ class GenerationV1(_Document):
             chain_reason=generation.chain_reason,
             provider_used=generation.provider_used,
             attempts=[AttemptV1.of(attempt) for attempt in generation.attempts],
+            provider_errors=[ProviderErrorV1.of(error) for error in generation.provider_errors],
             files=[FileV1.of(file) for file in generation.files],
             hold=str(generation.hold),
             charged=str(generation.charged),
@@ -193,18 +214,10 @@ class ProviderUsageV1(_Document):
     @classmethod
     def of(cls, usage: ProviderUsage) -> ProviderUsageV1:
         return cls(
-            provider=usage.provider,
-            submissions=usage.submissions,
-            used=usage.used,
-            failed=usage.failed,
-            canceled=usage.canceled,
-            discarded=usage.discarded,
-            unknown=usage.unknown,
-            pending=usage.pending,
-            cost=str(usage.cost),
-            wasted=str(usage.wasted),
-            possible_waste=str(usage.possible_waste),
-        )
+            provider=usage.provider, submissions=usage.submissions, used=usage.used, failed=usage.failed,
+            canceled=usage.canceled, discarded=usage.discarded, unknown=usage.unknown, pending=usage.pending,
+            cost=str(usage.cost), wasted=str(usage.wasted), possible_waste=str(usage.possible_waste),
+        )  # fmt: skip
 
 
 class UsageV1(_Document):
@@ -265,8 +278,9 @@ class FindingV1(_Document):
         )
 
 
-PUBLISHED: dict[str, type[BaseModel]] = {
-    "generation.v1": GenerationV1, "usage.v1": UsageV1, "finding.v1": FindingV1,
+PUBLISHED: dict[str, Any] = {
+    "generation.v1": GenerationV1, "provider-error.v1": ProviderErrorV1, "usage.v1": UsageV1,
+    "finding.v1": FindingV1, "webhook.v1": WebhookV1,
 }  # fmt: skip
 
 

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
 import pytest
+from jsonschema import Draft202012Validator, FormatChecker
 
 from execution_arrow import GenerationFailed, errors
 from execution_arrow import facts as f
+from execution_arrow.documents import GenerationV1
 from execution_arrow.facts import Fault
 from execution_arrow.providers import _wire
 from execution_arrow.testing import FakeProvider
 from tests.execution_arrow.delivery.kit import run
 from tests.execution_arrow.driver.test_driver import arrow_of, generate
+from tools.packages import ROOT
 
 
 @run
@@ -36,6 +41,17 @@ async def test_every_provider_that_did_not_do_it_is_told_by_code(tmp_path: Path)
     }
     assert (told["a"].provider_code, told["a"].provider_message) == ("payment_required", "top up, please")
     assert "top up" not in told["a"].message
+    document = json.loads(GenerationV1.of(failed.value.generation).model_dump_json())
+    validate(document, "generation.v1")
+    assert len(document["provider_errors"]) == 4
+    for error in document["provider_errors"]:
+        validate(error, "provider-error.v1")
+
+
+def validate(document: Any, name: str) -> None:
+    """As whoever reads the published schema does."""
+    schema = json.loads((ROOT / "schemas" / f"{name}.json").read_text("utf-8"))
+    Draft202012Validator(schema, format_checker=FormatChecker()).validate(document)
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from typing import Any
 from execution_arrow.delivery.courier import Courier
 from execution_arrow.delivery.endpoints import (
     EVENTS,
+    GENERATIONS,
     Reference,
     WebhookEndpoint,
     check_reference,
@@ -150,7 +151,8 @@ class Webhooks:
         """Send an event of your own, such as `credits.low_balance`; the same `key` is published once.
 
         A key is known for as long as its deliveries are kept: 72 hours after the last has ended, by default.
-        `type` and `key` are sent in headers, so they are printable ASCII. Raises `RequestRejected`.
+        `type` and `key` are sent in headers, so they are printable ASCII; the types of what happens to
+        generations are theirs alone. Raises `RequestRejected`.
         """
         check_account(account, None)
         issues = [
@@ -158,6 +160,8 @@ class Webhooks:
             for name, value, most in (("type", type, _TYPE_LENGTH), ("key", key, KEY_LENGTH))
             if not (is_name(value, most) and value.isascii())
         ]
+        if type in GENERATIONS:
+            issues.append(f"type: {type!r} is said by generations themselves: choose another name")
         body = ""
         try:
             body = json.dumps(data, allow_nan=False)

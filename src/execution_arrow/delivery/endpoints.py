@@ -25,14 +25,8 @@ KEY = "EXECUTION_ARROW_WEBHOOK_KEY"
 PURPOSE = "webhooks"  # what the credentials are asked for, in place of a provider
 SHORTEST_KEY = 32  # characters
 
-EVENTS = (
-    "generation.started",
-    "generation.completed",
-    "generation.failed",
-    "generation.canceled",
-    "credits.low_balance",
-    "webhook.test",
-)
+GENERATIONS = ("generation.started", "generation.completed", "generation.failed", "generation.canceled")
+EVENTS = (*GENERATIONS, "credits.low_balance", "webhook.test")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

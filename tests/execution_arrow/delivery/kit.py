@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import wraps
 from typing import Any
+
+from jsonschema import Draft202012Validator, FormatChecker
 
 from execution_arrow.credentials import EnvironmentCredentials
 from execution_arrow.delivery import WebhookPolicy, Webhooks
@@ -18,7 +21,11 @@ from execution_arrow.stores.base import JobStore
 from execution_arrow.stores.memory import MemoryStore
 from execution_arrow.testing.steps import NOW
 from tests.execution_arrow.transport.kit import Server, answer, serving
+from tools.packages import ROOT
 
+PUBLISHED = Draft202012Validator(
+    json.loads((ROOT / "schemas" / "webhook.v1.json").read_text("utf-8")), format_checker=FormatChecker()
+)
 LOCAL = EgressPolicy(allow_loopback=True)
 KEYS = EnvironmentCredentials({"EXECUTION_ARROW_WEBHOOK_KEY": "k" * 40, "MINE": "whsec_" + "QUJD" * 8})
 
@@ -85,6 +92,12 @@ class Receiver:
             await self.changed.wait()
 
 
+def as_published(body: bytes) -> None:
+    """Every message that any test receives is a `webhook.v1`, as others read that schema."""
+    issues = [issue.message for issue in PUBLISHED.iter_errors(json.loads(body))]
+    assert not issues, (body, issues)
+
+
 @asynccontextmanager
 async def receiving(*answers: bytes) -> AsyncIterator[Receiver]:
     receiver = Receiver()
@@ -92,6 +105,8 @@ async def receiving(*answers: bytes) -> AsyncIterator[Receiver]:
     async with serving(receiver.script) as server:
         receiver.url = server.url
         yield receiver
+    for one in receiver.got:
+        as_published(one.body)
 
 
 async def nowhere(key: str) -> str | None:

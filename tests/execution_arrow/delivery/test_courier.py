@@ -364,6 +364,8 @@ async def test_what_could_not_be_sent_is_refused_when_it_is_said() -> None:
         for type, key in (("a\r\nb: c", "k"), ("x", "kl\u00fc"), ("x", None), ("", "k")):
             with pytest.raises(RequestRejected, match="printable ASCII"):
                 await post.desk.publish(type, {}, account="acct", key=key)  # type: ignore[arg-type]
+        with pytest.raises(RequestRejected, match="said by generations"):
+            await post.desk.publish("generation.completed", {}, account="acct", key="k")
         with pytest.raises(RequestRejected, match="data:"):
             await post.desk.publish("x", {"at": float("nan")}, account="acct", key="k")
         assert await post.desk.deliveries() == []
