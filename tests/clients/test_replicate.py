@@ -154,3 +154,12 @@ def test_no_token(sandbox, monkeypatch):
     monkeypatch.delenv("REPLICATE_API_TOKEN", raising=False)
     with pytest.raises(ReplicateError, match="token"):
         replicate.Client(base_url=sandbox.base_url("replicate")).predictions.list()
+
+
+def test_a_file_is_uploaded_first(client, sandbox):
+    """The client sends an open file to `/v1/files` and names what it is told."""
+    given = {"prompt": "a seal", "image_input": [io.BytesIO(b"\x89PNG\r\n\x1a\n")]}
+    made = client.predictions.create(model="bytedance/seedream-4.5", input=given)
+    (named,) = sandbox.jobs("replicate")[-1].order.native["input"]["image_input"]
+    assert named.startswith(f"{sandbox.base_url('replicate')}/v1/files/")
+    assert made.status == "starting"

@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Generator, Mapping
 from datetime import datetime
 from typing import Any
 
 from execution_arrow.facts import (
     Accepted,
+    Ambiguous,
     CancelAcknowledged,
     Canceled,
     CancelFact,
@@ -35,11 +36,12 @@ from execution_arrow.facts import (
     Succeeded,
     UnknownStatus,
 )
-from execution_arrow.ports import Payload
+from execution_arrow.ports import InputFile, Payload
 from execution_arrow.providers import _wire as wire
 from execution_arrow.providers._callbacks import ReplicateCallbacks
+from execution_arrow.providers._uploads import each_by_form
 from execution_arrow.providers._wire import HTTP_RULES, Rule
-from execution_arrow.providers.base import Call, Context, Job, Reply, Semantics
+from execution_arrow.providers.base import Call, Context, Job, Reply, Semantics, Uploaded
 
 SEMANTICS = Semantics(
     name="replicate",
@@ -138,6 +140,13 @@ class Replicate:
             timeout=60.0,
         )
 
+    def upload(
+        self, payload: Payload, context: Context, files: Mapping[str, InputFile]
+    ) -> Generator[Call, Reply, Uploaded | Refused | Ambiguous]:
+        """Replicate's own files, which live for a day (SDK `files.create`); its models can read them."""
+        to = Call(method="POST", url=f"{context.base_url}/v1/files", headers=_headers(context))
+        return each_by_form(payload, files, to, "content", _place, _refused)
+
     def read_submit(self, payload: Payload, reply: Reply) -> SubmitFact:
         body = wire.json_object(reply)
         if not wire.ok(reply):
@@ -166,11 +175,7 @@ class Replicate:
         if not wire.ok(reply):
             return CancelRefused(message=f"HTTP {reply.status}: {wire.excerpt(reply)}")
         status = wire.json_object(reply).get("status")
-        if status in (
-            "succeeded",
-            "failed",
-            "aborted",
-        ):  # cancelling a finished one leaves its status unchanged
+        if status in _ENDED:  # cancelling a finished one leaves its status unchanged
             return CancelRefused(message=f"already {status}", final=True)
         return CancelAcknowledged()
 
@@ -199,9 +204,15 @@ class Replicate:
 
 PROVIDER = Replicate()
 
+_ENDED = ("succeeded", "failed", "aborted")
+
 
 def _headers(context: Context) -> dict[str, str]:
     return wire.headers(context, f"Bearer {context.secret.reveal()}")
+
+
+def _place(body: dict[str, Any]) -> str | None:
+    return wire.web_url(wire.member(body, "urls").get("get"))
 
 
 def _url(job: Job, context: Context) -> str:

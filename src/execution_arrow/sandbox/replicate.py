@@ -12,7 +12,7 @@ import re
 from datetime import UTC, datetime
 from typing import Any
 
-from execution_arrow.sandbox import sizes
+from execution_arrow.sandbox import sizes, temporary
 from execution_arrow.sandbox.checks import Problem
 from execution_arrow.sandbox.desk import Desk, clip, copies, filled, integer, still, with_prompt
 from execution_arrow.sandbox.faults import Fault
@@ -67,6 +67,8 @@ class Replicate(Desk):
                 return self._poll(request, job, now)
             case "POST", "v1", "predictions", job, "cancel":
                 return self._cancel(request, job, now)
+            case "POST", "v1", "files":
+                return temporary.replicate_file(request)
             case "GET", "v1", "webhooks", "default", "secret":
                 return reply(200, {"key": WEBHOOK_SECRET})
         return _not_found()

@@ -1,7 +1,11 @@
-"""Model Studio's temporary store: a certificate for one model, then a form to a bucket, then `oss://`.
+"""Where providers keep a request's files.
+
+Model Studio's temporary store: a certificate for one model, then a form to a bucket, then `oss://`.
 
 Sources: the official SDK (`utils/oss_utils.py`) and the page get-temporary-file-url; the refusals of the
 bucket are those of OSS (PostObject). Chosen here: that the bucket is a path of the sandbox.
+
+Replicate's files: one form, answered with an address. Source: its OpenAPI description.
 """
 
 from __future__ import annotations
@@ -85,3 +89,19 @@ def _signature(policy: str) -> str:
 def _refused(status: int, code: str) -> Reply:
     text = f"<?xml version='1.0' encoding='UTF-8'?><Error><Code>{code}</Code></Error>"
     return Reply(status=status, headers={"content-type": "application/xml"}, body=text.encode())
+
+
+def replicate_file(request: Request) -> Reply:
+    """The answer to `POST /v1/files`: a form whose part `content` is the file."""
+    parts = [part for part in request.form() or () if part.name == "content" and part.file is not None]
+    if len(parts) != 1:
+        return reply(
+            422, {"title": "Input validation failed", "detail": "content is required", "status": 422}
+        )
+    digest = hashlib.sha256(parts[0].data).hexdigest()
+    url = f"{request.base}/v1/files/{digest[:24]}"
+    return reply(201, {
+        "id": digest[:24], "name": parts[0].file, "content_type": "application/octet-stream",
+        "size": len(parts[0].data), "etag": digest[:32], "checksums": {"sha256": digest}, "metadata": {},
+        "created_at": "2026-01-01T00:00:00Z", "expires_at": "2026-01-02T00:00:00Z", "urls": {"get": url},
+    })  # fmt: skip

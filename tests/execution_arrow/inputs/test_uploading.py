@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from email.parser import BytesParser
 from typing import Any
 
 import pytest
@@ -14,7 +15,9 @@ from execution_arrow.inputs.uploading import NotUploaded, uploaded
 from execution_arrow.ports import InputFile
 from execution_arrow.providers import shipped
 from execution_arrow.providers.base import Call, Reply, Uploaded
+from execution_arrow.sandbox import Sandbox
 from execution_arrow.testing import FakeProvider
+from execution_arrow.transport.httpx import HttpxTransport
 from tests.execution_arrow.providers import samples as s
 
 A, B, C = "https://x.example/a.png?sig=1", "https://x.example/b.mp3", "https://x.example/c.png"
@@ -39,7 +42,9 @@ ASKED = s.payload(
 )
 
 
-def upload(*answers: Reply | Exception, provider: Any = None) -> tuple[Uploaded, list[Call]]:
+def upload(
+    *answers: Reply | Exception, provider: Any = None, base: str = "https://dashscope.aliyuncs.com/api/v1"
+) -> tuple[Uploaded, list[Call]]:
     waiting, calls = list(answers), []
 
     async def send(call: Call) -> Reply:
@@ -49,7 +54,7 @@ def upload(*answers: Reply | Exception, provider: Any = None) -> tuple[Uploaded,
             raise found
         return found
 
-    context = s.context("https://dashscope.aliyuncs.com/api/v1")
+    context = s.context(base)
     used = provider or shipped()["alibabacloud"]
     return asyncio.run(uploaded(used, ASKED, context, FILES, send)), calls
 
@@ -116,3 +121,50 @@ def test_troubles_on_the_way_are_those_of_the_transport() -> None:
 def test_a_provider_without_a_store_is_not_sent_a_marker() -> None:
     with pytest.raises(PayloadUnsupported, match="upload"):
         upload(provider=FakeProvider())
+
+
+def test_replicate_takes_a_form_for_each_file_as_its_client_sends_it() -> None:
+    """Recorded of the official client: one part, `content`, with the type of the file."""
+    told = [s.reply({"urls": {"get": f"https://api.replicate.com/v1/files/{n}"}}, 201) for n in (1, 2)]
+    done, calls = upload(*told, provider=shipped()["replicate"], base="https://api.replicate.com")
+    assert {call.url for call in calls} == {"https://api.replicate.com/v1/files"}
+    assert all(s.KEY in call.headers["authorization"] for call in calls)
+    first = BytesParser().parsebytes(
+        f"content-type: {calls[0].headers['content-type']}\r\n\r\n".encode() + (calls[0].content or b"")
+    )
+    (part,) = first.get_payload()
+    assert part.get_param("name", header="content-disposition") == "content"
+    assert (part.get_content_type(), part.get_payload(decode=True)) == ("image/png", FILES[A].data)
+    assert done == Uploaded(
+        places={A: "https://api.replicate.com/v1/files/1", B: "https://api.replicate.com/v1/files/2"}
+    )
+
+
+@pytest.mark.parametrize(
+    ("answer", "kind"),
+    [
+        (s.reply({"title": "Unauthenticated", "detail": "no"}, 401), Refused),
+        (s.reply({"title": "?"}, 500), NotSent),
+        (s.reply({"urls": {"get": "file:///etc/passwd"}}, 201), NotSent),
+        (s.reply(b"<html>", 200), NotSent),
+    ],
+)
+def test_what_replicate_may_say_instead(answer: Reply, kind: type) -> None:
+    with pytest.raises(NotUploaded) as caught:
+        upload(answer, provider=shipped()["replicate"], base="https://api.replicate.com")
+    assert isinstance(caught.value.fact, kind)
+
+
+def test_the_sandbox_keeps_files_for_replicate() -> None:
+    async def main(base: str) -> Uploaded:
+        transport = HttpxTransport()
+        try:
+            context, provider = s.context(base), shipped()["replicate"]
+            return await uploaded(provider, ASKED, context, FILES, transport.send)
+        finally:
+            await transport.aclose()
+
+    with Sandbox() as box:
+        done = asyncio.run(main(box.base_url("replicate")))
+        assert all(place.startswith(box.base_url("replicate")) for place in done.places.values())
+    assert sorted(done.places) == [A, B]
