@@ -71,7 +71,7 @@ class Writer:
         return name
 
     def blank(self, keys: tuple[str, ...]) -> str:
-        """The name of a class whose instances are to have these attributes in this order."""
+        """The name of a class whose instances are to have these attributes; its first one teaches it all."""
         name = self.constants.setdefault(f"blank with {keys}", f"K{len(self.constants)}")
         if name not in self.scope:
             self.scope[name] = type("Blank", (), {})

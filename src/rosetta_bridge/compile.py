@@ -4,8 +4,7 @@ A compiled function knows the good case only. Whatever is unusual (a value that 
 makes it return None, and the caller asks the interpreter, which collects every reason. So errors cannot
 differ, and the good case is held to the interpreter by a differential test. Names and literals enter the
 source through `repr` alone, or as an attribute's name when they are nothing but that, so no text of a mapping
-file can become code. The source is registered with
-`linecache`: tracebacks and debuggers show it.
+file can become code. The source is registered with `linecache`: tracebacks and debuggers show it.
 """
 
 from __future__ import annotations

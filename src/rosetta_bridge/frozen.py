@@ -35,11 +35,11 @@ def making(
     ]
 
 
-def maker(kind: type[T], names: tuple[str, ...], later: tuple[str, ...] = ()) -> Callable[..., T]:
+def maker(kind: type[T], names: tuple[str, ...]) -> Callable[..., T]:
     """A function of all members, in the order of `names` and without defaults, that makes a `kind`."""
     scope: dict[str, Any] = {}
     members = dict(zip(names, names, strict=True))
-    lines = "".join(f"    {line}\n" for line in making(kind, members, scope, later))
+    lines = "".join(f"    {line}\n" for line in making(kind, members, scope))
     exec(f"def make({', '.join(names)}):\n{lines}", scope)  # the names of our own classes
     made: Callable[..., T] = scope["make"]
     return made
