@@ -12,6 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Self, Unpack
 
+from execution_arrow.artifacts.sweeping import shared
 from execution_arrow.delivery import WebhookPolicy
 from execution_arrow.driver.following import Advanced, Busy
 from execution_arrow.driver.worker import Limits
@@ -161,8 +162,8 @@ class AsyncArrow(Running):
         Request, provider payloads, error texts and recorded answers are blanked in the store as soon as the
         generation has ended and nothing of it is watched any more. Ids, amounts, costs and the results'
         hashes stay: the books must add up. With `files` the results are deleted as well, also those that came
-        too late and were kept; equal bytes of another generation are the same file and go with it. Deleting
-        twice is harmless.
+        too late and were kept, unless a generation that was not deleted has made the very same bytes, which
+        are one file: looking for those reads every row. Deleting twice is harmless.
         """
         self._here()
         done = await self._follower.delete(generation_id)
@@ -170,7 +171,8 @@ class AsyncArrow(Running):
             generation = await self.get(generation_id)
             kept = [file for attempt in generation.attempts for file in attempt.kept]
             for file in (*generation.files, *kept):
-                await self._parts.artifacts.remove(file.key)
+                if not await shared(self._store, file.key, generation_id):
+                    await self._parts.artifacts.remove(file.key)
         return done
 
     async def link(self, key: str) -> str | None:

@@ -36,6 +36,8 @@ class Access(Protocol):
 
     async def of_job(self, provider: str, job: str) -> list[str]: ...
 
+    async def holders(self, text: str) -> list[str]: ...
+
     async def page(
         self, account: str | None, status: str | None, before: str | None, limit: int
     ) -> list[Row]: ...
@@ -86,6 +88,9 @@ class Threaded:
 
     async def of_job(self, provider: str, job: str) -> list[str]:
         return await asyncio.to_thread(self._store.of_job, provider, job)
+
+    async def holders(self, text: str) -> list[str]:
+        return await asyncio.to_thread(self._store.holders, text)
 
     async def page(
         self, account: str | None, status: str | None, before: str | None, limit: int
@@ -144,6 +149,9 @@ class Inline:
 
     async def of_job(self, provider: str, job: str) -> list[str]:
         return self._store.of_job(provider, job)
+
+    async def holders(self, text: str) -> list[str]:
+        return self._store.holders(text)
 
     async def page(
         self, account: str | None, status: str | None, before: str | None, limit: int

@@ -257,11 +257,11 @@ class JobStore(Protocol):
         """Those of these that there are, in any order, without a question for each: up to a few hundred."""
         ...
 
-    def by_key(self, account: str, key: str) -> tuple[str, str] | None:
-        """(id, fingerprint) of the generation that holds an idempotency key."""
-        ...
+    def by_key(self, account: str, key: str) -> tuple[str, str] | None: ...  # (id, fingerprint) of its holder
 
     def of_job(self, provider: str, job: str) -> list[str]: ...  # generations, whatever the credentials
+
+    def holders(self, text: str) -> list[str]: ...  # generations whose state has this in it; reads them all
 
     def page(self, account: str | None, status: str | None, before: str | None, limit: int) -> list[Row]:
         """Newest first; `before` is the id to continue from."""

@@ -219,6 +219,9 @@ class MemoryStore(Operations[Result]):
     def of_job(self, provider: str, job: str) -> list[str]:
         return list(self._of_job.get((provider, job), ()))
 
+    def holders(self, text: str) -> list[str]:
+        return [name for name, record in self._records.items() if text in record.row.state]
+
     def page(self, account: str | None, status: str | None, before: str | None, limit: int) -> list[Row]:
         found: list[Row] = []
         for generation_id in sorted(self._records, reverse=True):

@@ -180,6 +180,9 @@ class PostgresStore:
     def of_job(self, provider: str, job: str) -> list[str]:
         return [name for (name,) in self._ask("of_job", provider=plain(provider), job=plain(job))]
 
+    def holders(self, text: str) -> list[str]:
+        return [name for (name,) in self._ask("holders", text=text)]
+
     def page(self, account: str | None, status: str | None, before: str | None, limit: int) -> list[Row]:
         values: dict[str, Any] = {"status": status, "before": before, "limit": limit}
         if account is None:

@@ -222,11 +222,15 @@ class RedisStore:
         found = self._server.ask(lambda client: client.smembers(self._keys.of_job(provider, job)))
         return sorted(name.decode() for name in found)
 
+    def holders(self, text: str) -> list[str]:
+        pages, wanted = self._newest_first(self._keys.all, None), text.encode()
+        return [name for some in pages for name in self._where(some, "state", lambda state: wanted in state)]
+
     def page(self, account: str | None, status: str | None, before: str | None, limit: int) -> list[Row]:
         index = self._keys.all if account is None else self._keys.account(account)
         names: list[str] = []
         for some in self._newest_first(index, before):
-            names += some if status is None else self._with_status(some, status)
+            names += some if status is None else self._where(some, "status", status.encode().__eq__)
             if len(names) >= limit:
                 break
         rows = {row.id: row for row in self.load_many(names[:limit])}
@@ -241,9 +245,9 @@ class RedisStore:
             yield [name.decode() for name in found]
             edge = f"({found[-1].decode()}"
 
-    def _with_status(self, names: Sequence[str], status: str) -> list[str]:
-        found = self._ask(lambda pipe: [pipe.hget(self._keys.row(name), "status") for name in names])
-        return [name for name, one in zip(names, found, strict=True) if one == status.encode()]
+    def _where(self, names: Sequence[str], field: str, true: Callable[[bytes], bool]) -> list[str]:
+        found = self._ask(lambda pipe: [pipe.hget(self._keys.row(name), field) for name in names])
+        return [name for name, one in zip(names, found, strict=True) if one is not None and true(one)]
 
     def unfinished(self, after: str | None, limit: int) -> list[Row]:
         edge = "-" if after is None else f"({after}"

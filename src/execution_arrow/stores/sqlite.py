@@ -141,6 +141,11 @@ class SqliteStore:
             )
             return [name for (name,) in found.fetchall()]
 
+    def holders(self, text: str) -> list[str]:
+        with self._reading() as connection:
+            found = connection.execute("SELECT id FROM generations WHERE instr(state, ?)", (text,))
+            return [name for (name,) in found.fetchall()]
+
     def page(self, account: str | None, status: str | None, before: str | None, limit: int) -> list[Row]:
         wanted = {"g.account =": account, "g.status =": status, "g.id <": before}
         terms = [f"{column} ?" for column, value in wanted.items() if value is not None]

@@ -123,6 +123,13 @@ class JobStoreContract(ClaimPromises, OutgoingPromises):
         assert loaded(store) == row
         one(store, commit_of(row, jobs=[("fal", "c", "j1", "att_1"), ("fal", "d", "j1", "att_3")]), Committed)
 
+    def test_whose_state_has_a_text_in_it_is_found(self, store: JobStore) -> None:
+        one(store, commit_of(owned(store), state='{"key":"sha256/ab_%"}'), Committed)
+        one(store, commit_of(owned(store, identity="gen_2"), state='{"key":"sha256/abc"}'), Committed)
+        assert store.holders('"sha256/ab_%"') == ["gen_1"]
+        assert sorted(store.holders("sha256/ab")) == ["gen_1", "gen_2"]
+        assert store.holders("sha256/zz") == []
+
     def test_a_job_leads_to_its_generation(self, store: JobStore) -> None:
         row = owned(store)
         assert store.of_job("fal", "j1") == []

@@ -29,6 +29,7 @@ from execution_arrow.egress import EgressPolicy
 from execution_arrow.errors import ArtifactGone, ArtifactRetry
 from execution_arrow.naming import SystemClock
 from execution_arrow.testing import FakeProvider, fake_parts
+from execution_arrow.testing.fakes import FakeArtifacts
 from execution_arrow.wiring import default_parts
 from tests.execution_arrow.artifacts.makers import picture
 from tests.execution_arrow.delivery.kit import run
@@ -249,6 +250,22 @@ async def test_a_generation_lives_and_dies_in_a_bucket(judge: Any, endpoint: str
             assert await arrow.delete(made.id, files=True) is True
             assert (await arrow.get(made.id)).erased
     assert names(judge) == []
+
+
+@run
+async def test_bytes_that_two_generations_made_stay_until_the_last_of_them_is_deleted(tmp_path: Path) -> None:
+    store = FakeArtifacts()
+    done = f.Succeeded(outputs=(f.Output(index=0, url="https://x.example/same.png"),))
+    async with arrow_of(tmp_path, FakeProvider(polls=[done] * 3), artifacts=store) as arrow:
+        first, second, kept = [
+            await arrow.generate_and_wait("m", {"generation_prompt": "x"}, account=account, timeout=30)
+            for account in ("a", "b", "a")
+        ]
+        assert await arrow.delete(first.id, files=True) is True
+        assert await arrow.delete(second.id, files=True) is True
+        assert list(store.files) == [kept.files[0].key]
+        assert await arrow.delete(kept.id, files=True) is True
+    assert store.files == {}
 
 
 @run

@@ -63,6 +63,9 @@ RETURNING id;
 -- name: by_key
 SELECT id, fingerprint FROM arrow_generation WHERE key = %(key)s::text AND account || '' = %(account)s::text;
 
+-- name: holders
+SELECT id FROM arrow_generation WHERE strpos(state, %(text)s::text) > 0;
+
 -- name: of_job
 SELECT DISTINCT generation FROM arrow_job
 WHERE provider = %(provider)s::text AND job = %(job)s::text AND generation IS NOT NULL;
