@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
@@ -33,6 +33,7 @@ from execution_arrow.policy import Policy
 from execution_arrow.record import Generation
 from execution_arrow.reports.desk import Desk
 from execution_arrow.signals import Announcer, Listener, log
+from execution_arrow.stores.base import Hear, Hint
 from execution_arrow.webhooks import Inbound
 
 if TYPE_CHECKING:
@@ -86,7 +87,7 @@ class Running:
         self._tasks: asyncio.TaskGroup | None = None
         self._driver: Driver | None = None
         self._worker: Worker | None = None
-        self._watches: list[Callable[[], None]] = []
+        self._hearers: list[Hear] = []  # who in this process wants to know of the store's changes
 
     def _courier_of(self, policy: WebhookPolicy) -> Courier:
         parts = self._parts
@@ -134,12 +135,13 @@ class Running:
             watch=self._announcer,
         )
         self._worker = Worker(self._driver, self._store, self._lease, self._limits)
-        self._watches = [self._store.watch(hear) for hear in (self._worker.hear, self._follower.hear)]
+        self._hearers = [self._worker.hear, self._follower.hear]
+        self._unwatch = self._store.watch(self._hear)
         self._tasks.create_task(self._worker.keep_house())
         self._tasks.create_task(self._worker.read_inbox())
         if self._worker_wanted:
             self._tasks.create_task(self._worker.serve())
-            self._watches.append(self._store.watch(self._courier.hear))
+            self._hearers.append(self._courier.hear)
             self._tasks.create_task(self._courier.serve())
             self._sweeper.start(self._tasks, self._retain)
         return self
@@ -158,8 +160,7 @@ class Running:
         assert self._worker is not None
         self._worker.stop()
         self._sweeper.stop()
-        for end in self._watches:
-            end()
+        self._unwatch()
         courier = asyncio.create_task(self._courier.stop(grace))
         with contextlib.suppress(StoreUnavailable):  # our lease ends by itself; others take over then
             await self._driver.stop(grace)
@@ -180,6 +181,11 @@ class Running:
         self._store.close()
         self._parts.blocking_ledger.close()
         self._parts.island.close()
+
+    def _hear(self, hints: Sequence[Hint]) -> None:
+        """One call of the loop for everybody, not one for each."""
+        for hear in self._hearers:
+            hear(hints)
 
     def _here(self) -> Driver:
         if os.getpid() != self._pid:

@@ -148,8 +148,9 @@ class Announcer:
             logger.exception("on_event_failed signal=%s: a listener must not raise", type(signal).__name__)
 
     def changed(self, before: Run, change: Change) -> None:
-        for signal in signals_of(before, change.run, self._now()):
-            self.tell(signal)
+        if self._listener is not log or logger.isEnabledFor(logging.INFO):
+            for signal in signals_of(before, change.run, self._now()):
+                self.tell(signal)
         self._then(change.run)
 
     def alerted(self, change: Change) -> None:

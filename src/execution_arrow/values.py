@@ -12,49 +12,38 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 from functools import lru_cache, wraps
-from operator import attrgetter
 from typing import TYPE_CHECKING, Any, TypeVar
 
 T = TypeVar("T")
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class _Shape:
-    names: tuple[str, ...]
-    defaults: tuple[Any, ...]  # `dataclasses.MISSING` where there is none
-    read: Callable[[Any], tuple[Any, ...]]
+def told(value: Any) -> dict[str, Any]:
+    """The fields of a slotted dataclass that differ from their default, as they are."""
+    cls = type(value)
+    found: dict[str, Any] = (_TELLERS.get(cls) or _teller(cls))(value)
+    return found
 
 
-_SHAPES: dict[type[Any], _Shape] = {}
+def _teller(cls: type[Any]) -> Callable[[Any], dict[str, Any]]:
+    return _TELLERS.setdefault(cls, _compiled(cls, _telling(dataclasses.fields(cls))))
 
 
-def _shape(cls: type[Any]) -> _Shape:
-    known = _SHAPES.get(cls)
-    if known is None:
-        fields = dataclasses.fields(cls)
-        names = tuple(field.name for field in fields)
-        known = _SHAPES[cls] = _Shape(names, tuple(map(_default, fields)), _reader(names))
-    return known
+def _telling(fields: tuple[dataclasses.Field[Any], ...]) -> str:
+    """The source of a function that tells what differs from the defaults."""
+    lines = ["told = {}"]
+    for field in fields:
+        name, usual = field.name, f"_usual_{field.name}"
+        if _default(field) is dataclasses.MISSING:
+            lines.append(f"told[{name!r}] = value.{name}")
+        else:
+            lines += [f"item = value.{name}", f"if item is not {usual} and item != {usual}:",
+                      f"    told[{name!r}] = item"]  # fmt: skip
+    return "def made(value):\n    " + "\n    ".join([*lines, "return told"])
 
 
 def _default(field: dataclasses.Field[Any]) -> Any:
+    """`dataclasses.MISSING` where there is none."""
     return field.default_factory() if callable(field.default_factory) else field.default
-
-
-def _reader(names: tuple[str, ...]) -> Callable[[Any], tuple[Any, ...]]:
-    if len(names) > 1:
-        return attrgetter(*names)
-    return lambda value: tuple(getattr(value, name) for name in names)
-
-
-def told(value: Any) -> dict[str, Any]:
-    """The fields of a dataclass that differ from their default, as they are."""
-    shape = _SHAPES.get(type(value)) or _shape(type(value))
-    return {
-        name: item
-        for name, item, default in zip(shape.names, shape.read(value), shape.defaults, strict=True)
-        if item is not default and item != default
-    }
 
 
 def quick(cls: type[T]) -> type[T]:
@@ -121,6 +110,7 @@ def _compiled(cls: type[Any], source: str) -> Any:
     around = {
         "_Class": cls, "_Open": _twin(cls), "_ABSENT": object(), "_new": object.__new__, "_write": setattr,
         "_fields": {field.name: field for field in dataclasses.fields(cls)}, "_become": object.__setattr__,
+        **{f"_usual_{field.name}": _default(field) for field in dataclasses.fields(cls)},
     }  # fmt: skip
     exec(compile(source, f"<made for {cls.__qualname__}>", "exec"), around)
     return around["made"]
@@ -137,6 +127,7 @@ def _twin(cls: type[Any]) -> type[Any]:
 
 
 _TWINS: dict[type[Any], type[Any]] = {}
+_TELLERS: dict[type[Any], Callable[[Any], dict[str, Any]]] = {}
 _COPIES: dict[type[Any], Callable[[Any, dict[str, Any]], Any]] = {}
 
 

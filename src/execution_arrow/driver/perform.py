@@ -39,6 +39,7 @@ logger = logging.getLogger("execution_arrow")
 
 _GRACE = 60.0  # seconds beyond a call's own timeout, for connecting and writing
 _LONGEST = 3600.0  # seconds after which an effect counts as one without an answer: deadlines wait for answers
+_ASKING = (fx.Poll, fx.Confirm, fx.Lookup, fx.Cancel)  # made of calls alone, each of which has its own bound
 _ENDS = (f.Succeeded, f.Failed, f.Canceled, f.Expired)
 
 
@@ -62,6 +63,8 @@ class Performer:
         `wanted` is asked when a submit's call is complete: fetching its files may have taken a while.
         """
         try:
+            if isinstance(effect, _ASKING):
+                return await _METHODS[type(effect)](self, run, effect)
             async with asyncio.timeout(_LONGEST):
                 if isinstance(effect, fx.Submit):
                     return [await self.submit(run, effect, wanted)]

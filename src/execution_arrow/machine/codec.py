@@ -9,7 +9,6 @@ too: rows do not say what was left out.
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from collections.abc import Callable, Mapping
 from functools import lru_cache
@@ -154,7 +153,7 @@ def _read(text: str) -> dict[str, Any]:
 
 def _plain(value: Any) -> Any:
     """What JSON has no word for. Names of enums are texts already."""
-    if dataclasses.is_dataclass(value):
+    if hasattr(value, "__dataclass_fields__"):
         return told(value)
     if isinstance(value, Mapping):
         return dict(value)

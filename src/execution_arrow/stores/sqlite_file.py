@@ -52,6 +52,7 @@ class WriteSide:
         self, path: Path, prepare: Callable[[sqlite3.Connection], None], several_writers: bool
     ) -> None:
         self._path, self._prepare = path, prepare
+        self._name = str(path)
         self._several_writers = several_writers or many_writers_are_safe()
         self.bell = Bell()
         self.watcher = Watcher(self._foreign_version, self.bell)
@@ -67,7 +68,7 @@ class WriteSide:
     def connection(self) -> sqlite3.Connection:
         """The writing connection. Raises `StoreUnavailable` when another process writes the file, or when it
         is not there any more: what is written to a file without a name is gone with the process."""
-        if self._file is not None and _identity(self._path) != self._file:
+        if self._file is not None and _identity(self._name) != self._file:
             raise StoreUnavailable(
                 f"{self._path} was removed or replaced while it was open: put the same file back, or restart "
                 "to begin with what is there now",
@@ -78,7 +79,7 @@ class WriteSide:
                 self._file_lock = _lock(self._path)
             self._connection = connect(self._path)
             self._prepare(self._connection)
-            self._file = _identity(self._path)
+            self._file = _identity(self._name)
         return self._connection
 
     def synchronous(self, connection: sqlite3.Connection, *, full: bool) -> None:
@@ -137,9 +138,9 @@ class WriteSide:
             self._file_lock = None
 
 
-def _identity(path: Path) -> tuple[int, int] | None:
+def _identity(name: str) -> tuple[int, int] | None:
     try:
-        found = path.stat()
+        found = os.stat(name)  # asked before every commit; a `Path` takes as long again
     except OSError:
         return None
     return found.st_dev, found.st_ino

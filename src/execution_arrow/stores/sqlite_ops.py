@@ -72,6 +72,7 @@ _LATER = """
         UNION ALL
         SELECT MAX(w.until, :now) FROM workers w WHERE w.id <> :owner AND EXISTS (
             SELECT 1 FROM generations g WHERE g.owner = w.id AND g.next_at IS NOT NULL))"""
+_UNFOLDED = "SELECT seq, generation, attempt, dedup, body, at FROM facts WHERE folded = 0 AND"
 _WAITING = "EXISTS (SELECT 1 FROM facts f WHERE f.generation = g.id AND f.folded = 0)"
 
 
@@ -231,11 +232,13 @@ class Batch(Operations[Result]):
 def read_rows(connection: sqlite3.Connection, where: str, values: Sequence[Any]) -> list[Row]:
     """The rows of a query that begins as `ROW`, in its order: two statements, however many they are."""
     found = connection.execute(f"{ROW} {where}", values).fetchall()
-    facts = connection.execute(
-        """SELECT seq, generation, attempt, dedup, body, at FROM facts
-           WHERE folded = 0 AND generation IN (SELECT value FROM json_each(?)) ORDER BY seq""",
-        (json.dumps([row[0] for row in found]),),
-    )
+    if len(found) == 1:
+        facts = connection.execute(f"{_UNFOLDED} generation = ? ORDER BY seq", (found[0][0],))
+    else:
+        names = json.dumps([row[0] for row in found])
+        facts = connection.execute(
+            f"{_UNFOLDED} generation IN (SELECT value FROM json_each(?)) ORDER BY seq", (names,)
+        )
     inboxes: defaultdict[str, list[Inboxed]] = defaultdict(list)
     for fact in map(inboxed, facts):
         inboxes[fact.generation].append(fact)
