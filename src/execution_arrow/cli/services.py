@@ -12,6 +12,7 @@ from typing import Any
 
 from execution_arrow.cli.opening import add_places, opened
 from execution_arrow.cli.showing import print_generation
+from execution_arrow.ports import Transport
 from execution_arrow.record import Generation
 
 
@@ -21,6 +22,7 @@ def add_commands(add: Callable[[str, Any, str], argparse.ArgumentParser]) -> Non
     worker.set_defaults(fresh=True)
     worker.add_argument("--grace", type=float, default=10.0, metavar="SECONDS", help="for calls under way")
     worker.add_argument("--public-url", metavar="URL", help="where providers call back (`handle_webhook`)")
+    worker.add_argument("--transport", choices=_TRANSPORTS, default="httpx", help="how providers are called")
     add_places(worker)
     add("migrate", _migrate, "make or bring up the tables of jobs and ledger in a database")
     command = add("sandbox", _sandbox, "run local stand-ins for the providers until Ctrl-C")
@@ -38,8 +40,10 @@ def _worker(arguments: argparse.Namespace) -> int:
             print_generation(generation, as_json=True)
 
     async def run() -> None:
-        stop = _stopped()
-        async with opened(arguments, public_url=arguments.public_url, worker=True, watch=ended) as arrow:
+        stop, transport = _stopped(), _TRANSPORTS[arguments.transport]()
+        async with opened(
+            arguments, public_url=arguments.public_url, worker=True, watch=ended, transport=transport
+        ) as arrow:
             print("working; stop with SIGTERM or Ctrl-C", file=sys.stderr)
             await stop.wait()
             print("stopping: finishing what is under way", file=sys.stderr)
@@ -47,6 +51,21 @@ def _worker(arguments: argparse.Namespace) -> int:
 
     asyncio.run(run())
     return 0
+
+
+def _httpx() -> Transport:
+    from execution_arrow.transport.httpx import HttpxTransport
+
+    return HttpxTransport()
+
+
+def _aiohttp() -> Transport:
+    from execution_arrow.transport.aiohttp import AiohttpTransport
+
+    return AiohttpTransport()
+
+
+_TRANSPORTS: dict[str, Callable[[], Transport]] = {"httpx": _httpx, "aiohttp": _aiohttp}
 
 
 def _report(generation: Generation) -> None:

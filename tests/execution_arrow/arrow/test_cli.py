@@ -193,7 +193,7 @@ def test_a_sandbox_and_a_worker_beside(run: Run) -> None:
         place = ("--account", "acct", "--sandbox", json.loads(told)["url"], "--no-wait", "--json")
         slow = json.loads(run("generate", SCHNELL, PROMPT, *place)[1])["id"]
         made = json.loads(run("generate", SCHNELL, PROMPT, "generation_provider_order=fal", *place)[1])["id"]
-        with beside("worker", "--json", *place[2:4]) as (_, first):
+        with beside("worker", "--json", "--transport", "aiohttp", *place[2:4]) as (_, first):
             assert GenerationV1.model_validate_json(first).id == made
         assert run("cancel", slow, *place[2:4])[0] == 0
         assert run("wait", slow, *place[2:4])[0] == 1

@@ -17,6 +17,7 @@ from execution_arrow.credentials import EnvironmentCredentials
 from execution_arrow.egress import EgressPolicy
 from execution_arrow.ports import InputFile
 from execution_arrow.sandbox import Sandbox, Timing
+from execution_arrow.transport.aiohttp import AiohttpTransport
 from execution_arrow.wiring import default_parts
 from rosetta_bridge import Catalog
 from tests.execution_arrow.artifacts.makers import picture
@@ -100,6 +101,7 @@ def test_files_travel_with_the_one_call_or_ahead_of_it(
             catalog=Catalog.open(tmp_path / "catalog"),
             credentials=EnvironmentCredentials(box.environment()),
             egress=EgressPolicy(allow_loopback=True),
+            transport=AiohttpTransport() if mapping is UPLOADING else None,
         )
         urls = {name: box.base_url(name) for name in ("openai", "alibabacloud")}
         async with AsyncArrow(replace(parts, inputs=inputs), base_urls=urls) as arrow:
