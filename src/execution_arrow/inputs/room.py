@@ -47,7 +47,7 @@ class Room:
             yield guest
         finally:
             with self._lock:
-                del self._guests[guest]
+                self._guests.pop(guest, None)
                 self._serve()
 
     def _begin(self) -> None:
@@ -67,9 +67,13 @@ class Room:
             fits = taken < self.limit and taken + first.wait.bytes <= self.limit
             if not fits and any(guest.bytes and guest.wait is None for guest in self._guests):
                 return  # somebody is about to leave
-            first.bytes += first.wait.bytes
-            first.wait.let_in()
-            first.wait = None
+            try:
+                first.wait.loop.call_soon_threadsafe(_finish, first.wait.done)
+            except RuntimeError:  # its loop was closed under it: nobody is there any more
+                del self._guests[first]
+            else:
+                first.bytes += first.wait.bytes
+                first.wait = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,9 +81,6 @@ class _Wait:
     bytes: int
     loop: asyncio.AbstractEventLoop
     done: asyncio.Future[None]
-
-    def let_in(self) -> None:
-        self.loop.call_soon_threadsafe(_finish, self.done)
 
 
 def _finish(done: asyncio.Future[None]) -> None:

@@ -147,6 +147,28 @@ def test_loops_of_several_threads_share_it() -> None:
     assert (worst, inside, room.taken) == (1, 0, 0)
 
 
+def test_whose_loop_is_gone_holds_up_nobody() -> None:
+    room = Room(10)
+    dead = asyncio.new_event_loop()
+
+    async def waiting() -> None:
+        async with room.guest() as guest:
+            await guest.take(10)
+
+    async def main() -> None:
+        async with room.guest() as guest:
+            await guest.take(10)
+            lost = dead.create_task(waiting())
+            await asyncio.to_thread(dead.run_until_complete, asyncio.sleep(0))
+            dead.close()
+            lost._log_destroy_pending = False  # type: ignore[attr-defined]
+        async with room.guest() as guest:
+            await asyncio.wait_for(guest.take(10), 5)
+
+    asyncio.run(main())
+    assert room.taken == 0
+
+
 @settings(max_examples=60)
 @given(st.lists(st.lists(st.integers(0, 150), min_size=1, max_size=3), min_size=1, max_size=8), st.booleans())
 def test_everybody_gets_in_and_the_room_is_empty_at_the_end(asked: list[list[int]], cancel: bool) -> None:
