@@ -28,6 +28,7 @@ from execution_arrow.stores.base import Fenced
 from execution_arrow.stores.outgoing import Delivery, DeliveryState, KeepEndpoint, Posted, Publish, Replay
 
 _TYPE_LENGTH = 100
+_PAGES = 1000  # of a replay: more than are kept, unless they die as fast as they are replayed
 _TRIES = 20  # changes of one endpoint that may come in between
 
 
@@ -131,8 +132,12 @@ class Webhooks:
             raise RequestRejected(
                 [f"endpoint {endpoint_id} is disabled ({endpoint.disabled}): enable it first"]
             )
-        op = Replay(endpoint=endpoint_id, at=self._clock.now(), subject=generation, no=no)
-        return await self._posted(op)
+        op, total = Replay(endpoint=endpoint_id, at=self._clock.now(), subject=generation, no=no), 0
+        for _ in range(_PAGES):
+            total += (count := await self._posted(op))
+            if count < op.most:
+                break
+        return total
 
     async def test(self, endpoint_id: str) -> int:
         """Send a `webhook.test`, whatever events the endpoint wants."""

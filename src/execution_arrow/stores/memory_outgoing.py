@@ -136,18 +136,25 @@ class Outbox(OutgoingOperations[Result]):
         return Reported(endpoint)
 
     def _replay(self, op: Replay) -> Result:
-        endpoint, count = self._endpoints.get(op.endpoint), 0
+        endpoint = self._endpoints.get(op.endpoint)
         if endpoint is None or endpoint.disabled:
             return Posted(0)
-        for (name, subject, no), delivery in self._deliveries.items():
-            meant = name == op.endpoint and op.subject in (None, subject) and op.no in (None, no)
-            if meant and (delivery.state == "dead" or (op.no is not None and delivery.state == "delivered")):
-                count += 1
-                self._deliveries[name, subject, no] = replace(
+        ended = ("dead",) if op.no is None else ("dead", "delivered")
+        found = [
+            delivery
+            for (name, subject, no), delivery in self._deliveries.items()
+            if name == op.endpoint and op.subject in (None, subject) and op.no in (None, no)
+            if delivery.state in ended
+        ]
+        found.sort(key=lambda delivery: delivery.ended_at or 0.0)
+        for delivery in found[: op.most]:
+            self._put(
+                replace(
                     delivery, state="waiting", tries=0, replays=delivery.replays + 1, next_at=op.at,
                     ended_at=None,
-                )  # fmt: skip
-        return Posted(count)
+                )
+            )  # fmt: skip
+        return Posted(len(found[: op.most]))
 
     def _put(self, delivery: Delivery) -> None:
         self._deliveries[delivery.endpoint, delivery.subject, delivery.no] = delivery

@@ -20,6 +20,7 @@ from execution_arrow.values import quick
 
 DeliveryState = Literal["waiting", "delivered", "dead"]
 FORGOTTEN: Final = 100  # ended deliveries that one taking forgets at most
+REPLAYED: Final = 1000  # dead deliveries that one replay lets wait again at most
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,9 +128,10 @@ class Report:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Replay:
-    """Let an endpoint's dead deliveries wait again, due at `at`; `Posted`.
+    """Let an endpoint's dead deliveries wait again, due at `at`, those first that died first; `Posted`.
 
-    With a `subject` only those about it, and with a `no` that one, also when it was delivered. Nothing is
+    At most `most` of them: where it is as many, there may be more, and whoever wants them asks again. With a
+    `subject` only those about it, and with a `no` that one, also when it was delivered. Nothing is
     replayed for an endpoint that is disabled.
     """
 
@@ -137,6 +139,7 @@ class Replay:
     at: float
     subject: str | None = None
     no: int | None = None
+    most: int = REPLAYED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

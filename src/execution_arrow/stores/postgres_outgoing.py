@@ -88,7 +88,9 @@ class Outbox(OutgoingOperations[Answer]):
         return answer
 
     def _replay(self, op: Replay) -> Answer:
-        changed = self._batch.ask("replay", endpoint=op.endpoint, subject=op.subject, no=op.no, at=op.at)
+        changed = self._batch.ask(
+            "replay", endpoint=op.endpoint, subject=op.subject, no=op.no, at=op.at, most=op.most
+        )
         return lambda: Posted(changed.rowcount)
 
 

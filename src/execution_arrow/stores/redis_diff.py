@@ -163,6 +163,10 @@ def _delivery(keys: Keys, old: Delivery | None, new: Delivery | None) -> Iterato
     else:
         yield "ZREM", keys.waiting(one.endpoint), name
         yield "SREM", line, one.no
+    if new is not None and new.state == "dead":
+        yield "ZADD", keys.dead(one.endpoint), repr(new.ended_at), name
+    elif old is not None and old.state == "dead":
+        yield "ZREM", keys.dead(one.endpoint), name
     if new is not None and new.ended_at is not None:
         yield "ZADD", keys.ended, repr(new.ended_at), member
     else:

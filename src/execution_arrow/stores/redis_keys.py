@@ -69,6 +69,9 @@ class Keys:
     def waiting(self, endpoint: str) -> bytes:
         return self.key("w", endpoint)
 
+    def dead(self, endpoint: str) -> bytes:
+        return self.key("x", endpoint)
+
     def line(self, endpoint: str, subject: str) -> bytes:
         return self.key("q", endpoint, subject)
 

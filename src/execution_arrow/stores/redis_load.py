@@ -50,9 +50,8 @@ Ask = Callable[[Callable[[Any], object]], list[Any]]
 
 def lock_of(ops: Sequence[Op]) -> int:
     """Milliseconds that a batch may need; whoever dies in it keeps the others waiting for as long."""
-    if any(isinstance(op, Replay | KeepEndpoint) for op in ops):
-        return LONG_LOCK_MS
-    return min(LOCK_MS + OPERATION_MS * len(ops), LONG_LOCK_MS)
+    long = any(isinstance(op, Replay | KeepEndpoint) for op in ops)
+    return LONG_LOCK_MS if long else min(LOCK_MS + OPERATION_MS * len(ops), LONG_LOCK_MS)
 
 
 def load(ask: Ask, keys: Keys, ops: Sequence[Op], now: float, seq: int) -> Picture:
@@ -217,8 +216,10 @@ class _Loading:
                     named[op.endpoint, op.subject, op.no] = lines[op.endpoint, op.subject] = None
                 case Replay(subject=str(subject), no=int(no)):
                     named[op.endpoint, subject, no] = None
-                case Replay() | KeepEndpoint(remove=True):
-                    whole[op.endpoint if isinstance(op, Replay) else op.endpoint.id] = None
+                case Replay():
+                    named |= self._dead(op)
+                case KeepEndpoint(remove=True):
+                    whole[op.endpoint.id] = None
                 case KeepEndpoint() if op.endpoint.disabled:
                     named |= self._all_waiting(op.endpoint.id)
                 case TakeDeliveries():
@@ -228,6 +229,12 @@ class _Loading:
         if any(isinstance(op, TakeDeliveries) for op in self._ops):
             lines |= {(e, subject): None for e, subject, _ in new}  # behind what is under way already
         self._deliveries(named | new, lines, whole)
+
+    def _dead(self, op: Replay) -> dict[tuple[str, str, int], None]:
+        """Those that died first; of one subject all, which are few."""
+        last = op.most - 1 if op.subject is None else -1
+        (found,) = self._ask(lambda pipe: [pipe.zrange(self._keys.dead(op.endpoint), 0, last)])
+        return {(op.endpoint, *n): None for n in map(named_delivery, found) if op.subject in (None, n[0])}
 
     def _all_waiting(self, endpoint: str) -> dict[tuple[str, str, int], None]:
         (found,) = self._ask(lambda pipe: [pipe.zrange(self._keys.waiting(endpoint), 0, -1)])

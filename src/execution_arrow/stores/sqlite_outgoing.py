@@ -178,10 +178,14 @@ class Outbox(OutgoingOperations[Result]):
         changed = self._connection.execute(
             """UPDATE deliveries
                SET state = 'waiting', tries = 0, replays = replays + 1, next_at = :at, ended_at = NULL
-               WHERE endpoint = :endpoint AND subject = coalesce(:subject, subject) AND no = coalesce(:no, no)
-                 AND (state = 'dead' OR (:no IS NOT NULL AND state = 'delivered'))
-                 AND EXISTS (SELECT 1 FROM endpoints e WHERE e.id = endpoint AND NOT e.disabled)""",
-            {"at": op.at, "endpoint": op.endpoint, "subject": op.subject, "no": op.no},
+               WHERE rowid IN (
+                   SELECT rowid FROM deliveries
+                   WHERE endpoint = :endpoint AND subject = coalesce(:subject, subject)
+                     AND no = coalesce(:no, no)
+                     AND (state = 'dead' OR (:no IS NOT NULL AND state = 'delivered'))
+                     AND EXISTS (SELECT 1 FROM endpoints e WHERE e.id = :endpoint AND NOT e.disabled)
+                   ORDER BY ended_at LIMIT :most)""",
+            {"at": op.at, "endpoint": op.endpoint, "subject": op.subject, "no": op.no, "most": op.most},
         )
         return Posted(changed.rowcount)
 

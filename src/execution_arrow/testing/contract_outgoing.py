@@ -197,6 +197,20 @@ class OutgoingPromises:
         assert named(again) == [("we_1", f"gen_{number}", 1) for number in range(1, 4)]
         assert {(d.replays, d.tries, d.claim, d.ended_at) for d in again} == {(1, 0, 2, None)}
 
+    def test_a_replay_takes_so_many_at_a_time_those_that_died_first(
+        self, store: JobStore, clock: ManualClock
+    ) -> None:
+        kept(store)
+        for number in range(1, 6):
+            told(store, f"gen_{number}")
+        for delivery in taken(store, clock, each=9):
+            died = NOW + int(delivery.subject[-1]) * (-1 if delivery.subject == "gen_4" else 1)
+            one(store, reported(delivery, "dead", at=died), Reported)
+        replay = Replay(endpoint="we_1", at=NOW + 7, most=2)
+        assert one(store, replay, Posted).count == 2
+        assert {d.subject for d in taken(store, clock, NOW + 7, each=9)} == {"gen_4", "gen_1"}
+        assert [one(store, replay, Posted).count for _ in range(3)] == [2, 1, 0]
+
     def test_what_has_ended_is_forgotten_after_its_time(self, store: JobStore, clock: ManualClock) -> None:
         kept(store)
         for number in range(3):

@@ -45,7 +45,7 @@ from execution_arrow.stores.outgoing import (
     Taken,
 )
 from execution_arrow.stores.redis import RedisStore
-from execution_arrow.stores.redis_keys import Keys
+from execution_arrow.stores.redis_keys import Keys, delivery_name, delivery_of
 from execution_arrow.testing.steps import NOW, ManualClock, commit_of, created_by, fact, loaded, one, owned
 from tests.ledger_fortress.redis.servers import RedisServer
 
@@ -279,6 +279,10 @@ def audit(server: RedisServer) -> None:
         endpoints = {name.decode() for name in client.hkeys(keys.endpoints)}
         waiting = {name for name in endpoints if client.exists(keys.waiting(name))}
         assert waiting <= members(keys.posted)
+        for name in endpoints:
+            posts = [delivery_of(value) for value in client.hvals(keys.deliveries(name))]
+            dead = {delivery_name(one.subject, one.no) for one in posts if one.state == "dead"}
+            assert {one.decode() for one in client.zrange(keys.dead(name), 0, -1)} == dead
         assert {one.decode() for one in client.zrange(keys.open, 0, -1)} == {
             name for name, row in rows.items() if b"next_at" in row
         }
@@ -339,7 +343,12 @@ def test_an_endpoint_with_thousands_of_deliveries_can_be_given_up_and_replayed(
         assert sum(each["calls"] for each in stats.values()) < 2 * crowd  # a line each, the rest together
         assert "cmdstat_hvals" not in stats  # what was delivered long ago is not looked at
     one(store, KeepEndpoint(endpoint=replace(endpoint, version=2), at=1.0), Done)
-    assert one(store, Replay(endpoint="we_1", at=1.0), Posted).count == crowd
+    with server.client() as client:
+        client.config_resetstat()
+        assert one(store, Replay(endpoint="we_1", at=1.0, most=100), Posted).count == 100
+        assert "cmdstat_hvals" not in client.info("commandstats")  # those hundred are read, and no other
+    audit(server)
+    assert one(store, Replay(endpoint="we_1", at=1.0), Posted).count == crowd - 100
     audit(server)
 
 

@@ -425,10 +425,13 @@ WHERE id = %(endpoint)s::text;
 -- name: replay
 UPDATE arrow_delivery
 SET state = 'waiting', tries = 0, replays = replays + 1, next_at = %(at)s::float8, ended_at = NULL
-WHERE endpoint = %(endpoint)s::text AND subject = coalesce(%(subject)s::text, subject)
-  AND no = coalesce(%(no)s::bigint, no)
-  AND (state = 'dead' OR (%(no)s::bigint IS NOT NULL AND state = 'delivered'))
-  AND EXISTS (SELECT FROM arrow_endpoint e WHERE e.id = %(endpoint)s::text AND NOT e.disabled);
+WHERE ctid = ANY (ARRAY(
+    SELECT ctid FROM arrow_delivery
+    WHERE endpoint = %(endpoint)s::text AND subject = coalesce(%(subject)s::text, subject)
+      AND no = coalesce(%(no)s::bigint, no)
+      AND (state = 'dead' OR (%(no)s::bigint IS NOT NULL AND state = 'delivered'))
+      AND EXISTS (SELECT FROM arrow_endpoint e WHERE e.id = %(endpoint)s::text AND NOT e.disabled)
+    ORDER BY ended_at LIMIT %(most)s::int FOR NO KEY UPDATE));
 
 -- name: deliveries
 SELECT endpoint, subject, no, account, type, at, settled, body, state, tries, replays, claim, next_at, ended_at,
