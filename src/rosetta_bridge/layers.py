@@ -13,23 +13,16 @@ from os import fstat
 from os.path import isfile, join, realpath
 from pathlib import Path
 from posixpath import normpath
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from .contract import MODEL_ID
 from .errors import InvalidCatalog, Problem, did_you_mean
+from .values import Override
 from .yaml12 import Doc, merge, parse
 
 MAX_EXTENDS: Final = 8
 MAX_READ: Final = 1024 * 1024
 SCHEMAS: Final = {"mapping": "mapping.v1", "family": "family.v1", "provider": "provider.v1"}
-
-
-class Override(NamedTuple):
-    """A file that one of a higher layer replaces or extends: its path, its layer, its `sha256:` digest."""
-
-    path: str
-    layer: str
-    digest: str
 
 
 Found = tuple[Doc, tuple[Override, ...]]

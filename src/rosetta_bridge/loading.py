@@ -14,11 +14,12 @@ from .checks import check_mapping
 from .contract import MODEL_ID, Contract, Retired, read_contract
 from .errors import InvalidCatalog, Problem, UnknownModel, did_you_mean, nearest
 from .fields import PROVIDERS
-from .layers import Layers, Override, refuse
+from .layers import Layers, refuse
 from .mapping import Mapping
 from .model import Model
 from .reading import read_mapping
 from .tables import check_tables
+from .values import Override
 from .yaml12 import Doc, dotted, merge
 from .yaml12 import Path as Path_
 

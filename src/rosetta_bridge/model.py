@@ -12,12 +12,11 @@ from .compile_request import Door, Rows, compile_request, compile_rows
 from .contract import Contract
 from .errors import InvalidRequest, Issue, NotEligible, did_you_mean
 from .fields import ORDER_FIELD
-from .layers import Override
 from .mapping import Mapping, Route
 from .prices import price_micros
 from .render import Rendered, render_route
 from .schema import limits, request_schema
-from .values import Cost, Payload, Request, Verdict, make_payload
+from .values import Cost, Override, Payload, Request, Verdict, make_payload
 
 Reasons = tuple[tuple[str, str], ...]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, NamedTuple
 
 from .fields import ABSENT, Field
 from .frozen import maker
@@ -183,3 +183,11 @@ def work_class(values: dict[str, Any]) -> str:
     if seconds is None:
         return "default" if size is None else str(size)
     return f"{seconds}s" if size is None else f"{size}/{seconds}s"
+
+
+class Override(NamedTuple):
+    """A file that one of a higher layer replaces or extends: its path, its layer, its `sha256:` digest."""
+
+    path: str
+    layer: str
+    digest: str
