@@ -13,6 +13,7 @@ from .errors import InvalidCatalog, Issue, Problem, did_you_mean
 from .fields import ABSENT, MAX_INTEGER, ORDER_FIELD, TYPES, Field, among
 from .yaml12 import Doc, Path
 
+MAX_PROBLEMS = 100
 MODEL_ID = re.compile(r"[a-z0-9][a-z0-9._-]{0,99}/[a-z0-9][a-z0-9._-]{0,99}\Z")  # short enough for any disk
 FIELD_NAME = re.compile(r"generation_[a-z0-9_]+\Z")
 _KEYS = ("schema", "kind", "lab", "providers", "fields", "tables", "together", "exclusive", "aliases",
@@ -21,7 +22,7 @@ _FIELD_KEYS = ("type", "strength", "required", "default", "values", "min", "max"
                "max_length", "max_items", "description")  # fmt: skip
 _RESERVED_VALUES = ("present", "absent", "none")
 _NUMBERS = ("min", "max", "step")
-_COUNTS = ("min_length", "max_length", "max_items")
+_COUNTS = {"min_length": 10**6, "max_length": 10**6, "max_items": 1000}  # a request has 100 KB
 _KEYS_OF_TYPE = {
     "string": {"min_length", "max_length"},
     "enum": {"values"},
@@ -78,7 +79,7 @@ class Contract:
 
 
 class Reporter:
-    """Collects problems of one document, so that an author sees all of them at once."""
+    """Collects problems of one document, so that an author sees all of them at once; with many, the first."""
 
     def __init__(self, doc: Doc) -> None:
         self.doc = doc
@@ -88,6 +89,8 @@ class Reporter:
         problem = self.doc.problem(path, message, hint)
         if problem not in self.problems:
             self.problems.append(problem)
+        if len(self.problems) >= MAX_PROBLEMS:
+            self.stop()
 
     def keys(self, data: Any, allowed: Iterable[str], path: Path = ()) -> bool:
         """Report that `data` is no map, or its unknown keys; true when it is a map."""
@@ -240,9 +243,9 @@ def _check_keys(kind: str, spec: dict[str, Any], path: Path, report: Reporter) -
             and (not isinstance(spec[key], int) or abs(spec[key]) > MAX_INTEGER)
         ):
             report((*path, key), f"{key} of an integer must be an integer within 2^53")
-    for key in _COUNTS:
-        if key in spec and (not isinstance(spec[key], int) or isinstance(spec[key], bool) or spec[key] < 0):
-            report((*path, key), f"{key} must be a count, found {spec[key]!r}")
+    for key, most in _COUNTS.items():
+        if key in spec and not (type(spec[key]) is int and 0 <= spec[key] <= most):
+            report((*path, key), f"{key} must be a count up to {most}, found {spec[key]!r}")
     _check_values(kind, spec, path, report)
 
 

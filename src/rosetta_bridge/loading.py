@@ -164,10 +164,10 @@ class Catalog:
                 self[model]
             except InvalidCatalog as invalid:
                 found.update(dict.fromkeys(invalid.problems))
-        known = {"/".join(name.split("/")[:2]) for name in self._layers.names("*/*/model.yaml")}
+        known = set(self.models())
         for name in sorted(self._layers.names("[!_]*/*/*.yaml")):
-            if "/".join(name.split("/")[:2]) not in known:
-                hint = "write model.yaml beside it, or correct the folder's name"
+            if name.rpartition("/")[0] not in known:
+                hint = "write model.yaml beside it, or correct the folder: <lab>/<model>, of a-z 0-9 . _ -"
                 found[Problem(name, 0, "", "no model is in this folder", hint)] = None
         return tuple(found)
 
@@ -225,7 +225,8 @@ class Catalog:
                 doc, ("providers",), f"{provider} has no file {name}", "write it, or take the provider out"
             )
         if not self._layers.has(base):
-            hint = did_you_mean(provider, self.providers())
+            others = self.providers() - {provider}
+            hint = f"write {base}, with a path" if provider in PROVIDERS else did_you_mean(provider, others)
             raise refuse(doc, ("providers",), f"{provider} has no base file {base}", hint)
         base_doc, more = self._layers.chain(base, "provider")
         file_doc, overrides = self._layers.chain(name, "mapping")

@@ -8,9 +8,10 @@ micro-credit.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from decimal import ROUND_CEILING, Context, Decimal, InvalidOperation
+from decimal import ROUND_CEILING, Context, Decimal
 from typing import TYPE_CHECKING, Any, Final
 
 from .contract import read_date
@@ -21,6 +22,9 @@ from .yaml12 import Path
 
 if TYPE_CHECKING:
     from .parsing import Parser
+
+MAX_USD: Final = 10_000
+_USD = re.compile(r"[0-9]{1,5}(\.[0-9]{1,12})?\Z")
 
 PER: Final = ("request", "image", "second", "input", "megapixel")
 KINDS: Final = ("exact", "upper_bound", "approximate")
@@ -163,16 +167,9 @@ def _decimals(expr: Expr, path: Path, parser: Parser) -> Expr:
     """The same table with `Decimal` cells."""
     match expr:
         case Literal(value):
-            try:
-                if not isinstance(value, str):
-                    raise InvalidOperation
-                usd = Decimal(value)
-                if not usd.is_finite() or usd < 0 or usd > 10_000 or -int(usd.as_tuple().exponent) > 12:
-                    raise InvalidOperation
-            except InvalidOperation:
-                parser.report(
-                    path, f"usd is a decimal in quotes, found {value!r}", 'as in "0.04"; floats are not exact'
-                )
+            if not (isinstance(value, str) and _USD.match(value) and (usd := Decimal(value)) <= MAX_USD):
+                told = f"usd is a decimal in quotes, found {value!r:.60}"
+                parser.report(path, told, f'as in "0.04", at most {MAX_USD}; floats are not exact')
                 return Omit()
             return Literal(usd)
         case Switch():

@@ -12,6 +12,7 @@ from .fields import LISTS, Field, among
 from .mapping import Accept, Condition, Evidence, Mapping, Refusal, Route, When
 from .parsing import Parser
 from .prices import read_price
+from .urls import HEADER, NATIVE_ID, NATIVE_PATH
 from .yaml12 import Doc, Path, merge
 
 ROUTE_KEYS: Final = (
@@ -89,21 +90,23 @@ class _RouteReader:
         if not isinstance(model, str) or not model:
             self.report(("model",), f"the route {self.name} has no `model`", "the provider's own model id")
             return ""
+        if not NATIVE_ID.match(model):
+            self.report(("model",), f"{model!r:.80} is not a model id", "letters, digits and . _ : / @ -")
         return model
 
     def _path(self) -> str:
         path = self.data.get("path", "")
         if not isinstance(path, str) or not path.startswith("/"):
-            self.report(
-                ("path",),
-                f"a path begins with /, found {path!r}",
-                "set it here or in the provider's base file",
-            )
+            hint = "set it here or in the provider's base file"
+            self.report(("path",), f"a path begins with /, found {path!r}", hint)
             return ""
-        for name in re.findall(r"\{([^}]*)\}", path):
-            if name != "model":
-                self.report(("path",), f"a path knows {{model}} only, not {{{name}}}")
-        return path.replace("{model}", str(self.data.get("model", "")))
+        for name in set(re.findall(r"\{([^}]*)\}", path)) - {"model"}:
+            self.report(("path",), f"a path knows {{model}} only, not {{{name}}}")
+        whole = path.replace("{model}", str(self.data.get("model", "")))
+        if not NATIVE_PATH.match(whole):
+            hint = "names between slashes: no //, no .., no query, nothing to escape"
+            self.report(("path",), f"{whole!r:.80} may lead elsewhere", hint)
+        return whole
 
     def _headers(self) -> dict[str, str]:
         headers = self.data.get("headers", {})
@@ -115,6 +118,8 @@ class _RouteReader:
                 self.report(("headers", name), f"{name} carries a credential", "credentials are the sender's")
             if "$" in value or "{" in value:
                 self.report(("headers", name), "headers are constant")
+            if not HEADER.match(f"{name}:{value}"):
+                self.report(("headers", name), "a header is a name, and a value of printable ASCII")
         return {str(k): v for k, v in headers.items()}
 
     def _wrap(self, parser: Parser) -> Expr:

@@ -11,6 +11,10 @@ import re
 from typing import Final
 
 MAX_URL: Final = 2048
+#: What a mapping file may put into an address, so that no base URL that it is joined to leads elsewhere.
+NATIVE_ID: Final = re.compile(r"[A-Za-z0-9@](?!.*\.\.)[A-Za-z0-9._:/@+-]*\Z")
+NATIVE_PATH: Final = re.compile(r"(/(?!\.)[A-Za-z0-9._:@+-]+)+\Z")
+HEADER: Final = re.compile(r"[A-Za-z0-9-]+:[ -~]*\Z")  # name:value
 _SHAPE = re.compile(r"https?://(?P<host>[A-Za-z0-9._-]+)(?::(?P<port>[0-9]{1,5}))?(?:[/?#][!-\[\]-~]*)?\Z")
 _LABEL = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?\Z")
 _NUMERIC = re.compile(r"(?i)(0x[0-9a-f]*|[0-9]+)\Z")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from textwrap import dedent
 from typing import Any
 
 import pytest
@@ -119,6 +120,18 @@ def child(parent: str) -> dict[str, str]:
     return changed("lab/one/fal.yaml", ("mapping.v1", f"mapping.v1\nextends: {parent}"))
 
 
+def mapped(line: str) -> dict[str, str]:
+    """The file with one more line, in the place of a line of the same key."""
+    key = line.partition(":")[0] + ":"
+    kept = [old for old in dedent(FILES["lab/one/fal.yaml"]).splitlines() if not old.startswith(key)]
+    return {"lab/one/fal.yaml": "\n".join([*kept, line, ""])}
+
+
+def endpoint(name: str) -> dict[str, str]:
+    return changed("lab/one/fal.yaml", ("fal-ai/one/edit", name))
+
+
+PRICE = 'price: {{evidence: docs, source: x, date: 2026-11-20, parts: [{{per: request, usd: "{}"}}]}}'
 BOMB = "".join(f"  k{i}: &k{i} [{', '.join([f'*k{i - 1}'] * 9 if i else ['x'])}]\n" for i in range(12))
 HOSTILE: dict[str, tuple[dict[str, str], str]] = {
     "an alias bomb": ({"lab/one/fal.yaml": f"schema: mapping.v1\nbody:\n{BOMB}"}, "anchors and aliases"),
@@ -138,6 +151,25 @@ HOSTILE: dict[str, tuple[dict[str, str], str]] = {
     "a Python object": ({"lab/one/fal.yaml": "schema: !!python/object/apply:os.abort []\n"}, "the tag"),
     "a provider outside": (changed("lab/one/model.yaml", ("[fal,", '["../../x", fal,')), ""),
     "no text": ({"lab/one/fal.yaml": "schema: \x00\n"}, ""),
+    "text of another encoding": ({"lab/one/fal.yaml": "schema: mapping.v1\n\u20ac"}, "UTF-8"),
+    "twenty thousand unknown keys": (
+        {"lab/one/fal.yaml": "schema: mapping.v1\n" + "".join(f"k{i}: 1\n" for i in range(20_000))},
+        "k0",
+    ),
+    "a list without an end": (changed("lab/one/model.yaml", ("items: 8", "items: 999999999")), "up to 1000"),
+    "a path to another host": (mapped('path: "//evil.example/x"'), "lead elsewhere"),
+    "a path upwards": (mapped('path: "/v1/../../x"'), "lead elsewhere"),
+    "a path with a query": (mapped('path: "/x?a=b#c"'), "lead elsewhere"),
+    "a path with a line break": (mapped('path: "/x\\ny"'), "lead elsewhere"),
+    "a model upwards": (endpoint('"../../x"'), "not a model id"),
+    "a model with a line break": (endpoint('"a\\nb"'), "not a model id"),
+    "a header with a second header": (mapped('headers: {X-A: "a\\r\\nHost: evil"}'), "printable ASCII"),
+    "a price that is no number": (mapped(PRICE.format("NaN")), "a decimal"),
+    "a price below nothing": (mapped(PRICE.format("-1")), "a decimal"),
+    "a price in other digits": (mapped(PRICE.format("\u0663")), "a decimal"),
+    "a price with an underscore": (mapped(PRICE.format("1_0")), "a decimal"),
+    "a price of 5,000 digits": (mapped(PRICE.format("0." + "0" * 5000 + "1")), "a decimal"),
+    "a link to itself": ({}, "no file"),
 }  # fmt: skip
 
 
@@ -145,6 +177,12 @@ HOSTILE: dict[str, tuple[dict[str, str], str]] = {
 def test_a_hostile_file_is_refused_with_its_name_and_a_reason(what: str, tmp_path: Path) -> None:
     files, reason = HOSTILE[what]
     write(tmp_path, FILES | files)
+    file = tmp_path / "lab" / "one" / "fal.yaml"
+    if what == "text of another encoding":
+        file.write_bytes(file.read_text("utf-8").encode("cp1252"))
+    elif what == "a link to itself":
+        file.unlink()
+        file.symlink_to(file.name)
     with pytest.raises(InvalidCatalog, match=reason or None) as caught:
         Catalog.open(tmp_path, shipped=False, on=ON)["lab/one"]
     for problem in caught.value.problems:

@@ -207,16 +207,16 @@ def test_no_text_of_a_mapping_becomes_code(tmp_path: Path) -> None:
 
 
 def test_no_text_around_a_body_becomes_code(tmp_path: Path) -> None:
-    """Public values, defaults, reasons, headers, names of routes and models."""
+    """Public values, defaults, reasons, headers, names of routes; in models and paths no quote is allowed."""
     texts = [text for text in TEXTS if text]
     quoted = ", ".join(map(json.dumps, texts))
     told = json.dumps(texts[0])
     more = f"""
-        headers: {{{json.dumps(texts[0])}: {json.dumps(texts[1])}}}
+        headers: {{X-Told: {told}}}
         accepts: {{generation_seen: [{quoted}]}}
         drops: {{generation_hint: {told}}}
         refuses: [{{when: {{generation_seen: {told}}}, because: {told}}}]
-        routes: {{{told}: {{model: {told}, path: {json.dumps("/" + texts[0])}}}}}
+        routes: {{{told}: {{model: native/one}}}}
         """
     fields = f"generation_seen: {{type: enum, values: [{quoted}, other], default: {json.dumps(texts[1])}}}\n"
     fields += "generation_hint: {type: string, strength: hint}"
@@ -228,7 +228,7 @@ def test_no_text_around_a_body_becomes_code(tmp_path: Path) -> None:
         assert payload.arguments == {"prompt": "p", "seen": text}
     payload = model.payload({"generation_prompt": "p", "generation_hint": "h"}, "fal")
     assert payload.dropped == {"generation_hint": texts[0]}
-    assert (payload.headers, payload.route, payload.model) == ({texts[0]: texts[1]}, texts[0], texts[0])
+    assert (payload.headers, payload.route) == ({"X-Told": texts[0]}, texts[0])
     with pytest.raises(NotEligible):
         model.payload({"generation_prompt": "p", "generation_seen": texts[0]}, "fal")
 

@@ -212,6 +212,16 @@ def test_problems_tells_everything_wrong_in_a_catalogue(tmp_path: Path) -> None:
     assert any(line.startswith("lab/lost/fal.yaml: no model is in this folder") for line in found)
 
 
+@pytest.mark.parametrize("folder", ["caf\u00e9", "cafe\u0301", "\uff59", "Upper", "y" * 101])
+def test_a_folder_that_is_no_id_is_told(tmp_path: Path, folder: str) -> None:
+    """Passed over in silence, its model would be missed only when somebody asks for it."""
+    told = {f"lab/{folder}/model.yaml": FILES["lab/one/model.yaml"]}
+    catalog = Catalog.open(write(tmp_path, FILES | told), shipped=False, on=ON)
+    assert catalog.models() == ("lab/one",)
+    (problem,) = catalog.problems()
+    assert (problem.file, problem.message) == (f"lab/{folder}/model.yaml", "no model is in this folder")
+
+
 def test_every_shipped_file_has_the_shape_that_editors_are_told() -> None:
     from pydantic import TypeAdapter
 
