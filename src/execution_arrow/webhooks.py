@@ -42,6 +42,7 @@ from execution_arrow.stores.base import Append, Done
 logger = logging.getLogger("execution_arrow")
 
 LARGEST = 8 * 1024 * 1024  # bytes; a result in the body is a list of addresses
+LARGEST_EVENT = 64 * 1024  # bytes; thin, and read before anybody has vouched for it
 KEYS_LIVE = 24 * 3600.0  # seconds; fal asks for a day at most
 EARLY_FOR = 3600.0  # seconds for which a provider is asked to call again about a job that is nobody's
 KEYS_PAUSE = 60.0  # seconds between two questions for keys, whatever arrives meanwhile
@@ -63,7 +64,7 @@ class WebhookReason(StrEnum):
     STALE = "stale"  # signed more than five minutes ago or ahead: compare your clock
     FOREIGN = "foreign"  # names another job than this attempt's
     UNKNOWN_PROVIDER = "unknown_provider"
-    NO_CALLBACKS = "no_callbacks"  # this provider never calls back
+    NO_CALLBACKS = "no_callbacks"  # this provider never calls back, or nobody has told what signs its calls
     UNKNOWN_TOKEN = "unknown_token"  # no attempt at this provider has it
     UNKNOWN_JOB = "unknown_job"  # signed, and about a job that is nobody's here
     EARLY = "early"  # the same, and so young that it may become somebody's: the provider should call again
@@ -118,6 +119,7 @@ class Inbound:
     ) -> None:
         self._store, self._performer, self._clock, self._driver = store, performer, clock, driver
         self._keys = Keys(performer, clock)
+        self._unsigned: set[str] = set()  # providers without a secret for the calls of a whole account
 
     async def handle(
         self, provider: str, token: str, headers: Mapping[str, str], body: bytes
@@ -133,7 +135,7 @@ class Inbound:
         ) as error:  # or a row of a newer version
             logger.warning("webhook_unavailable provider=%s error=%s", provider, error)
             return reply(WebhookReason.UNAVAILABLE)
-        if reason in _ODD:
+        if reason in _ODD and generation_id:
             logger.warning("webhook_refused provider=%s reason=%s", provider, reason)
         return reply(reason)
 
@@ -166,6 +168,8 @@ class Inbound:
         self, provider: str, events: Events, headers: Mapping[str, str], body: bytes
     ) -> tuple[WebhookReason, str]:
         """A call that names its job. It counts for the attempts whose own account's secret has signed it."""
+        if len(body) > LARGEST_EVENT:
+            return WebhookReason.TOO_LARGE, ""
         event = events.read(body)
         found = await self._of_job(provider, event.job) if isinstance(event, Event) else []
         now, reasons = self._clock.now(), [(WebhookReason.NO_CALLBACKS, "")]
@@ -191,7 +195,9 @@ class Inbound:
         try:
             return [credentials.get(name, credentials.reference(name, account)).reveal()]
         except Exception as error:  # noqa: BLE001 - credentials of a team's own may not know of such a thing
-            logger.warning("webhook_secret provider=%s account=%s: %s", provider, account, error)
+            if provider not in self._unsigned:  # once: anybody can make us look for it
+                self._unsigned.add(provider)
+                logger.warning("webhook_secret provider=%s account=%s: %s", provider, account, error)
             return []
 
     async def _find(self, provider: str, generation_id: str, secret: str) -> tuple[Run, Attempt] | None:

@@ -33,9 +33,7 @@ from execution_arrow.machine.state import Attempt, Phase, Run, State, Stop
 
 ANNOUNCE_PATIENCE = 30.0  # the terminal event waits this long for the settlement
 CANCEL_TRIES = 5
-RENEWAL_PATIENCE = (
-    300.0  # seconds for which a job is asked for new addresses, the time for the results being over
-)
+RENEWAL_PATIENCE = 300.0  # seconds for which a job is asked for new addresses, also beyond the results' time
 LONGEST_PAUSE = 600.0  # seconds; nobody is left unasked for longer, whatever was agreed
 STUCK_PAUSE = 3600.0  # seconds between two questions about a settlement that the ledger refused
 

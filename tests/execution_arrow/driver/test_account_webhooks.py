@@ -22,7 +22,7 @@ from execution_arrow.signing import sign_standard
 from execution_arrow.stores.memory import MemoryStore
 from execution_arrow.testing import FakeProvider, fake_parts
 from execution_arrow.testing.fakes import ONE_FILE, FakeCredentials
-from execution_arrow.webhooks import EARLY_FOR, WebhookReply
+from execution_arrow.webhooks import EARLY_FOR, LARGEST_EVENT, WebhookReply
 from tests.execution_arrow.driver.test_driver import QUICK, REQUEST, run
 
 OURS, THEIRS = "whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA", "whsec_BBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBB"
@@ -101,7 +101,9 @@ async def test_a_signed_event_is_found_by_its_job_and_makes_us_look(tmp_path: Pa
 
 
 @run
-async def test_forged_stale_foreign_and_malformed_events_change_nothing_and_say_why(tmp_path: Path):
+async def test_forged_stale_foreign_and_malformed_events_change_nothing_and_say_why(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+):
     async with world(tmp_path) as w:
         job = await w.job()
         refused = [
@@ -125,8 +127,13 @@ async def test_forged_stale_foreign_and_malformed_events_change_nothing_and_say_
         for status, reason, how in refused:
             assert await w.call(**{"job": job, **how}) == (status, reason), how
         assert told(await w.arrow.handle_webhook("one", "events", {}, b"<html>")) == (401, "forged")
+        assert told(await w.arrow.handle_webhook("one", "x", {}, b" " * LARGEST_EVENT + b"{}"))[0] == 413
+        strangers = [record for record in caplog.records if "webhook_" in record.message]
+        assert len(strangers) == 4  # those that know a job of ours: nobody else can fill the log
         w.keys.secrets.clear()
-        assert await w.call(job) == (404, "no_callbacks")
+        for _ in range(3):
+            assert await w.call(job) == (404, "no_callbacks")
+        assert sum("OPENAI_WEBHOOK_SECRET" in record.message for record in caplog.records) == 1
         await asyncio.sleep(0.2)
         assert (await w.arrow.get(w.generation.id)).attempts[0].state == "live"
 
