@@ -385,11 +385,11 @@ class Some(Catalog):
     """A few of the shipped models: with and without a price, a clip."""
 
     def models(self) -> tuple[str, ...]:
-        return ("bytedance/seedream-4.5", "bytedance/seedream-4", "openai/gpt-image-2", "google/veo-3.1")
+        return ("bytedance/seedream-4.5", "bytedance/seedream-4", "google/nano-banana", "google/veo-3.1")
 
 
 def test_the_cheapest_picture() -> None:
     offer = live.cheapest(Some.shipped(), "byteplus")
     assert offer is not None
     assert (offer.model, offer.cost) == ("bytedance/seedream-4", 30_000)
-    assert live.cheapest(Some.shipped(), "openai") is None  # no list price: nobody guesses
+    assert live.cheapest(Some.shipped(), "runway") is None  # no list price: nobody guesses
