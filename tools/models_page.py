@@ -17,11 +17,11 @@ from typing import Any
 import yaml
 
 from rosetta_bridge import Catalog
-from rosetta_bridge.expressions import Expr, Literal, walk
-from rosetta_bridge.mapping import Mapping, Route
+from rosetta_bridge.language.expressions import Expr, Literal, walk
+from rosetta_bridge.language.mapping import Mapping, Route
 from rosetta_bridge.model import Model
-from rosetta_bridge.natives import native_folder, native_schema
 from rosetta_bridge.prices import Price
+from rosetta_bridge.proof.natives import native_folder, native_schema
 from tools.packages import ROOT
 from tools.page import write
 

@@ -24,7 +24,7 @@ from benchmarks.harness import Report, interleave
 from benchmarks.peers import bridge_by_hand, bridge_litellm
 from benchmarks.peers.bridge_pydantic import MediaRequest, validate_and_map
 from rosetta_bridge import Catalog, InvalidRequest, Model, Request
-from rosetta_bridge.compile_doubts import request_of
+from rosetta_bridge.compiled.doubts import request_of
 from rosetta_bridge.render import render_route
 
 HERE = Path(__file__).parent
@@ -67,9 +67,9 @@ print(time.process_time() - start)
 ALL = """
 import tracemalloc; tracemalloc.start()
 from rosetta_bridge import Catalog
-from rosetta_bridge.compile import compile_judge, compile_mapping
-from rosetta_bridge.compile_payload import compile_payload
-from rosetta_bridge.compile_request import compile_request
+from rosetta_bridge.compiled.compile import compile_judge, compile_mapping
+from rosetta_bridge.compiled.payload import compile_payload
+from rosetta_bridge.compiled.request import compile_request
 catalog = Catalog.shipped(include="secondary")
 models, kept = [catalog[name] for name in catalog.models()], []
 before = tracemalloc.get_traced_memory()[0]

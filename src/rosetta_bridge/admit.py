@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from .errors import Hint, Issue, did_you_mean, issue
-from .fields import ABSENT, MAX_INTEGER, Field, among, on_step
+from .language.fields import ABSENT, MAX_INTEGER, Field, among, on_step
 from .urls import url_problem
 
 DEFAULT_MAX_ITEMS: Final = 64

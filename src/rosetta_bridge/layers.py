@@ -15,10 +15,10 @@ from pathlib import Path
 from posixpath import normpath
 from typing import Any, Final
 
-from .contract import MODEL_ID
 from .errors import InvalidCatalog, Problem, did_you_mean
+from .language.contract import MODEL_ID
+from .language.yaml12 import Doc, merge, parse
 from .values import Override
-from .yaml12 import Doc, merge, parse
 
 MAX_EXTENDS: Final = 8
 MAX_READ: Final = 1024 * 1024

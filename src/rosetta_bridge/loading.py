@@ -10,18 +10,18 @@ from datetime import date
 from pathlib import Path
 from typing import Any, Final
 
-from .checks import check_mapping
-from .contract import MODEL_ID, Contract, Retired, read_contract
 from .errors import InvalidCatalog, Problem, UnknownModel, did_you_mean, nearest
-from .fields import PROVIDERS
+from .language.checks import check_mapping
+from .language.contract import MODEL_ID, Contract, Retired, read_contract
+from .language.fields import PROVIDERS
+from .language.mapping import Mapping
+from .language.reading import read_mapping
+from .language.tables import check_tables
+from .language.yaml12 import Doc, dotted, merge
+from .language.yaml12 import Path as Path_
 from .layers import Layers, refuse
-from .mapping import Mapping
 from .model import Model
-from .reading import read_mapping
-from .tables import check_tables
 from .values import Override
-from .yaml12 import Doc, dotted, merge
-from .yaml12 import Path as Path_
 
 SHIPPED: Final = Path(__file__).parent / "catalog"
 _open: weakref.WeakSet[Catalog] = weakref.WeakSet()

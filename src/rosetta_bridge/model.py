@@ -6,13 +6,13 @@ from collections.abc import Callable
 from datetime import date
 from typing import Any
 
-from .compile import Compiled, Judge, compile_judge, compile_mapping
-from .compile_payload import OneCall, compile_payload
-from .compile_request import Door, Rows, compile_request, compile_rows
-from .contract import Contract
+from .compiled.compile import Compiled, Judge, compile_judge, compile_mapping
+from .compiled.payload import OneCall, compile_payload
+from .compiled.request import Door, Rows, compile_request, compile_rows
 from .errors import InvalidRequest, Issue, NotEligible, did_you_mean
-from .fields import ORDER_FIELD
-from .mapping import Mapping, Route
+from .language.contract import Contract
+from .language.fields import ORDER_FIELD
+from .language.mapping import Mapping, Route
 from .prices import price_micros
 from .render import Rendered, render_route
 from .schema import limits, request_schema

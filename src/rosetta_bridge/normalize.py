@@ -12,9 +12,9 @@ from itertools import chain, filterfalse
 from typing import Any, Final
 
 from .admit import CONTROL, kind_of, plain_text, shown, take, wanted
-from .contract import Contract
 from .errors import InvalidRequest, Issue, did_you_mean, issue
-from .fields import ABSENT, ORDER_FIELD, ORDERS, Field
+from .language.contract import Contract
+from .language.fields import ABSENT, ORDER_FIELD, ORDERS, Field
 
 MAX_REQUEST_BYTES: Final = 100 * 1024
 MAX_DEPTH: Final = 16

@@ -14,14 +14,14 @@ from dataclasses import dataclass
 from decimal import ROUND_CEILING, Context, Decimal
 from typing import TYPE_CHECKING, Any, Final
 
-from .contract import read_date
 from .errors import did_you_mean
-from .expressions import SIZE, Expr, Literal, Omit, Ref, Switch, walk
-from .fields import ABSENT, among
-from .yaml12 import Path
+from .language.contract import read_date
+from .language.expressions import SIZE, Expr, Literal, Omit, Ref, Switch, walk
+from .language.fields import ABSENT, among
+from .language.yaml12 import Path
 
 if TYPE_CHECKING:
-    from .parsing import Parser
+    from .language.parsing import Parser
 
 MAX_USD: Final = 10_000
 _USD = re.compile(r"[0-9]{1,5}(\.[0-9]{1,12})?\Z")

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Final
 
-from .contract import Contract
-from .expressions import (
+from .language.contract import Contract
+from .language.expressions import (
     Body,
     Expr,
     Items,
@@ -26,8 +26,8 @@ from .expressions import (
     Text,
     Unsupported,
 )
-from .fields import ABSENT, among, same
-from .mapping import Route
+from .language.fields import ABSENT, among, same
+from .language.mapping import Route
 
 
 class _Omitted:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from .admit import DEFAULT_MAX_ITEMS
-from .contract import Contract
-from .expressions import Switch, Unsupported
-from .fields import MAX_INTEGER, ORDER_FIELD, ORDERS, Field
-from .mapping import Mapping, Route
+from .language.contract import Contract
+from .language.expressions import Switch, Unsupported
+from .language.fields import MAX_INTEGER, ORDER_FIELD, ORDERS, Field
+from .language.mapping import Mapping, Route
 from .urls import MAX_URL
 
 _URL = {"type": "string", "format": "uri", "pattern": "^https?://", "maxLength": MAX_URL}

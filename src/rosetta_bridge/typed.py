@@ -6,8 +6,8 @@ import json
 import re
 from collections.abc import Iterable
 
-from .contract import Contract
-from .fields import ORDER_FIELD, Field
+from .language.contract import Contract
+from .language.fields import ORDER_FIELD, Field
 
 _HEAD = '''"""Requests of the models of a catalogue. Generated: {command}"""
 

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields
 from typing import Any, NamedTuple
 
-from .fields import ABSENT, Field
 from .frozen import maker
+from .language.fields import ABSENT, Field
 
 
 class _Request:

@@ -66,7 +66,7 @@ SHELLS = {
         "wiring",
     },
     "ledger_fortress": {"ledger", "stores", "testing", "writer"},
-    "rosetta_bridge": {"layers", "loading", "products"},
+    "rosetta_bridge": {"layers", "loading", "proof"},
 }
 
 PROBE = """

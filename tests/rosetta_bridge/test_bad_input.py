@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from rosetta_bridge import Catalog, InvalidCatalog, InvalidRequest, Model, NotEligible, UnknownModel
-from rosetta_bridge.fields import Field
-from rosetta_bridge.products import requests
+from rosetta_bridge.language.fields import Field
+from rosetta_bridge.proof.products import requests
 from tests.rosetta_bridge.support import FILES, ON, changed, write
 
 CATALOG = Catalog.shipped(include="secondary")

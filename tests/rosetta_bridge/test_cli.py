@@ -239,7 +239,7 @@ def test_status_counts_the_catalogue(capsys: pytest.CaptureFixture[str], folder:
 def test_drift_names_what_changed_and_whom_it_concerns(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    from rosetta_bridge.natives import CHECKOUT
+    from rosetta_bridge.proof.natives import CHECKOUT
 
     newer = tmp_path / "newer"
     name = "fal/fal-ai__bytedance__seedream__v4.5__text-to-image.json"
@@ -287,7 +287,7 @@ def test_drift_tells_what_breaks_from_what_does_not(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, change: dict[str, Any], breaks: bool
 ) -> None:
     """Taking more, or another default, refuses nobody; taking less, or asking for more, does."""
-    from rosetta_bridge.natives import CHECKOUT
+    from rosetta_bridge.proof.natives import CHECKOUT
 
     schema = json.loads((CHECKOUT / "fal" / "fal-ai__sana.json").read_text("utf-8"))
     older, newer = tmp_path / "older", tmp_path / "newer"
@@ -308,7 +308,7 @@ def test_drift_tells_what_breaks_from_what_does_not(
 def test_drift_shows_what_is_overridden_here_and_what_ends(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    from rosetta_bridge.natives import CHECKOUT
+    from rosetta_bridge.proof.natives import CHECKOUT
 
     text = (
         'extends: shipped\nbody: {negative_prompt: "{generation_negative_prompt}, fog"}\n'

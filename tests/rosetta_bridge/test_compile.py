@@ -13,13 +13,13 @@ from typing import Any
 import pytest
 
 from rosetta_bridge import Catalog, InvalidRequest, Issue, Model, NotEligible, Payload, Request
-from rosetta_bridge.compile import compile_judge, compile_mapping, sources
-from rosetta_bridge.compile_doubts import request_of
-from rosetta_bridge.compile_request import compile_request, compile_rows
-from rosetta_bridge.fields import ORDER_FIELD
-from rosetta_bridge.mapping import Mapping
+from rosetta_bridge.compiled.compile import compile_judge, compile_mapping, sources
+from rosetta_bridge.compiled.doubts import request_of
+from rosetta_bridge.compiled.request import compile_request, compile_rows
+from rosetta_bridge.language.fields import ORDER_FIELD
+from rosetta_bridge.language.mapping import Mapping
 from rosetta_bridge.model import payload_of
-from rosetta_bridge.products import requests
+from rosetta_bridge.proof.products import requests
 from rosetta_bridge.render import render_route
 from tests.rosetta_bridge import test_render
 from tests.rosetta_bridge.support import one_body

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from rosetta_bridge import Catalog, InvalidCatalog
+from rosetta_bridge.language.yaml12 import parse
 from rosetta_bridge.loading import SHIPPED
-from rosetta_bridge.yaml12 import parse
 from tests.rosetta_bridge.support import FILES, MODEL, ON, changed, write
 
 F, R = "lab/one/fal.yaml", "lab/one/replicate.yaml"

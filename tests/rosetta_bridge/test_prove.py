@@ -14,10 +14,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rosetta_bridge import Catalog, InvalidCatalog
-from rosetta_bridge.natives import NoNativeSchemas, merge_patch, native_folder, native_schema, properties
-from rosetta_bridge.products import pairwise, requests
-from rosetta_bridge.proofs import Proof
-from rosetta_bridge.prove import prove
+from rosetta_bridge.proof.findings import Proof
+from rosetta_bridge.proof.natives import (
+    NoNativeSchemas,
+    merge_patch,
+    native_folder,
+    native_schema,
+    properties,
+)
+from rosetta_bridge.proof.products import pairwise, requests
+from rosetta_bridge.proof.prove import prove
 from tests.rosetta_bridge.support import FILES, MODEL, ON, changed, write
 
 N = int(os.environ.get("N", "0"))

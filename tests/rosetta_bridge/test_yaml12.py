@@ -7,8 +7,9 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rosetta_bridge import InvalidCatalog, yaml12
-from rosetta_bridge.yaml12 import MAX_BYTES, Doc, dotted, merge, parse
+from rosetta_bridge import InvalidCatalog
+from rosetta_bridge.language import yaml12
+from rosetta_bridge.language.yaml12 import MAX_BYTES, Doc, dotted, merge, parse
 
 
 @pytest.fixture(params=["C", "Python"], autouse=True)

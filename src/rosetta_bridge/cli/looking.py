@@ -9,7 +9,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from rosetta_bridge.fields import Field
+from rosetta_bridge.language.fields import Field
 
 from .common import Usage, catalog, endings, print_json, print_table
 

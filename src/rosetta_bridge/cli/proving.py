@@ -14,9 +14,9 @@ from rosetta_bridge.errors import InvalidCatalog
 from .common import Usage, catalog, endings, print_json, print_table, read_json
 
 if TYPE_CHECKING:
-    from rosetta_bridge.drift import Change
     from rosetta_bridge.loading import Catalog
-    from rosetta_bridge.proofs import Proof
+    from rosetta_bridge.proof.drift import Change
+    from rosetta_bridge.proof.findings import Proof
 
 
 def check(args: argparse.Namespace) -> int:
@@ -37,9 +37,9 @@ def check(args: argparse.Namespace) -> int:
 
 
 def prove(args: argparse.Namespace) -> int:
-    from rosetta_bridge.natives import native_folder
-    from rosetta_bridge.proofs import regressions
-    from rosetta_bridge.prove import prove
+    from rosetta_bridge.proof.findings import regressions
+    from rosetta_bridge.proof.natives import native_folder
+    from rosetta_bridge.proof.prove import prove
 
     def progress(name: str) -> None:
         if sys.stderr.isatty():
@@ -80,8 +80,8 @@ def _print(proof: Proof) -> None:
 
 def drift(args: argparse.Namespace) -> int:
     """Print what newer native schemas changed; 1 where a request that is good today may be refused then."""
-    from rosetta_bridge.drift import drift as compared
-    from rosetta_bridge.natives import native_folder
+    from rosetta_bridge.proof.drift import drift as compared
+    from rosetta_bridge.proof.natives import native_folder
 
     opened = catalog(args)
     models = [opened[name] for name in opened.models()]

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from rosetta_bridge.yaml12 import parse
+from rosetta_bridge.language.yaml12 import parse
 
 CATALOG = Path(__file__).parents[3] / "src" / "rosetta_bridge" / "catalog"
 KEY_OF_TABLE = "$by"

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from rosetta_bridge import Catalog
-from rosetta_bridge.natives import native_folder, native_schema
+from rosetta_bridge.proof.natives import native_folder, native_schema
 from tests.rosetta_bridge.catalog.test_golden_cases import FOLDER
 from tools.models_page import notes
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from random import Random
 
 from rosetta_bridge import Catalog, InvalidCatalog
-from rosetta_bridge.natives import native_folder
-from rosetta_bridge.prove import prove
+from rosetta_bridge.proof.natives import native_folder
+from rosetta_bridge.proof.prove import prove
 from tests.rosetta_bridge.catalog.mutants import Mutant, mapping_files, mutants
 
 SHARE = 0.95

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from datetime import date as Day  # noqa: N812 - `date` is a key of the files
 from typing import Any
 
-from .admit import admit
-from .errors import InvalidCatalog, Issue, Problem, did_you_mean
+from rosetta_bridge.admit import admit
+from rosetta_bridge.errors import InvalidCatalog, Issue, Problem, did_you_mean
+
 from .fields import ABSENT, MAX_INTEGER, ORDER_FIELD, TYPES, Field, among
 from .yaml12 import Doc, Path
 

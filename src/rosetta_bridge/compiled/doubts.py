@@ -8,11 +8,11 @@ from __future__ import annotations
 from functools import partial
 from typing import Any, Final
 
-from .admit import ADMIT, ASCII, CONTROL, DEFAULT_MAX_ITEMS, null
-from .contract import Contract
-from .errors import InvalidRequest, Issue
-from .fields import ABSENT, ORDER_FIELD, ORDERS, Field
-from .normalize import (
+from rosetta_bridge.admit import ADMIT, ASCII, CONTROL, DEFAULT_MAX_ITEMS, null
+from rosetta_bridge.errors import InvalidRequest, Issue
+from rosetta_bridge.language.contract import Contract
+from rosetta_bridge.language.fields import ABSENT, ORDER_FIELD, ORDERS, Field
+from rosetta_bridge.normalize import (
     MAX_REQUEST_BYTES,
     SCALARS,
     across,
@@ -22,8 +22,8 @@ from .normalize import (
     normalize,
     refusal,
 )
-from .urls import MAX_URL, PLAIN, url_problem
-from .values import Request, work_class
+from rosetta_bridge.urls import MAX_URL, PLAIN, url_problem
+from rosetta_bridge.values import Request, work_class
 
 BYTES_PER_CHARACTER: Final = 4
 _FEW: Final = 16

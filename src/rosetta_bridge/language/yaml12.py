@@ -17,7 +17,7 @@ from typing import Any
 
 import yaml
 
-from .errors import InvalidCatalog, Problem
+from rosetta_bridge.errors import InvalidCatalog, Problem
 
 MAX_BYTES = 256 * 1024
 MAX_DEPTH = 32

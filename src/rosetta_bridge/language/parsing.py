@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any, Final
 
+from rosetta_bridge.errors import did_you_mean
+
 from .contract import Contract, Reporter
-from .errors import did_you_mean
 from .expressions import (
     SIZE,
     Body,

@@ -12,10 +12,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
-from .errors import InvalidCatalog, Problem, RosettaError
-from .yaml12 import parse
+from rosetta_bridge.errors import InvalidCatalog, Problem, RosettaError
+from rosetta_bridge.language.yaml12 import parse
 
-CHECKOUT: Final = Path(__file__).parents[2] / "schemas" / "native"
+CHECKOUT: Final = Path(__file__).parents[3] / "schemas" / "native"
 FETCHED: Final = "https://example.com/fetched"
 
 

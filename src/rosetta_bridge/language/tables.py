@@ -6,8 +6,9 @@ import re
 from collections.abc import Iterator
 from typing import Any, Final
 
+from rosetta_bridge.errors import did_you_mean
+
 from .contract import Contract, Reporter
-from .errors import did_you_mean
 from .expressions import Expr, Literal, Object, Switch, walk
 from .fields import Field, among
 from .mapping import Accept, Route

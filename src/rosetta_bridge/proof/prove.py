@@ -13,18 +13,19 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from .checks import native_keys
-from .contract import Contract
-from .expressions import Expr, Switch, Unsupported
-from .fields import ABSENT
-from .loading import Catalog
-from .mapping import Mapping, Route
+from rosetta_bridge.language.checks import native_keys
+from rosetta_bridge.language.contract import Contract
+from rosetta_bridge.language.expressions import Expr, Switch, Unsupported
+from rosetta_bridge.language.fields import ABSENT
+from rosetta_bridge.language.mapping import Mapping, Route
+from rosetta_bridge.loading import Catalog
+from rosetta_bridge.model import Model
+from rosetta_bridge.render import Trace, render_route
+
+from .findings import Proof, RouteProof
 from .meaning import cut_lists, turned_tables, wrong_sides
-from .model import Model
 from .natives import native_schema, properties, without_markers
 from .products import WHOLE, items_of, requests
-from .proofs import Proof, RouteProof
-from .render import Trace, render_route
 
 MAX_FAILURES = 5
 Cell = tuple[tuple[str | int, ...], Any]

@@ -11,9 +11,8 @@ from __future__ import annotations
 from keyword import iskeyword
 from typing import Any, Final
 
-from .answers import answers
-from .contract import Contract
-from .expressions import (
+from rosetta_bridge.language.contract import Contract
+from rosetta_bridge.language.expressions import (
     Body,
     Expr,
     Items,
@@ -27,8 +26,10 @@ from .expressions import (
     Text,
     Unsupported,
 )
-from .fields import ABSENT
-from .render import OMITTED, as_text
+from rosetta_bridge.language.fields import ABSENT
+from rosetta_bridge.render import OMITTED, as_text
+
+from .answers import answers
 
 _DISPLAY: Final = 4
 _SHARED: Final = 30  # CPython's instances share this many keys at most

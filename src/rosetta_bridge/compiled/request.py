@@ -12,14 +12,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from .admit import DEFAULT_MAX_ITEMS, LONG_TEXT
+from rosetta_bridge.admit import DEFAULT_MAX_ITEMS, LONG_TEXT
+from rosetta_bridge.frozen import making
+from rosetta_bridge.language.contract import Contract
+from rosetta_bridge.language.fields import ABSENT, MAX_INTEGER, ORDER_FIELD, Field
+from rosetta_bridge.normalize import DEFAULT_ORDER, MAX_REQUEST_BYTES
+from rosetta_bridge.values import Request
+
 from .compile import define
-from .compile_doubts import BYTES_PER_CHARACTER, doubts, most_bytes
-from .contract import Contract
-from .fields import ABSENT, MAX_INTEGER, ORDER_FIELD, Field
-from .frozen import making
-from .normalize import DEFAULT_ORDER, MAX_REQUEST_BYTES
-from .values import Request
+from .doubts import BYTES_PER_CHARACTER, doubts, most_bytes
 
 Door = Callable[[Any], Request]
 Rows = Callable[[Mapping[str, Any], frozenset[str]], tuple[Any, ...]]

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Container
 
-from .codegen import Writer
-from .contract import Contract
-from .expressions import Body, Ref
-from .frozen import making
-from .mapping import Accept, Condition, Mapping, Refusal, Route
-from .render import fetched
-from .values import Payload
+from rosetta_bridge.frozen import making
+from rosetta_bridge.language.contract import Contract
+from rosetta_bridge.language.expressions import Body, Ref
+from rosetta_bridge.language.mapping import Accept, Condition, Mapping, Refusal, Route
+from rosetta_bridge.render import fetched
+from rosetta_bridge.values import Payload
+
+from .bodies import Writer
 
 
 class RouteWriter(Writer):

@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from dataclasses import field as member
 from typing import Any, Final
 
+from rosetta_bridge.prices import Price
+
 from .contract import Retired
 from .expressions import Expr, Object, Ref, Switch, walk
 from .fields import ABSENT, among, on_step
-from .prices import Price
 from .yaml12 import Doc
 
 _READERS: Final = (Ref, Switch)

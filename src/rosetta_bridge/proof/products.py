@@ -14,11 +14,11 @@ from math import prod
 from random import Random
 from typing import Any, Final
 
-from .accounting import named_values
-from .contract import Contract
-from .fields import ABSENT, SAMPLE_URL, Field
-from .mapping import Mapping
-from .render import render_route
+from rosetta_bridge.language.accounting import named_values
+from rosetta_bridge.language.contract import Contract
+from rosetta_bridge.language.fields import ABSENT, SAMPLE_URL, Field
+from rosetta_bridge.language.mapping import Mapping
+from rosetta_bridge.render import render_route
 
 WHOLE: Final = 20_000
 SAMPLE: Final = 4_000

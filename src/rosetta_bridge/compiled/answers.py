@@ -9,10 +9,21 @@ from itertools import product
 from math import prod
 from typing import Any, Final, NamedTuple
 
-from .contract import Contract
-from .expressions import Expr, Literal, ModelName, Object, Omit, Ref, Switch, Text, Unsupported, walk
-from .fields import ABSENT
-from .render import evaluate
+from rosetta_bridge.language.contract import Contract
+from rosetta_bridge.language.expressions import (
+    Expr,
+    Literal,
+    ModelName,
+    Object,
+    Omit,
+    Ref,
+    Switch,
+    Text,
+    Unsupported,
+    walk,
+)
+from rosetta_bridge.language.fields import ABSENT
+from rosetta_bridge.render import evaluate
 
 MAX_TABLE: Final = 4096
 MAX_MADE: Final = (

@@ -12,11 +12,12 @@ from collections.abc import Iterable, Iterator
 from itertools import islice, product
 from typing import Any, Final, NamedTuple
 
+from rosetta_bridge.render import choose
+
 from .contract import Contract, Reporter
 from .expressions import Expr, Items, Numbered, Object, Omit, Ref, Switch, Text, Unsupported, children, walk
 from .fields import ABSENT, same
 from .mapping import Route
-from .render import choose
 
 MAX_COMBINATIONS: Final = 50_000
 _GONE: Final = "gone"  # absent: takes its text or list item with it

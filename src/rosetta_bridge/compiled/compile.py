@@ -13,10 +13,11 @@ import linecache
 from collections.abc import Callable, Container, Iterator
 from typing import Any
 
-from .codegen_routes import RouteWriter
-from .contract import Contract
-from .mapping import Mapping
-from .values import Payload
+from rosetta_bridge.language.contract import Contract
+from rosetta_bridge.language.mapping import Mapping
+from rosetta_bridge.values import Payload
+
+from .routes import RouteWriter
 
 Compiled = Callable[[tuple[Any, ...]], Payload | None]
 Judge = Callable[[tuple[Any, ...]], bool | None]

@@ -5,14 +5,15 @@ from __future__ import annotations
 import re
 from typing import Any, Final
 
+from rosetta_bridge.errors import did_you_mean
+from rosetta_bridge.prices import read_price
+from rosetta_bridge.urls import HEADER, NATIVE_ID, NATIVE_PATH
+
 from .contract import Contract, Reporter, read_date, read_retired
-from .errors import did_you_mean
 from .expressions import Body, Expr, Numbered, Object, Ref, walk
 from .fields import LISTS, Field, among
 from .mapping import Accept, Condition, Evidence, Mapping, Refusal, Route, When
 from .parsing import Parser
-from .prices import read_price
-from .urls import HEADER, NATIVE_ID, NATIVE_PATH
 from .yaml12 import Doc, Path, merge
 
 ROUTE_KEYS: Final = (
@@ -36,16 +37,15 @@ def read_mapping(provider: str, contract: Contract, doc: Doc, shared_tables: Doc
     if not isinstance(routes, dict) or not routes:
         report(("routes",), "routes are a map of name to route")
     report.stop()
-    base = merge(shared_tables, doc.without("routes", "schema", "extends"))
-    result = []
+    base, result = merge(shared_tables, doc.without("routes", "schema", "extends")), []
     for name, own in routes.items():
         if not isinstance(own, dict) or not isinstance(name, str):
             report(("routes", name), "a route is a map with a name that is text")
             continue
         if not report.keys(own, ROUTE_KEYS, ("routes", name)):
             continue
-        merged = merge(base, doc.at("routes", name)) if own else base
-        reader = _RouteReader(name, contract, Reporter(merged))
+        whole = Reporter(merge(base, doc.at("routes", name)) if own else base)
+        reader = _RouteReader(name, contract, whole)
         result.append(reader.read())
         report.problems.extend(p for p in reader.report.problems if p not in report.problems)
     report.stop()

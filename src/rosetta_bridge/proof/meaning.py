@@ -10,9 +10,9 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from .contract import Contract
-from .expressions import Expr, Items, Literal, Object, Ref, Switch
-from .mapping import Route
+from rosetta_bridge.language.contract import Contract
+from rosetta_bridge.language.expressions import Expr, Items, Literal, Object, Ref, Switch
+from rosetta_bridge.language.mapping import Route
 
 RATIO_FIELD: Final = "generation_ratio"
 STRICTNESS_FIELD: Final = "generation_moderation"

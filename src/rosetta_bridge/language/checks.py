@@ -12,13 +12,14 @@ from collections.abc import Iterator
 from itertools import islice, product
 from typing import Any, Final
 
+from rosetta_bridge.errors import InvalidCatalog, Problem
+from rosetta_bridge.render import render_route
+
 from .accounting import check_accounting, domains, named_values
 from .contract import Contract, Reporter
-from .errors import InvalidCatalog, Problem
 from .expressions import Items, Numbered, Object, walk
 from .fields import ABSENT, Field, among
 from .mapping import Accept, Mapping, Refusal, Route
-from .render import render_route
 from .tables import check_switches
 from .yaml12 import Path
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Container
 from typing import Any
 
-from .codegen_routes import RouteWriter
+from rosetta_bridge.language.contract import Contract
+from rosetta_bridge.language.mapping import Mapping
+from rosetta_bridge.values import Payload
+
 from .compile import define
-from .compile_request import checking
-from .contract import Contract
-from .mapping import Mapping
-from .values import Payload
+from .request import checking
+from .routes import RouteWriter
 
 OneCall = Callable[[Any], Payload | None]
 

@@ -12,8 +12,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from .checks import native_keys
-from .model import Model
+from rosetta_bridge.language.checks import native_keys
+from rosetta_bridge.model import Model
+
 from .natives import native_schema, properties
 
 FACTS = (
