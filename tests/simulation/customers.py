@@ -28,6 +28,8 @@ _AGAIN = (Died, StoreUnavailable, WrongLoop, WaitTimeout)
 # Most leave the rest to the workers, as services do; every other way costs more than the product's own work.
 MANNERS = ("leave",) * 7 + ("wait", "together", "advance")
 
+TURNS = 12  # that a customer stays; who advances a generation by hand leaves the rest of it to the workers
+
 
 @dataclass(slots=True)
 class Order:
@@ -154,7 +156,7 @@ class Customer:
         assert generation is not None
         if self._manner == "leave":
             return
-        for turn in range(100):
+        for turn in range(TURNS):
             try:
                 if self._manner == "advance":
                     moved = await self._somewhere(lambda arrow: arrow.advance(generation))

@@ -148,5 +148,7 @@ def _reconcile(repair: bool) -> Callable[[AsyncArrow], Coroutine[Any, Any, tuple
 
 
 def _stuck(row: Row) -> bool:
+    if '"stuck":' not in row.state:
+        return False
     run = load_run(load_spec(row.spec), row.state)
     return run.settlement is not None and bool(run.settlement.stuck) and all(a.final for a in run.attempts)

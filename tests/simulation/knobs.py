@@ -42,6 +42,7 @@ class Knobs:
     shuffle: float = 0.0
     latency: float = 0.0
     ledger_latency: float = 0.0  # beside it, each way
+    prompt: bool = False  # both stores answer on the spot: nothing happens between question and answer
     run: tuple[float, float] = (0.2, 8.0)  # seconds that a job takes
     travel: float = 0.1  # seconds that a submit is under way, at most
     crashes: int = 0
@@ -107,7 +108,7 @@ def draw(seed: int, store: str = "memory", generations: int = 64) -> Knobs:
         workers=workers,
         serving=rng.randint(0, workers),
         lease=rng.choice((6.0, 15.0)),
-        look_every=rng.choice((2.0, 5.0, 10.0)),
+        look_every=rng.choice((4.0, 10.0, 20.0)),
         called_back=rng.random() < 0.5,
         policies=[_policy(rng) for _ in range(4)],
     )
@@ -116,6 +117,7 @@ def draw(seed: int, store: str = "memory", generations: int = 64) -> Knobs:
     _make_possible(knobs, wanted)
     direct(knobs, rng)
     knobs.real_files = rng.random() < 0.3
+    knobs.prompt = not knobs.latency and rng.random() < 0.7
     return knobs
 
 
@@ -184,7 +186,7 @@ def _policy(rng: random.Random) -> Policy:
         cancel_patience=rng.choice((1.0, 15.0)),
         empty_patience=rng.choice((0.0, 5.0, 20.0)),
         collect_deadline=rng.choice((5.0, 30.0)),
-        write_off_after=rng.choice((20.0, 90.0, 200.0)),
+        write_off_after=rng.choice((20.0, 45.0, 90.0)),
         charge_on_cancel=rng.random() < 0.2,
         charge_on_moderation=rng.random() < 0.2,
         keep_discarded=rng.random() < 0.3,

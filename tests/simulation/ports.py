@@ -121,7 +121,8 @@ class SimHolds:
 
     async def _ask(self, verb: Any, *args: Any) -> Any:
         weather = self._weather
-        await asyncio.sleep(weather.latency * weather.rng.random() if weather.latency else 0)
+        if not weather.prompt:
+            await asyncio.sleep(weather.latency * weather.rng.random() if weather.latency else 0)
         if weather.fails_before():
             raise StoreUnavailable("the ledger is away", maybe_applied=False)
         answer = await verb(*args)

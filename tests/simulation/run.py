@@ -77,8 +77,14 @@ class Simulation:
         self.ledger = InlineLedger(self.books)
         self.oracle = Oracle(self._held, sample=16)
         self.world.on_post = self.oracle.post
-        weather = Weather(self.rng, knobs.store_before, knobs.store_after, knobs.latency)
-        weather.deaf = knobs.deaf
+        weather = Weather(
+            self.rng,
+            knobs.store_before,
+            knobs.store_after,
+            knobs.latency,
+            prompt=knobs.prompt,
+            deaf=knobs.deaf,
+        )
         clock = self._true_time
         store = (
             SqliteStore(folder / "arrow.db", clock=clock) if knobs.store == "sqlite" else MemoryStore(clock)
@@ -89,7 +95,9 @@ class Simulation:
             world=self.world,
             disk=Disk(store, weather, keep_durable=self.keeps_durable or knobs.power_losses > 0),
             ledger=self.ledger,
-            ledger_weather=Weather(self.rng, knobs.ledger_before, knobs.ledger_after, knobs.latency),
+            ledger_weather=Weather(
+                self.rng, knobs.ledger_before, knobs.ledger_after, knobs.latency, prompt=knobs.prompt
+            ),
             ledger_latency=knobs.ledger_latency,
             oracle=self.oracle,
             folder=folder,

@@ -43,6 +43,7 @@ class Weather:
     before: float = 0.0
     after: float = 0.0
     latency: float = 0.0  # seconds, at most
+    prompt: bool = False  # it answers on the spot: nobody else has a turn in between
     deaf: float = 0.0  # share of hints that are lost
     down: bool = False
     struck_before: int = 0
@@ -147,10 +148,13 @@ class SimAccess:
 
     def __init__(self, disk: Disk, process: Process, loop: VirtualLoop) -> None:
         self._disk, self._process, self._loop = disk, process, loop
-        self._group = Group(_Gate(disk, process))  # type: ignore[arg-type]
+        self._gate = _Gate(disk, process)
+        self._group = Group(self._gate)  # type: ignore[arg-type]
         self._flushing = False
 
     async def apply(self, op: Op) -> Result:
+        if self._disk.weather.prompt:
+            return self._gate.apply((op,))[0]
         future: asyncio.Future[Result] = self._loop.create_future()
         self._group.offer(op, lambda answer: _settle(future, answer))
         if not self._flushing:
@@ -168,7 +172,8 @@ class SimAccess:
             self._group.resolve(batch)
 
     async def _read(self, question: Callable[[], Any]) -> Any:
-        await asyncio.sleep(0)
+        if not self._disk.weather.prompt:
+            await asyncio.sleep(0)
         if self._disk.weather.fails_before():
             raise StoreUnavailable("the store is away", maybe_applied=False)
         return question()
