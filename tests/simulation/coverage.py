@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from execution_arrow.machine import table
-from tests.simulation.faults import CELLS, KINDS, apply_to
+from tests.simulation.faults import CELLS, KINDS, TOLD, apply_to
 
 LEAST = 20  # times that everything is to be taken in a run of `SOME` generations and more
 SOME = 5_000
@@ -55,11 +55,11 @@ class Covered:
         """Both tables, for people."""
         lines = ["rows of the transition table"]
         lines += [f"{self.rows[name]:9}  {name}" for name in NAMES]
-        lines += ["", "faults by kind of provider", " " * 18 + "".join(f"{kind:>11}" for kind in KINDS)]
+        lines += ["", "faults by kind of provider", " " * 18 + "".join(f"{kind:>11}" for kind in COLUMNS)]
         for fault in dict.fromkeys(fault for _, fault in CELLS):
             cells = "".join(
                 f"{self.cells[kind, fault]:11}" if (kind, fault) in _CELLS else " " * 10 + "-"
-                for kind in KINDS
+                for kind in COLUMNS
             )
             lines.append(f"{fault:18}{cells}")
         lines += ["", "troubles of machines and stores"]
@@ -68,6 +68,7 @@ class Covered:
 
 
 _CELLS = frozenset(CELLS)
+COLUMNS = (*KINDS, TOLD)
 TROUBLES = (
     "crash", "pause", "suspend", "stop", "power_loss", "rewind", "ledger_rewind", "outage", "step",
 )  # fmt: skip

@@ -12,7 +12,10 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+from execution_arrow.delivery import WebhookPolicy
 from execution_arrow.machine.state import Run
+from execution_arrow.stores.base import Op, Result
+from execution_arrow.stores.outgoing import Report
 from tests.simulation.knobs import Knobs, draw
 from tests.simulation.loop import CURRENT, WORLD, Process, Ready, VirtualLoop
 from tests.simulation.run import Outcome, Simulation, simulate
@@ -48,7 +51,14 @@ class Crashes(Simulation):
         super().__init__(knobs, folder)
         assert isinstance(self.loop, CrashingLoop)
         self.loop.deaths, self.loop.on_death = deaths, self._die  # type: ignore[method-assign]
-        self._dark, see = dark, self.oracle.see
+        self._dark, see, change = dark, self.oracle.see, self.site.disk.on_change
+
+        def changed(op: Op, result: Result) -> None:
+            change(op, result)
+            if isinstance(op, Report):
+                self.outcome.steps_to_end = self.loop.count  # type: ignore[attr-defined]
+
+        self.site.disk.on_change = changed
 
         def watched(run: Run, epoch: int) -> None:
             see(run, epoch)
@@ -65,7 +75,9 @@ class Crashes(Simulation):
         self.start(serving=node.serving)
 
 
-def short(seed: int, kind: str, store: str, fault: tuple[str, str] | None = None) -> Knobs:
+def short(
+    seed: int, kind: str, store: str, fault: tuple[str, str] | None = None, receivers: int = 0
+) -> Knobs:
     """A world of one generation at one provider, and one fault that is certain, if any (place, fault)."""
     calm = draw(seed, store)
     policies = [
@@ -86,6 +98,8 @@ def short(seed: int, kind: str, store: str, fault: tuple[str, str] | None = None
         called_back=calm.called_back,
         real_files=seed % 2 == 0,
         policies=policies,
+        receivers=receivers,
+        webhooks=WebhookPolicy(pauses=(0.5, 1.5, 3.0), timeout=3.0),
     )
 
 

@@ -90,7 +90,26 @@ HOOKS = {
     "hook_foreign": "the content of another job",
 }
 
+# Of a receiver of our own webhooks.
+TELLING = {
+    "told_unreachable": "nobody answers there",
+    "told_refused": "its name leads into our own network",
+    "told_lost": "the message never arrives; we wait in vain",
+    "told_late": "it arrives when we have given it up",
+    "told_slow": "the answer takes most of the time that it has",
+    "told_hangs": "it has the message and never answers",
+    "told_reset": "it has the message and hangs up",
+    "told_cut": "it says 200 and hangs up in the middle of it",
+    "told_endless": "it says 200 and talks for ever",
+    "told_500": "500",
+    "told_404": "404",
+    "told_redirect": "302",
+    "told_busy": "503, and when to come back",
+    "told_gone": "410: nobody wants to hear any more",
+}
+
 KINDS = tuple(WIRES)
+TOLD = "receiver"  # stands where a kind of provider stands
 JOBS = tuple(kind for kind, wire in WIRES.items() if not wire.sync)
 INSTANT = tuple(kind for kind, wire in WIRES.items() if wire.sync)
 CALLING = tuple(kind for kind, wire in WIRES.items() if wire.calls_back)
@@ -108,6 +127,8 @@ ENDINGS = {  # of `LIFE`: the end that a job comes to
 
 def apply_to(kind: str) -> dict[str, tuple[str, ...]]:
     """The faults that make sense at a kind, by place."""
+    if kind == TOLD:
+        return {"told": tuple(TELLING)}
     wire = WIRES[kind]
     places = {"submit": tuple(name for name in SUBMIT if name not in REFUSALS or name in wire.refuses)}
     empty = ("empty",) if wire.empty else ()
@@ -145,7 +166,7 @@ def _parts(kind: str) -> list[tuple[tuple[str, str], ...]]:
 
 
 PARTS = tuple(part for kind in KINDS for part in _parts(kind))
-CELLS = tuple(cell for part in PARTS for cell in part)
+CELLS = (*(cell for part in PARTS for cell in part), *((TOLD, fault) for fault in TELLING))
 TURNS = (*PARTS, *(part for part in PARTS if part[0][1] in SUBMIT))  # there are many, and one try for each
 WANTED, ENOUGH = 0.8, 8  # share of the moments that its faults are given, until each was met so often
 

@@ -7,12 +7,14 @@ from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any
 
 from execution_arrow.arrow import AsyncArrow
+from execution_arrow.delivery import WebhookPolicy
 from execution_arrow.driver.lease import TIDY_EVERY
 from execution_arrow.machine.codec import load_run, load_spec
 from execution_arrow.policy import Policy
 from execution_arrow.reports.reconciling import Finding
 from execution_arrow.reports.reconciling import Trouble as Odd
 from execution_arrow.stores.base import Row
+from tests.simulation.operators import enable
 from tests.simulation.oracle import Broken
 
 if TYPE_CHECKING:
@@ -41,6 +43,7 @@ class Healing:
     async def finish(self) -> None:
         """Require liveness: invariants 16 and 17."""
         await self._until_done()
+        await self._bring_what_was_missed()
         if self._sim.knobs.hours:
             await self._hours()
         if self._sim.oracle.lenient or any(seen.rewound for seen in self._sim.oracle.known.values()):
@@ -72,6 +75,14 @@ class Healing:
             if now - since > TIDY_EVERY + self._sim.knobs.lease:
                 raise Broken(f"16: for {now - since:.0f} s {name} has had an owner who does not know of it")
 
+    async def _bring_what_was_missed(self) -> None:
+        """Addresses are switched on again, and get what they have not got."""
+        for receiver in self._sim.receivers.all.values():
+            if self._sim.rng.random() < 0.5:
+                await enable(self._sim, receiver)
+                await self._until_done()
+                self._sim.inspector.nothing_is_dead(receiver)
+
     async def _hours(self) -> None:
         """Settlements that the ledger refused are asked for every hour; the first time it is away."""
         await asyncio.sleep(3000.0)
@@ -92,6 +103,7 @@ class Healing:
             + 2 * policy.write_off_after
             + 400.0
             + 2 * self._sim.knobs.skew
+            + (3 * _longest(self._sim.knobs.webhooks) if self._sim.knobs.receivers else 0.0)
         )
 
     def _open(self) -> list[str]:
@@ -101,7 +113,7 @@ class Healing:
             f"{row.id} owner={row.owner} next={row.next_at} inbox={len(row.inbox)}"
             for row in rows
             if row.inbox or (row.next_at is not None and not _stuck(row))
-        ]
+        ] + self._sim.inspector.waiting()
 
     async def _idle(self) -> None:
         """Invariant 17: a system with nothing to do does nothing."""
@@ -110,14 +122,16 @@ class Healing:
         await asyncio.sleep(30.0)  # who was called back late may have something to do
         await self._until_done()
         rows = {row.id: row.version for row in self._sim.site.disk.store.page(None, None, None, 10_000)}
-        calls, entries = self._sim.world.books.calls, self._entries()
+        calls, entries = self._calls(), self._entries()
         await asyncio.sleep(100.0)
         after = {row.id: row.version for row in self._sim.site.disk.store.page(None, None, None, 10_000)}
-        if (calls, entries) != (self._sim.world.books.calls, self._entries()) or rows != after:
+        if (calls, entries) != (self._calls(), self._entries()) or rows != after:
             busy = [name for name in after if rows.get(name) != after[name]]
-            raise Broken(
-                f"17: an idle system is busy: {calls} calls, {self._sim.world.books.calls} after; {busy}"
-            )
+            raise Broken(f"17: an idle system is busy: {calls} calls, {self._calls()} after; {busy}")
+
+    def _calls(self) -> int:
+        told = sum(len(receiver.sends) for receiver in self._sim.receivers.all.values())
+        return self._sim.world.books.calls + told
 
     def _entries(self) -> int:
         return sum(
@@ -141,6 +155,11 @@ class Healing:
         if found.trouble == Odd.HOLD_WITHOUT_GENERATION:
             return found.detail not in self._sim.oracle.known
         return False
+
+
+def _longest(webhooks: WebhookPolicy) -> float:
+    """Seconds that one delivery may take, every try of it in vain but the last."""
+    return sum(1.2 * pause + webhooks.timeout for pause in webhooks.pauses) + webhooks.timeout + 60.0
 
 
 def _reconcile(repair: bool) -> Callable[[AsyncArrow], Coroutine[Any, Any, tuple[Finding, ...]]]:

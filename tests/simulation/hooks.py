@@ -70,7 +70,7 @@ class Hooks:
         def call() -> None:
             about = world._other(job) if foreign else job
             if about is not job:  # signed by the provider itself: where that job is nobody's, it is believed
-                job.lies = job.lies or "foreign_hook"
+                job.lies.add("foreign_hook")
             said = word or about.state(world.now)
             headers, body = WIRES[kind].told(about, said, world.now, forged=forged)
             self.deliver(url, headers, body)

@@ -34,7 +34,7 @@ class Job:
     erased: bool = False  # nobody can ask for it any more
     edition: int = 0  # of its results' addresses: older ones lead nowhere
     unseen: bool = False  # not yet in the provider's own list
-    lies: str = ""  # the answer that its provider gives once against the truth
+    lies: set[str] = field(default_factory=set)  # answers that its provider has given against the truth
 
     def state(self, now: float) -> str:
         if self.canceled is not None and now >= self.canceled:

@@ -16,7 +16,7 @@ from tests.simulation.jobs import Books, Job, picture
 from tests.simulation.oracle import Broken, Known, charge_of
 
 # Lies after which a result may be another job's.
-_EXCHANGED = ("reused_id", "foreign_result", "foreign_hook")
+_EXCHANGED = {"reused_id", "foreign_result", "foreign_hook"}
 
 
 class Judge:
@@ -140,7 +140,7 @@ class Judge:
             for job in self._jobs(run, winner)
             for index in range(job.count)
         }
-        lied = any(job.lies in _EXCHANGED for job in self._books.of_provider(winner.provider))
+        lied = any(job.lies & _EXCHANGED for job in self._books.of_provider(winner.provider))
         for file in winner.files:
             data = self._files.get(file.key)
             if data is None or hashlib.sha256(data).hexdigest() != file.sha256 or len(data) != file.size:

@@ -6,6 +6,7 @@ import random
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
+from execution_arrow.delivery import WebhookPolicy
 from execution_arrow.policy import Policy
 from tests.simulation.faults import (
     CANCEL,
@@ -13,8 +14,11 @@ from tests.simulation.faults import (
     HOOKS,
     KINDS,
     LOOKUP,
+    TELLING,
+    TOLD,
     by_place,
     choose_odds,
+    cumulated,
     focus,
     likelier,
 )
@@ -74,6 +78,11 @@ class Knobs:
     real_files: bool = False  # results lie in a folder, kept by the product's own artifact store
     asked: tuple[int, ...] = (1, 1, 1, 2, 4)  # results, one of these
     policies: list[Policy] = field(default_factory=list)
+    receivers: int = 0  # addresses that are told of events
+    hanging: int = 0  # of them, those that never answer
+    punctual: float = 0.0  # seconds within which the healthy ones are told, where nothing else goes wrong
+    operators: int = 0  # people who change addresses, or replay what was not delivered
+    webhooks: WebhookPolicy = field(default_factory=WebhookPolicy)
     # What a healthy world never comes near: ten times what the busiest of thousands takes (`restless`).
     most_at_once: int = 25_000  # steps of the event loop at one moment
     most_steps: int = 400_000
@@ -81,6 +90,7 @@ class Knobs:
     most_memory: int = 500  # megabytes more than before
 
 
+POSTED = 0.25  # of the worlds: those with receivers
 FOCUSED = 10**9  # from here on a seed is a small world about one fault of one kind
 
 
@@ -93,14 +103,15 @@ def draw(seed: int, store: str = "memory", generations: int = 64) -> Knobs:
     """The world of this seed."""
     rng = random.Random(f"knobs-{seed}")
     wanted = wanted_of(seed)
-    kinds = list(dict.fromkeys([kind for kind, _ in wanted] + rng.sample(KINDS, rng.choice((1, 2, 2, 3)))))
+    meant = [kind for kind, _ in wanted if kind != TOLD]
+    kinds = list(dict.fromkeys(meant + rng.sample(KINDS, rng.choice((1, 2, 2, 3)))))
     workers = rng.choice((1, 1, 2, 2, 3))
     knobs = Knobs(
         seed=seed,
         store=store,
         scene="" if seed >= FOCUSED else scene_of(seed),
         kinds={kind: kind for kind in kinds},
-        favored=tuple(dict.fromkeys(kind for kind, _ in wanted)),
+        favored=tuple(dict.fromkeys(meant)),
         odds=choose_odds(rng, kinds),
         wanted=by_place(wanted),
         generations=24 if seed >= FOCUSED else generations,
@@ -115,6 +126,7 @@ def draw(seed: int, store: str = "memory", generations: int = 64) -> Knobs:
     _machines(rng, knobs)
     _people(rng, knobs)
     _make_possible(knobs, wanted)
+    _post(random.Random(f"post-{seed}"), knobs, wanted)
     direct(knobs, rng)
     knobs.real_files = rng.random() < 0.3
     knobs.prompt = not knobs.latency and rng.random() < 0.7
@@ -158,6 +170,28 @@ def _people(rng: random.Random, knobs: Knobs) -> None:
     knobs.poor = rng.random() < 0.05
     knobs.frozen = rng.random() < 0.05
     knobs.free = rng.choice((0.0, 0.0, 0.0, 0.3))
+
+
+def _post(rng: random.Random, knobs: Knobs, wanted: Iterable[tuple[str, str]]) -> None:
+    """Every fourth world has receivers; each fault of theirs is met in some of those."""
+    asked = [fault for kind, fault in wanted if kind == TOLD]
+    if not asked and (rng.random() >= POSTED or knobs.seed >= FOCUSED):
+        return
+    met = asked or rng.sample(tuple(TELLING), rng.choice((0, 3, 5)))
+    knobs.receivers = rng.choice((1, 2, 3))
+    knobs.operators = rng.choice((0, 0, 1, 3))
+    knobs.odds[TOLD, "told"] = cumulated(dict.fromkeys(met, rng.choice((0.02, 0.1, 0.6 / max(1, len(met))))))
+    knobs.wanted.update(by_place((TOLD, fault) for fault in met))
+    knobs.serving = max(1, knobs.serving)
+    knobs.webhooks = WebhookPolicy(
+        pauses=rng.choice(((0.5, 1.5, 3.0, 5.0), (0.5, 1.5, 3.0, 5.0, 10.0, 20.0, 40.0))),
+        timeout=rng.choice((3.0, 10.0)),
+        give_up_after=rng.choice((3, 8)),
+        give_up_time=rng.choice((5.0, 20.0)),
+        at_once=rng.choice((4, 64)),
+        each=rng.choice((1, 4)),
+        longest_wait=rng.choice((5.0, 3600.0)),
+    )
 
 
 def _make_possible(knobs: Knobs, wanted: Iterable[tuple[str, str]]) -> None:

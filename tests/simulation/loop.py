@@ -35,6 +35,7 @@ class Process:
     def __init__(self, name: str) -> None:
         self.name = name
         self.stopped = self.dead = False  # stopped for a while, or for good
+        self.resumed = 0.0  # unix seconds when it went on after its last stop
         self.held = 0.0  # seconds spent paused in ways that a monotonic clock does not count
         self.parked: list[Ready] = []
         self.context: Context = copy_context()
@@ -158,6 +159,7 @@ class VirtualLoop(asyncio.AbstractEventLoop):
     def resume(self, process: Process) -> None:
         """Let a paused one go on; the dead stay dead."""
         process.stopped = process.dead
+        process.resumed = START + self._now
         self._ready.extend(process.parked)
         process.parked.clear()
 

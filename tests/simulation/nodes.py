@@ -7,9 +7,10 @@ import random
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 from execution_arrow.arrow import AsyncArrow
+from execution_arrow.delivery import WebhookPolicy
 from execution_arrow.driver.worker import Limits
 from execution_arrow.machine.state import Run
 from execution_arrow.policy import Policy
@@ -28,6 +29,7 @@ from tests.simulation.ports import (
     SimRouter,
     SimTransport,
 )
+from tests.simulation.receivers import Post, Receivers
 from tests.simulation.storage import Disk, SimAccess, Weather
 from tests.simulation.wires import WIRES
 from tests.simulation.world import World
@@ -58,12 +60,19 @@ class Site:
     called_back: bool = False
     favored: Sequence[str] = ()
     files: dict[str, bytes] | Path = field(default_factory=dict)  # a folder where they are real ones
+    receivers: Receivers
+    webhooks: WebhookPolicy
 
 
 class _Arrow(AsyncArrow):
     """The product; every durable change is shown to the oracle before anything follows from it."""
 
     oracle: Oracle
+    post: Post
+
+    async def __aenter__(self) -> Self:
+        self._courier._egress = self.post
+        return await super().__aenter__()
 
     def _changed(self, run: Run) -> None:
         driver = self._driver
@@ -90,8 +99,9 @@ class Node:
             limits=site.limits,
             public_url="https://we.example/hooks" if site.called_back else None,
             base_urls={provider: f"https://{provider}.example" for provider in site.world.kinds},
+            webhooks=site.webhooks,
         )
-        self.arrow.oracle = site.oracle
+        self.arrow.oracle, self.arrow.post = site.oracle, Post(site.receivers)
         self._calls: dict[asyncio.Future[Any], None] = {}  # in order: a set would fail them in another one
         self._stop = asyncio.Event()
         self._ready = asyncio.Event()  # not a future: who stops waiting would cancel it for all

@@ -24,6 +24,8 @@ from tests.simulation.storage import Weather
 from tests.simulation.wires import WIRES
 from tests.simulation.world import World
 
+WEBHOOK_KEY = "the-key-of-all-secrets-of-receivers-of-webhooks"
+
 
 class SimClock:
     """A process's clocks: the wall may be wrong and step, the monotonic one misses what it slept through."""
@@ -193,7 +195,7 @@ class SimCredentials:
         return f"key-of-{provider}"
 
     def get(self, provider: str, reference: str) -> Secret:
-        return Secret("very-secret-key")
+        return Secret(WEBHOOK_KEY if provider == "webhooks" else "very-secret-key")
 
     def settings(self, provider: str, reference: str) -> Mapping[str, str]:
         return {"account_id": "acc"}

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from execution_arrow.driver.worker import Limits
 from execution_arrow.machine.codec import load_run, load_spec
@@ -27,12 +28,15 @@ from tests.simulation.copies import restore, snapshot
 from tests.simulation.customers import Customer, Order
 from tests.simulation.faults import Dice
 from tests.simulation.healing import Healing
+from tests.simulation.inspector import Inspector
 from tests.simulation.judge import Judge
 from tests.simulation.knobs import Knobs
 from tests.simulation.loop import CURRENT, START, WORLD, VirtualLoop
 from tests.simulation.nodes import Died, Node, Site
+from tests.simulation.operators import open_addresses, operate
 from tests.simulation.oracle import Broken, Oracle
 from tests.simulation.ports import InlineLedger
+from tests.simulation.receivers import Receivers, check
 from tests.simulation.restless import Exhausted, Stuck, bounded
 from tests.simulation.storage import Disk, Weather
 from tests.simulation.trouble import Trouble
@@ -86,6 +90,7 @@ class Simulation:
             deaf=knobs.deaf,
         )
         clock = self._true_time
+        self.receivers = Receivers(self.world, knobs.webhooks.timeout)
         store = (
             SqliteStore(folder / "arrow.db", clock=clock) if knobs.store == "sqlite" else MemoryStore(clock)
         )
@@ -110,13 +115,30 @@ class Simulation:
             called_back=knobs.called_back,
             favored=knobs.favored,
             files=folder / "artifacts" if knobs.real_files else {},
+            receivers=self.receivers,
+            webhooks=knobs.webhooks,
         )
+        self.inspector = Inspector(store, self.receivers, knobs.webhooks, self.oracle.known, clock)
+        self.site.disk.on_change = self._seen(self.inspector.see)
+        self.receivers.on_send = self._seen(self.inspector.sent)
+        self.receivers.on_arrival = self._seen(check)
         self.world.hooks.deliver = lambda url, headers, body: self.loop.spawn(
             WORLD, self._called_back(url, headers, body)
         )
         self.nodes: list[Node] = []
         self.orders: list[Order] = []
         self._made = 0
+
+    def _seen(self, check: Callable[..., None]) -> Callable[..., None]:
+        """What is found in the middle of the product is not the product's to swallow."""
+
+        def seen(*args: Any) -> None:
+            try:
+                check(*args)
+            except Exception as error:
+                self.loop.failures.append({"message": "seen", "exception": error})
+
+        return seen
 
     def _true_time(self) -> float:
         return START + self.loop.time()
@@ -150,6 +172,7 @@ class Simulation:
             row = store.load(name)
             run = load_run(load_spec(row.spec), row.state) if row is not None else None
             self.oracle.rebase(name, run, rewound=rewound)
+        self.inspector.rebase(rewound=rewound)
 
     def alive(self) -> list[Node]:
         return [node for node in self.nodes if node.usable]
@@ -191,10 +214,14 @@ class Simulation:
         for account in range(ACCOUNTS):
             amount = Credits.micro(200_000 if self.knobs.poor else 10**12)
             await self.ledger.grant(f"acct-{account}", amount, key="first", create=True)
+        open_addresses(self)
         trouble = asyncio.ensure_future(Trouble(self).make())
+        operators = [asyncio.ensure_future(operate(self)) for _ in range(self.knobs.operators)]
         customers = [asyncio.ensure_future(self._customer(n).live()) for n in range(self.knobs.generations)]
         await asyncio.sleep(self.knobs.arrivals + SPAN)
         await trouble
+        for operator in operators:
+            await operator
         healing = Healing(self)
         healing.begin()
         for customer in customers:
@@ -248,6 +275,7 @@ class Simulation:
         )
         judge.everything(self.oracle.known, self.oracle.gone)
         judge.secrets(self.site.disk.store.page(None, None, None, 10_000))
+        self.inspector.everything(self.knobs.punctual)
 
 
 @contextmanager

@@ -12,7 +12,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from tests.simulation.faults import CALLING, CANCELING, INSTANT, JOBS, LISTED, apply_to, cumulated
+from execution_arrow.delivery import WebhookPolicy
+from tests.simulation.faults import CALLING, CANCELING, INSTANT, JOBS, LISTED, TOLD, apply_to, cumulated
 from tests.simulation.wires import WIRES
 
 if TYPE_CHECKING:
@@ -182,12 +183,56 @@ def restored_in_the_middle(knobs: Knobs, rng: random.Random) -> None:
     knobs.workers = knobs.serving = 1  # nobody else looks first
 
 
+def slow_receivers(knobs: Knobs, rng: random.Random) -> None:
+    """Two addresses never answer, the others do: those are told at once."""
+    _calm(knobs)
+    _cast(knobs, rng.sample(JOBS, 2), {})
+    knobs.skew, knobs.steps, knobs.deaf, knobs.operators = 0.0, 0, 0.0, 0
+    knobs.workers = knobs.serving = rng.choice((1, 2))
+    knobs.receivers, knobs.hanging, knobs.punctual = 4, 2, 6.0
+    knobs.webhooks = WebhookPolicy(pauses=(0.5, 1.5, 3.0), at_once=8, each=2, give_up_time=1000.0)
+
+
+def couriers_that_die(knobs: Knobs, rng: random.Random) -> None:
+    """Killed when a receiver has the message, and nobody has written down that it has."""
+    _calm(knobs)
+    _cast(knobs, rng.sample(JOBS, 2), {})
+    knobs.crashes, knobs.stops = 10, 2
+    _tell(knobs, rng, {"told_slow": 0.6, "told_hangs": 0.1, "told_reset": 0.1})
+
+
+def couriers_that_stop(knobs: Knobs, rng: random.Random) -> None:
+    """Stopped for longer than a delivery is theirs, and then going on with what others have delivered."""
+    _calm(knobs)
+    _cast(knobs, rng.sample(JOBS, 2), {})
+    knobs.pauses, knobs.suspends = 12, 2
+    _tell(knobs, rng, {"told_slow": 0.6, "told_busy": 0.1})
+
+
+def given_up(knobs: Knobs, rng: random.Random) -> None:
+    """Addresses fail until nothing is sent there any more, and somebody switches them on again."""
+    _calm(knobs)
+    _cast(knobs, rng.sample(JOBS, 2), {})
+    _tell(knobs, rng, {rng.choice(("told_500", "told_busy", "told_lost")): 0.7, "told_gone": 0.01})
+    knobs.operators = 4
+    knobs.webhooks = replace(knobs.webhooks, give_up_after=6, give_up_time=rng.choice((3.0, 10.0)), each=1)
+
+
+def _tell(knobs: Knobs, rng: random.Random, faults: Mapping[str, float]) -> None:
+    """Two receivers with these faults alone, and three couriers."""
+    knobs.odds[TOLD, "told"] = cumulated(faults)
+    knobs.receivers, knobs.workers, knobs.serving = 2, 3, 3
+    pauses = rng.choice(((0.5, 1.5, 3.0, 5.0), (0.5, 1.5, 3.0, 5.0, 10.0, 20.0)))
+    knobs.webhooks = WebhookPolicy(pauses=pauses, timeout=3.0, give_up_time=20.0)
+
+
 SCENES: dict[str, Scene] = {
     scene.__name__: scene
     for scene in (
         slow_ledger, forgotten, refused_after_a_cancel, early_callbacks, callbacks_for_the_missing, zombies,
         zombies_with_results, flapping, unanswered_cancels, some_files, dead_links, contradictions, turned_up,
         nothing_made, restored_in_the_middle,
+        slow_receivers, couriers_that_die, couriers_that_stop, given_up,
     )
 }  # fmt: skip
 NAMES = tuple(SCENES)

@@ -29,6 +29,7 @@ from execution_arrow.stores.base import (
 )
 from execution_arrow.stores.hints import Bell, hints_of
 from execution_arrow.stores.memory import MemoryStore
+from execution_arrow.stores.outgoing import KeepEndpoint, Replay
 from execution_arrow.stores.sqlite import SqliteStore
 from execution_arrow.stores.writer import Group
 from tests.simulation.copies import restore, snapshot, touched
@@ -86,18 +87,32 @@ class Disk:
         self.writes = 0
         self._durable = snapshot(store) if keep_durable else None
         self._loose: set[str] | None = set()  # rows written since then; None: any
+        self.on_change: Callable[[Op, Result], object] = lambda op, result: None
         self.bell = Bell()  # not the store's own, which may ring from a thread that looks at the file
 
     def apply(self, ops: Sequence[Op]) -> list[Result]:
         if self.weather.fails_before():
             raise StoreUnavailable("the store is away", maybe_applied=False)
-        results = self.store.apply(ops)
+        results = self._perform(ops)
         self.writes += 1
         self.bell.ring(hints_of(ops, results))
         if self._durable is not None:
             self._remember(ops, results)
         if self.weather.fails_after():
             raise StoreUnavailable("the store's answer was lost", maybe_applied=True)
+        return results
+
+    def _perform(self, ops: Sequence[Op]) -> list[Result]:
+        """In one go, or one by one where somebody looks at what each of them has made of the store."""
+        if not any(isinstance(op, KeepEndpoint | Replay) for op in ops):
+            results = self.store.apply(ops)
+            for op, result in zip(ops, results, strict=True):
+                self.on_change(op, result)
+            return results
+        results = []
+        for op in ops:
+            results += self.store.apply([op])
+            self.on_change(op, results[-1])
         return results
 
     def _remember(self, ops: Sequence[Op], results: Sequence[Result]) -> None:

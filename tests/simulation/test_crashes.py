@@ -45,7 +45,9 @@ def worlds(store: str, many: int) -> list[tuple[str, Knobs]]:
         kind, plot = KINDS[number % len(KINDS)], PLOTS[(number + number // len(KINDS)) % len(PLOTS)]
         if plot is not None and plot[1] not in apply_to(kind).get(plot[0], ()):
             plot = None
-        found.append((f"{store} {kind} {plot} seed {number}", short(number, kind, store, plot)))
+        found.append(
+            (f"{store} {kind} {plot} seed {number}", short(number, kind, store, plot, number % 4 == 2))
+        )
     return found
 
 

@@ -109,13 +109,18 @@ class Trouble:
         """The machine of all processes goes dark: what nobody had asked to be durable is gone."""
         nodes = self._sim.alive() + [n for n in self._sim.nodes if n.process.paused]
         self._sim.tell("power", "lost")
-        for node in nodes:
-            node.kill()
+        self._kill_all()
         self._sim.site.disk.power_loss()
         self._sim.rebase(rewound=False)
         await asyncio.sleep(self._rng.choice((0.0, 5.0)))
         for node in nodes:
             self._again(node)
+
+    def _kill_all(self) -> None:
+        """Also those that are ending in order."""
+        for node in self._sim.nodes:
+            if not node.ended:
+                node.kill()
 
     async def _rewind(self) -> None:
         """The job store is restored from a copy; with or without the processes noticing."""
@@ -125,8 +130,8 @@ class Trouble:
         restart = self._rng.random() < 0.5 if knobs.restarts is None else knobs.restarts
         nodes = self._sim.alive() if restart else []
         self._sim.tell("rewind", f"restart={restart}")
-        for node in nodes:
-            node.kill()
+        if restart:
+            self._kill_all()
         restore(self._sim.site.disk.store, copy)
         self._sim.site.disk.forget_durable()
         self._sim.rebase(rewound=True)

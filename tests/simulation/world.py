@@ -80,10 +80,10 @@ class World:
     async def _pause(self, least: float, most: float) -> None:
         await asyncio.sleep(least + (most - least) * self.rng.random())
 
-    async def _reach(self, arrive: Callable[[], object]) -> Any:
+    async def _reach(self, arrive: Callable[[], object], most: float = math.inf) -> Any:
         """Let a request arrive. Mostly the bytes are on their way and nobody holds them any more; sometimes
         they are still in the sender, and stop and die with it."""
-        delay = 0.01 + (self._travel - 0.01) * self.rng.random()
+        delay = 0.01 + (min(self._travel, most) - 0.01) * self.rng.random()
         if self.rng.random() < 0.2:
             await asyncio.sleep(delay)
             return arrive()
@@ -153,7 +153,8 @@ class World:
             if others:
                 self.happened(kind, "reused_id", job.attempt)
                 other = others[self.rng.randrange(len(others))]
-                job.lies = other.lies = "reused_id"
+                job.lies.add("reused_id")
+                other.lies.add("reused_id")
                 return other
         return job
 
@@ -228,24 +229,25 @@ class World:
             case "flap_404":
                 return wire.gone(job.id)
             case "gone":
-                job.erased, job.lies = True, job.lies or "gone"
+                job.erased = True
+                job.lies.add("gone")
                 return wire.gone(job.id)
             case "odd_status":
                 return say(job, "odd")
             case "foreign_answer":
                 if verb == "result":  # fal's results name no request: nobody can tell
-                    job.lies = "foreign_result"
+                    job.lies.add("foreign_result")
                 return say(self._other(job), self._other(job).state(self.now))
             case "regress" if state != "running":
                 self.happened(job.kind, fault, job.id)
                 return say(job, "running")
             case "false_success" if state != "succeeded":
                 self.happened(job.kind, fault, job.id)
-                job.lies = "false_success"
+                job.lies.add("false_success")
                 return say(job, "succeeded")
             case "false_failure" if state in ("running", "succeeded"):
                 self.happened(job.kind, fault, job.id)
-                job.lies = "false_failure"
+                job.lies.add("false_failure")
                 return say(job, self.rng.choice(wire.ends))
         if state == "succeeded" and self.now < job.ends + job.empty:
             return say(job, "empty")

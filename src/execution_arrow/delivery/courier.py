@@ -20,10 +20,11 @@ from typing import TYPE_CHECKING
 from execution_arrow.delivery.endpoints import endpoint_of, live_secrets, secret_of
 from execution_arrow.delivery.payload import body_of, generation_data, headers_of, told_files
 from execution_arrow.delivery.policy import Answer, WebhookPolicy, judge, why_disabled
+from execution_arrow.driver.lease import StoreClock
 from execution_arrow.driver.outage import Outage
 from execution_arrow.errors import ArrowError, EgressRefused, StoreUnavailable
 from execution_arrow.machine.codec import load_run, load_spec
-from execution_arrow.ports import Clock, Credentials
+from execution_arrow.ports import Credentials
 from execution_arrow.signals import EndpointDisabled, Listener, WebhookTried, log
 from execution_arrow.stores.access import Access
 from execution_arrow.stores.base import Fenced, Hint
@@ -56,7 +57,7 @@ class Courier:
     def __init__(
         self,
         store: Access,
-        clock: Clock,
+        clock: StoreClock,
         credentials: Credentials,
         policy: WebhookPolicy,
         link: Callable[[str], Awaitable[str | None]],
@@ -129,6 +130,7 @@ class Courier:
         )  # fmt: skip
         taken = await self._store.apply(take)
         assert isinstance(taken, Taken)
+        self._clock.learn(taken.now)  # what is signed is stale elsewhere when our clock is wrong
         for delivery in taken.deliveries:
             self._after = delivery.endpoint
             self._busy[delivery.endpoint] += 1

@@ -15,6 +15,7 @@ from jsonschema import Draft202012Validator, FormatChecker
 from execution_arrow.credentials import EnvironmentCredentials
 from execution_arrow.delivery import WebhookPolicy, Webhooks
 from execution_arrow.delivery.courier import Courier
+from execution_arrow.driver.lease import StoreClock
 from execution_arrow.egress import EgressPolicy
 from execution_arrow.stores.access import Inline
 from execution_arrow.stores.base import JobStore
@@ -128,14 +129,14 @@ class Post:
 
 @asynccontextmanager
 async def post_office(
-    store: JobStore | None = None, clock: Clock | None = None, **policy: Any
+    store: JobStore | None = None, clock: Clock | None = None, machine: Clock | None = None, **policy: Any
 ) -> AsyncIterator[Post]:
     clock = clock or Clock()
     store = store or MemoryStore(clock)
     access = Inline(store)
     courier = Courier(
         access,
-        clock,
+        StoreClock(machine or clock),
         KEYS,
         WebhookPolicy(**{"egress": LOCAL, **policy}),
         nowhere,

@@ -65,6 +65,18 @@ async def test_a_failed_delivery_is_the_same_message_again_until_it_arrives() ->
 
 
 @run
+async def test_a_machine_with_a_wrong_clock_signs_the_stores_time() -> None:
+    """What is signed more than five minutes away from the receiver's time is stale, and never believed."""
+    clock = Clock()
+    async with receiving() as receiver, post_office(clock=clock, machine=Clock(clock.at - 900)) as post:
+        endpoint = await post.desk.add(receiver.url)
+        await post.tell("a")
+        await post.desk.deliver()
+        secret = (await post.desk.secret(endpoint.id)).reveal()
+        verify_webhook(receiver.got[0].headers, receiver.got[0].body, secret, now=clock.at)
+
+
+@run
 async def test_events_of_one_generation_arrive_in_order_whatever_fails() -> None:
     async with receiving(DOWN, DOWN, FINE) as receiver, post_office() as post:
         await post.desk.add(receiver.url)

@@ -356,4 +356,163 @@ MUTANTS = (
         "    if len(attempt.files) + len(attempt.lost) < len(attempt.outputs) and not attempt.files:\n",
         "machine/test_table.py::test_34_a_partial_success_pays_its_share_rounded_down",
     ),
+    # Webhooks that we send.
+    Mutant(
+        "a delivery is reported before it is sent",
+        "delivery/courier.py",
+        "            answer = await self._try(delivery, endpoint) if endpoint is not None else "
+        'Answer(0, "disabled")\n'
+        "            await self._report(delivery, answer, dead=endpoint is None)\n",
+        "            await self._report(delivery, Answer(200), dead=endpoint is None)\n"
+        "            if endpoint is not None:\n"
+        "                await self._try(delivery, endpoint)\n",
+        promise="25",
+        about="couriers_that_die",
+    ),
+    Mutant(
+        "a lost answer counts as delivered",
+        "delivery/courier.py",
+        'return Answer(0, f"no answer within {self.policy.timeout:g} s")',
+        "return Answer(200)",
+        promise="25",
+        about="told_hangs",
+    ),
+    Mutant(
+        "a redirect counts as delivered",
+        "delivery/policy.py",
+        "return 200 <= self.status < 300",
+        "return 200 <= self.status < 400",
+        promise="25",
+        about="told_redirect",
+    ),
+    Mutant(
+        "what a courier has taken is not his",
+        "stores/memory_outgoing.py",
+        "held = [replace(d, claim=d.claim + 1, next_at=now + op.seconds) for d in taken]",
+        "held = [replace(d, claim=d.claim + 1) for d in taken]",
+        promise="22",
+        about="couriers_that_stop,told_slow",
+    ),
+    Mutant(
+        "the report of an old taking counts",
+        "stores/memory_outgoing.py",
+        "if delivery is None or delivery.claim != op.claim:",
+        "if delivery is None:",
+        promise="22",
+        about="couriers_that_stop",
+    ),
+    Mutant(
+        "failures in a row are never over",
+        "stores/memory_outgoing.py",
+        "if op.failed else (0, None)",
+        "if op.failed else (endpoint.failures, since)",
+        promise="25",
+        about="told_500",
+    ),
+    Mutant(
+        "failures in a row are never counted",
+        "stores/memory_outgoing.py",
+        "count = (endpoint.failures + 1, since) if op.failed else (0, None)",
+        "count = (0, None)",
+        promise="25",
+        about="told_500",
+    ),
+    Mutant(
+        "an address that fails once is given up",
+        "delivery/policy.py",
+        'return "failing" if lasting and endpoint.failures >= policy.give_up_after else ""',
+        'return "failing" if endpoint.failures else ""',
+        promise="25",
+        about="told_500",
+    ),
+    Mutant(
+        "a dead letter is dropped",
+        "stores/memory_outgoing.py",
+        "        self._put(changed)\n        self._line_up(changed)\n        endpoint",
+        '        if state == "dead":\n'
+        "            del self._deliveries[op.endpoint, op.subject, op.no]\n"
+        "        else:\n"
+        "            self._put(changed)\n"
+        "        self._line_up(changed)\n"
+        "        endpoint",
+        promise="21",
+        about="given_up",
+    ),
+    Mutant(
+        "what waits is forgotten when its address is changed",
+        "stores/memory_outgoing.py",
+        "        if op.endpoint.disabled:\n            for name",
+        "        if version > 1 and not op.endpoint.disabled:\n"
+        "            mine = [n for n in self._deliveries if n[0] == op.endpoint.id]\n"
+        '            waiting = [n for n in mine if self._deliveries[n].state == "waiting"]\n'
+        "            for name in waiting:\n"
+        "                del self._deliveries[name]\n"
+        "        if op.endpoint.disabled:\n"
+        "            for name",
+        promise="21",
+        about="given_up",
+    ),
+    Mutant(
+        "every try has a delivery id of its own",
+        "delivery/policy.py",
+        "parts = (delivery.endpoint, delivery.subject, delivery.no, delivery.replays, *more)",
+        "parts = (delivery.endpoint, delivery.subject, delivery.no, delivery.replays, delivery.tries, *more)",
+        promise="24",
+        about="told_500",
+    ),
+    Mutant(
+        "a receiver that asks for time is not given it",
+        "delivery/policy.py",
+        "asked = min(answer.retry_after or 0.0, policy.longest_wait)",
+        "asked = 0.0",
+        promise="25",
+        about="told_busy",
+    ),
+    Mutant(
+        "a later event overtakes an earlier one that failed",
+        "stores/memory_outgoing.py",
+        "first = heads.setdefault((delivery.endpoint, delivery.subject), delivery)",
+        'first = heads.setdefault((delivery.endpoint, f"{delivery.subject}{delivery.no}"), delivery)',
+        promise="23",
+        about="told_500",
+    ),
+    Mutant(
+        "an address that never answers has all the room",
+        "stores/memory_outgoing.py",
+        "room = min(op.each - op.busy.get(endpoint, 0), op.limit - len(taken))",
+        "room = op.limit - len(taken)",
+        promise="28",
+        about="slow_receivers",
+    ),
+    Mutant(
+        "only the newest secret signs",
+        "delivery/courier.py",
+        "for r in live_secrets(endpoint, now)]",
+        "for r in live_secrets(endpoint, now)[:1]]",
+        promise="26",
+        about="given_up",
+    ),
+    Mutant(
+        "an address is told of other people's generations",
+        "stores/outgoing.py",
+        "return endpoint.account in (None, account) and (not",
+        "return (not",
+        promise="27",
+        about="given_up,couriers_that_die",
+    ),
+    Mutant(
+        "what is signed has the time of a machine whose clock is wrong",
+        "delivery/courier.py",
+        "        self._clock.learn(taken.now)  # what is signed is stale elsewhere when our clock is wrong\n",
+        "",
+        "delivery/test_courier.py::test_a_machine_with_a_wrong_clock_signs_the_stores_time",
+    ),
+    Mutant(
+        "only the first event of a generation is posted",
+        "stores/memory_outgoing.py",
+        "if not chosen or name in self._deliveries:",
+        "if not chosen or event.no > 1:",
+        promise="21",
+        about="couriers_that_die",
+    ),
 )
