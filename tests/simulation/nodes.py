@@ -12,6 +12,7 @@ from typing import Any, Self, TypeVar
 from execution_arrow.arrow import AsyncArrow
 from execution_arrow.delivery import WebhookPolicy
 from execution_arrow.driver.worker import Limits
+from execution_arrow.machine.codec import dump_state
 from execution_arrow.machine.state import Run
 from execution_arrow.policy import Policy
 from execution_arrow.ports import ArtifactStore
@@ -69,6 +70,7 @@ class _Arrow(AsyncArrow):
 
     oracle: Oracle
     post: Post
+    disk: Disk
 
     async def __aenter__(self) -> Self:
         self._courier._egress = self.post
@@ -81,8 +83,17 @@ class _Arrow(AsyncArrow):
         try:
             self.oracle.see(run, session.epoch if session is not None else 0)
         except Exception as error:  # a watcher's error is the product's to swallow, but not this one
-            asyncio.get_running_loop().failures.append({"message": "seen", "exception": error})  # type: ignore[attr-defined]
+            if not self._is_old(run):
+                asyncio.get_running_loop().failures.append({"message": "seen", "exception": error})  # type: ignore[attr-defined]
         super()._changed(run)
+
+    def _is_old(self, run: Run) -> bool:
+        """A session that was replaced while its answer was on the way tells its change after later ones.
+
+        They were written in order, and the next of them is compared again.
+        """
+        row = self.disk.store.load(run.spec.id)
+        return row is not None and row.state != dump_state(run)
 
 
 class Node:
@@ -101,7 +112,7 @@ class Node:
             base_urls={provider: f"https://{provider}.example" for provider in site.world.kinds},
             webhooks=site.webhooks,
         )
-        self.arrow.oracle, self.arrow.post = site.oracle, Post(site.receivers)
+        self.arrow.oracle, self.arrow.post, self.arrow.disk = site.oracle, Post(site.receivers), site.disk
         self._calls: dict[asyncio.Future[Any], None] = {}  # in order: a set would fail them in another one
         self._stop = asyncio.Event()
         self._ready = asyncio.Event()  # not a future: who stops waiting would cancel it for all
