@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 
 import httpcore
@@ -29,14 +29,16 @@ _PIECE = 1 << 20  # bytes for which room is asked at a time where a length was n
 _LATER = frozenset({408, 425, 429})
 _LENGTH = re.compile(r"[0-9]{1,15}")
 _TYPE = re.compile(r"(image|video|audio)/[a-z0-9][a-z0-9.+-]{0,60}")
+Take = Callable[[int], Awaitable[None]]
+"""Waits for so many bytes of room."""
 
 
 class EgressInputs:
     """`ports.Inputs` over HTTP. Belongs to one event loop; close it with `aclose`.
 
     `egress` says from where input files may be fetched (default: the public internet over https). The limits
-    are bytes of one file and of one request's files together; `timeout` bounds all of them, in seconds, and
-    `patience` the time that a request waits for others to leave `room`.
+    are bytes of one file and of one request's files together; `timeout` bounds all of them, in seconds,
+    without the time that a request waits for others to leave `room`: `patience` bounds each such wait.
     """
 
     def __init__(
@@ -61,20 +63,25 @@ class EgressInputs:
         what is no picture, clip or sound; `InputRetry` for a timeout, a broken connection or a 5xx.
         """
         async with self._memory.guest() as guest:
-            try:
-                async with asyncio.timeout(self._patience):
-                    await guest.take(0)
-            except TimeoutError as error:
-                raise InputRetry(f"other requests' files took all room for {self._patience:g} s") from error
+            await self._take(guest, 0)
             yield await self._all(urls, guest)
 
     async def _all(self, urls: Sequence[str], guest: Guest) -> dict[str, InputFile]:
         found: dict[str, InputFile] = {}
         room = self._total_limit
         try:
-            async with asyncio.timeout(self._timeout):
+            async with asyncio.timeout(self._timeout) as clock:
+
+                async def take(size: int) -> None:
+                    """Others' calls may take minutes: waiting for their room is no fault of the file."""
+                    now = asyncio.get_running_loop().time
+                    left = (clock.when() or 0.0) - now()
+                    clock.reschedule(None)
+                    await self._take(guest, size)
+                    clock.reschedule(now() + left)
+
                 for url in dict.fromkeys(urls):
-                    found[url] = file = await self._one(url, len(found) + 1, room, guest)
+                    found[url] = file = await self._one(url, len(found) + 1, room, take)
                     room -= len(file.data)
         except TimeoutError as error:
             text = f"input file {len(found) + 1} was not complete after {self._timeout:g} s"
@@ -85,12 +92,19 @@ class EgressInputs:
         """Close the connections."""
         await self._egress.aclose()
 
-    async def _one(self, url: str, number: int, room: int, guest: Guest) -> InputFile:
+    async def _take(self, guest: Guest, size: int) -> None:
+        try:
+            async with asyncio.timeout(self._patience):
+                await guest.take(size)
+        except TimeoutError as error:
+            raise InputRetry(f"other requests' files took all room for {self._patience:g} s") from error
+
+    async def _one(self, url: str, number: int, room: int, take: Take) -> InputFile:
         # Named by its number: a signed address is a key to the file, and errors are read by many.
         try:
             async with self._egress.get(url) as answer:
                 _check_status(answer.status, number)
-                data = await _read(answer, number, min(self._file_limit, room), guest)
+                data = await _read(answer, number, min(self._file_limit, room), take)
         except EgressRefused as error:
             # The reason says where a name leads: that is for us, and not for whoever sent the name.
             logger.warning("input_refused %s", error)
@@ -107,18 +121,18 @@ def _check_status(status: int, number: int) -> None:
         raise InputGone(f"the server of input file {number} answered {status}")
 
 
-async def _read(answer: Fetched, number: int, limit: int, guest: Guest) -> bytes:
+async def _read(answer: Fetched, number: int, limit: int, take: Take) -> bytes:
     announced = answer.headers.get("content-length", "")
     room = int(announced) if _LENGTH.fullmatch(announced) else 0
     data = bytearray()
     if room <= limit:
-        await guest.take(COPIES * room)
+        await take(COPIES * room)
         async for piece in answer.body:
             data += piece
             if len(data) > limit:
                 break
             while room < len(data):
-                await guest.take(COPIES * _PIECE)
+                await take(COPIES * _PIECE)
                 room += _PIECE
         else:
             return bytes(data)

@@ -19,6 +19,7 @@ from execution_arrow.providers import _wire as wire
 from execution_arrow.providers.base import Call, Callback, Context, Event, Refusal, Reply, StatusReader
 from execution_arrow.signing import Signature, check_bfl, check_fal, check_standard
 
+_END_OF_TIME = 1e12  # unix seconds; JSON has longer numbers than a clock
 _TELLING = (Running, Succeeded, Failed, Canceled, Expired)
 _REFUSED = {Signature.FORGED: Refusal.FORGED, Signature.STALE: Refusal.STALE}
 
@@ -134,7 +135,7 @@ def openai_event(body: bytes) -> Event | Refusal | None:
     if not str(said.get("type")).startswith("video."):
         return None if said.get("object") == "event" else Refusal.MALFORMED
     job, at = wire.identifier(wire.member(said, "data").get("id")), said.get("created_at")
-    if job is None or not isinstance(at, int | float):
+    if job is None or not isinstance(at, int | float) or not 0 <= at < _END_OF_TIME:
         return Refusal.MALFORMED
     return Event(job=job, at=at)
 

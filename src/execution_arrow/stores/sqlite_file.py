@@ -77,8 +77,13 @@ class WriteSide:
         if self._connection is None:
             if self._file_lock is None and not self._several_writers:
                 self._file_lock = _lock(self._path)
-            self._connection = connect(self._path)
-            self._prepare(self._connection)
+            connection = connect(self._path)
+            try:
+                self._prepare(connection)
+            except BaseException:  # refused tables stay refused: the next use asks anew
+                connection.close()
+                raise
+            self._connection = connection
             self._file = _identity(self._name)
         return self._connection
 

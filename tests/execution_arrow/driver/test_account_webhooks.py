@@ -7,6 +7,7 @@ import json
 from collections.abc import Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from math import nan
 from pathlib import Path
 from typing import Any
 
@@ -121,6 +122,7 @@ async def test_forged_stale_foreign_and_malformed_events_change_nothing_and_say_
             (400, "malformed", {"job": None}),
             (400, "malformed", {"job": ["video_1"]}),
             (400, "malformed", {"created_at": "now"}),
+            *((400, "malformed", {"job": "none", "created_at": at}) for at in (10**400, 1e999, -1, nan)),
             (400, "malformed", {"object": "list", "type": 7}),
             (200, "ignored", {"type": "response.completed"}),
         ]

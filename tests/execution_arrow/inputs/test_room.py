@@ -121,6 +121,27 @@ def test_who_waits_too_long_comes_again_later() -> None:
     assert room.taken == 0
 
 
+def test_waiting_for_room_does_not_count_as_time_of_the_file() -> None:
+    """A file that has been asked for waits for others, whose calls may take minutes: that is not late."""
+    room = Room(500 * KB)
+
+    async def main() -> None:
+        async with serving(files(100 * KB)) as server:
+            inputs = EgressInputs(EgressPolicy(allow_loopback=True), room=room, timeout=0.5)
+            async with room.guest() as guest:
+                await guest.take(200 * KB)
+                mine = asyncio.create_task(whole(inputs, server.url))
+                await asyncio.sleep(0.8)
+            assert await mine == 100 * KB
+            await inputs.aclose()
+
+    async def whole(inputs: EgressInputs, url: str) -> int:
+        async with inputs.fetch([f"{url}/a"]) as found:
+            return len(found[f"{url}/a"].data)
+
+    asyncio.run(main())
+
+
 def test_loops_of_several_threads_share_it() -> None:
     room, inside, worst = Room(10), 0, 0
     lock = threading.Lock()

@@ -218,3 +218,17 @@ def test_jobs_from_before_schema_3_stay_bound_and_lead_nowhere(tmp_path: Path):
     one(store, commit_of(row, jobs=[("fal", "c", "j1", "att_1"), ("fal", "c", "j2", "att_1")]), Committed)
     assert store.of_job("fal", "j2") == ["gen_1"]
     store.close()
+
+
+def test_tables_that_were_refused_once_stay_refused(tmp_path: Path) -> None:
+    """The connection breaks, the tables are of a newer version when it is made anew: no try gets through."""
+    path = tmp_path / "arrow.db"
+    store = SqliteStore(path)
+    store.apply([Beat(owner="w1", seconds=10)])
+    store._side.drop()
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("UPDATE arrow_meta SET value = '99'")
+    for _ in range(3):
+        with pytest.raises(SchemaOutdated, match="99"):
+            store.apply([Beat(owner="w1", seconds=10)])
+    store.close()
