@@ -29,6 +29,7 @@ from execution_arrow.errors import (
 )
 from execution_arrow.facts import Fact, Fault
 from execution_arrow.inputs.bodies import filled
+from execution_arrow.inputs.holding import holding
 from execution_arrow.inputs.uploading import NotUploaded, uploaded
 from execution_arrow.machine.state import Attempt, Run
 from execution_arrow.ports import ArtifactStore, Credentials, Inputs, LedgerPort, Transport
@@ -95,7 +96,7 @@ class Performer:
 
     async def submit(self, run: Run, effect: fx.Submit, wanted: Callable[[], bool]) -> Fact:
         """The one paid call. The files that are in it are in memory until it has been made."""
-        async with contextlib.AsyncExitStack() as held:
+        async with holding() as held:
             return await self._submit(run, _attempt(run, effect.attempt), wanted, held)
 
     async def _submit(

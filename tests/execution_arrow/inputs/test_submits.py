@@ -102,6 +102,27 @@ async def test_the_bytes_are_in_the_call_and_never_in_the_row(tmp_path: Path):
     assert set(held) == {("POST", 1), ("GET", 0)}  # room in memory is kept for the call and no longer
 
 
+@run
+async def test_an_answer_stands_whatever_letting_go_of_the_files_does(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+):
+    """The call is paid by then: its answer must not be lost for a temporary file that cannot be removed."""
+
+    class Sticky(FakeInputs):
+        @asynccontextmanager
+        async def fetch(self, urls: Sequence[str]) -> AsyncIterator[dict[str, InputFile]]:
+            async with super().fetch(urls) as files:
+                yield files
+            raise OSError("the temporary file is busy")
+
+    ports = parts(Sticky(), "one", "two")
+    async with arrow_of(tmp_path, Sending("one"), Sending("two"), **ports) as arrow:
+        done = await generate(arrow)
+    assert (done.status, [attempt.outcome for attempt in done.attempts]) == (Status.SUCCEEDED, ["used"])
+    assert len([call for call in ports["transport"].calls if call.method == "POST"]) == 1
+    assert "the temporary file is busy" in caplog.text
+
+
 @pytest.mark.parametrize(
     ("reason", "code"),
     [("input_gone", "BSE2009"), ("input_too_large", "BSE2007"), ("input_not_media", "BSE2004")],
