@@ -6,6 +6,7 @@ reports when it begins to write (`trace`): that is the border of `transport.bord
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -45,10 +46,12 @@ class HttpxTransport(BorderTransport[httpx.AsyncHTTPTransport]):
                 extensions={"timeout": timeout.as_dict(), "trace": trace},
             )
         )
+        assert isinstance(response.stream, httpx.AsyncByteStream)
         try:
-            body = await self._whole(response.aiter_raw())
+            body = await self._whole(aiter(response.stream))
         finally:
-            await response.aclose()
+            with contextlib.suppress(Exception):  # what came stands, however its connection is let go
+                await response.stream.aclose()
         return self._reply(response.status_code, response.headers.raw, body)
 
     def _quotes(self, error: Exception) -> bool:
