@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -30,8 +30,15 @@ class Covered:
     rows: Counter[str] = field(default_factory=Counter)
     cells: Counter[tuple[str, str]] = field(default_factory=Counter)
     happened: Counter[str] = field(default_factory=Counter)
+    led: dict[str, dict[str, None]] = field(default_factory=dict)  # row -> scenes in which it was taken
+
+    def leads(self, scene: str, rows: Iterable[str]) -> None:
+        for row in rows:
+            self.led.setdefault(row, {})[scene] = None
 
     def add(self, other: Covered) -> None:
+        for row, scenes in other.led.items():
+            self.led.setdefault(row, {}).update(scenes)
         self.rows.update(other.rows)
         self.cells.update(other.cells)
         self.happened.update(other.happened)

@@ -51,8 +51,11 @@ def batch(seeds: Sequence[int], store: str, stop_at: int = 3) -> Total:
     digests: dict[int, str] = {}
     with counting() as rows, collecting_between() as collect:
         for seed in seeds:
-            outcome = simulate(draw(seed, store))
+            knobs, before = draw(seed, store), rows.copy()
+            outcome = simulate(knobs)
             collect()
+            if knobs.scene:
+                total.covered.leads(knobs.scene, rows - before)
             total.seeds += 1
             total.generations += outcome.generations
             total.covered.cells.update(outcome.struck)
@@ -135,16 +138,18 @@ def run(
 def complete(total: Total, *, first: int, store: str, jobs: int) -> None:
     """Add the worlds about what was taken too rarely so far: the scenes from `first` on, and focused seeds.
 
-    Chance needs many worlds for the last of five hundred faults.
+    Chance needs many worlds for the last of five hundred faults. Of the scenes, those are played again that
+    have led to a rare row.
     """
     for turn in range(ROUNDS):
         if total.failures or not total.covered.missing(max(total.generations, SOME)):
             return
+        wanted = {scene for row in total.covered.rare_rows() for scene in total.covered.led.get(row, NAMES)}
+        cycle = range(first + turn * CYCLE, first + (turn + 1) * CYCLE)
+        played = [seed for seed in cycle if scene_of(seed) in wanted]
         seeds = _focused(set(total.covered.rare_cells()), turn)
-        if total.covered.rare_rows():
-            cycle = range(first + turn * CYCLE, first + (turn + 1) * CYCLE)
-            seeds += [seed for seed in cycle if scene_of(seed)]
-        for part in _parts(iter([seeds[at : at + 4] for at in range(0, len(seeds), 4)]), store, jobs):
+        lots = [*([seed] for seed in played), *(seeds[at : at + 4] for at in range(0, len(seeds), 4))]
+        for part in _parts(iter(lots), store, jobs):
             total.add(part)
 
 

@@ -45,7 +45,7 @@ def test_every_promise_is_kept_in_every_world_and_every_row_is_taken(figure: Cal
         return
     sqlite = run(size(4_000, 8), 0, "sqlite")
     kept(sqlite, "sqlite", figure)
-    total = run(size(12_000, 2), sqlite.seeds, "memory")
+    total = run(size(9_500, 2), sqlite.seeds, "memory")
     total.covered.add(sqlite.covered)
     many.complete(total, first=sqlite.seeds + total.seeds, store="memory", jobs=2)
     kept(total, "memory", figure)
