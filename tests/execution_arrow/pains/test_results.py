@@ -152,6 +152,7 @@ async def test_the_results_link_dies_before_the_copy(box: Sandbox, open_arrow: O
 
 @run
 async def test_a_link_that_nobody_renews_is_no_success(box: Sandbox, open_arrow: Opener):
+    """Pain 12: where no other link can be had either, another provider is asked, and it says why."""
     box.fault("fal", Fault("dead_link", times=1, seconds=3600.0))
     async with open_arrow(policy=Policy(collect_deadline=3.0)) as arrow:
         await fund(arrow)
