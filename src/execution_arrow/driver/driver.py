@@ -18,6 +18,7 @@ from typing import Any
 
 from execution_arrow import facts as f
 from execution_arrow.driver.alarms import Alarms
+from execution_arrow.driver.aside import Aside
 from execution_arrow.driver.committing import Committer
 from execution_arrow.driver.inbox import readable
 from execution_arrow.driver.lease import Lease
@@ -54,6 +55,7 @@ class Driver:
         self._clock, self._names, self._tasks, self._lease = clock, names, tasks, lease
         self._report = Reporter(router, clock, performer.forget_reply, watch)
         self.sessions: dict[str, Session] = {}
+        self._aside = Aside(clock)
         self._alarms = Alarms(clock, self.sessions, self.soon)
         self._quiet: dict[str, asyncio.Event] = {}
         self._outer, self._ledger = asyncio.Semaphore(effects), asyncio.Semaphore(effects)
@@ -69,14 +71,12 @@ class Driver:
     async def look(self, ids: Sequence[str] = (), limit: int = 1) -> tuple[list[str], float | None]:
         """Claim, and say when there may be more to claim if nothing changes until then (unix seconds)."""
         claimed = await self._lease.claim(ids, limit, owning=bool(self.sessions))
-        unreadable: list[tuple[str, float | None]] = []
         for row in claimed.rows:
             try:
                 self._take_over(row)
-            except Exception:
-                logger.exception("unreadable generation=%s: left alone for an hour", row.id)
-                unreadable.append((row.id, self._clock.now() + 3600.0))
-        await self.committer.release(unreadable)
+            except Exception as error:  # noqa: BLE001 - whatever it is, it is that row's alone
+                self._aside.put(row, error)
+        await self.committer.release(self._aside.handed_back())
         return [row.id for row in claimed.rows if row.id in self.sessions], claimed.next_at
 
     def _take_over(self, row: Row) -> None:

@@ -45,6 +45,10 @@ def _from_2(body: dict[str, Any]) -> dict[str, Any]:
     return body
 
 
+class NewerRow(ValueError):
+    """A row that a newer version of this library has written: while a fleet is updated others can read it."""
+
+
 SCHEMA = 3
 KEPT = 256  # documents of which what was read is kept: the same row is read by one verb after the other
 _LONG = 4096  # characters of a spec from which it is worth looking for equal texts in it
@@ -147,7 +151,7 @@ def _read(text: str) -> dict[str, Any]:
         body = UPCASTERS[version](body)
         version += 1
     if version > SCHEMA:
-        raise ValueError(f"this row has schema {version}, written by a newer version: upgrade this one")
+        raise NewerRow(f"this row has schema {version}, written by a newer version: upgrade this one")
     return body
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -101,3 +103,40 @@ async def test_a_fact_of_a_newer_version_holds_up_nothing(tmp_path: Path):
             await asyncio.sleep(0.01)
         assert (await arrow.cancel(started.id)).status is not Status.PENDING
         assert (await arrow.wait(started.id, timeout=20)).status is Status.CANCELED
+
+
+def as_a_newer_version_writes_it(store: MemoryStore, generation_id: str) -> None:
+    row = store.load(generation_id)
+    assert row is not None
+    newer = json.dumps({**json.loads(row.state), "v": 99})
+    record = store._records[generation_id]
+    record.row = replace(row, state=newer, next_at=0.0, owner=None, inbox=())
+    store._note(record)
+
+
+@pytest.mark.parametrize("told", [False, True], ids=["alone", "with a fact"])
+@run
+async def test_a_row_of_a_newer_version_is_left_to_who_can_read_it(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, told: bool
+):
+    """While a fleet is updated the newer workers need it soon; the older ones neither keep nor circle it."""
+    store = MemoryStore()
+    async with AsyncArrow(fake_parts({"fake": FakeProvider()}, tmp_path, store=store), limits=QUICK) as arrow:
+        done = await arrow.generate_and_wait("m", {}, account="acct", timeout=20)
+    as_a_newer_version_writes_it(store, done.id)
+    row = store.load(done.id)
+    assert row is not None
+    done_epoch = row.epoch
+    if told:
+        of_a_newer_version(store, done.id)
+    parts = fake_parts({"fake": FakeProvider()}, tmp_path, store=store)
+    async with AsyncArrow(parts, limits=QUICK, worker=True) as arrow:
+        for _ in range(20):
+            assert (await arrow.generate_and_wait("m", {}, account="acct", timeout=20)).done
+        now = arrow._clock.now()
+    row = store.load(done.id)
+    assert row is not None
+    assert row.next_at is not None
+    assert row.next_at < now + 60
+    assert row.epoch <= done_epoch + 2  # of thousands of looks
+    assert caplog.text.count(f"newer_row generation={done.id}") == 1
