@@ -1,8 +1,9 @@
 """Rows that cannot be read: said, and left alone for a while, for whoever can.
 
 One of a newer version is due again soon, because while a fleet is updated others can read it; any other is
-left for an hour. A free row with a waiting fact is due whatever its time, so such a one is kept in our name
-until its time has come: handed back it would be claimed again at once, for ever.
+left for an hour. A free row with a waiting fact is due whatever its time: handed back it would be claimed
+again at once, for ever. So such a one is kept in our name, until its time has come, our lease ends or
+`Lease.tidy` finds it: it is looked at every few seconds at most.
 """
 
 from __future__ import annotations
