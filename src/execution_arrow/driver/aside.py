@@ -9,6 +9,7 @@ again at once, for ever. So such a one is kept in our name, until its time has c
 from __future__ import annotations
 
 import logging
+from collections.abc import Container
 
 from cachetools import LRUCache
 
@@ -40,12 +41,13 @@ class Aside:
         due = now + (_NEWER if newer else _UNREADABLE)
         self._back[row.id] = (due if row.inbox else now, due)
 
-    def handed_back(self) -> list[tuple[str, float | None]]:
-        """The rows whose time in our name is over, and when they need somebody."""
+    def handed_back(self, driven: Container[str]) -> list[tuple[str, float | None]]:
+        """The rows whose time in our name is over, and when they need somebody.
+
+        Not those that are `driven` by now: whoever could not read a row once may have read it since.
+        """
         now = self._clock.now()
-        found: list[tuple[str, float | None]] = [
-            (name, due) for name, (back, due) in self._back.items() if back <= now
-        ]
-        for name, _ in found:
+        over = {name: due for name, (back, due) in self._back.items() if back <= now}
+        for name in over:
             del self._back[name]
-        return found
+        return [(name, due) for name, due in over.items() if name not in driven]

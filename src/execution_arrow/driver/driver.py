@@ -76,7 +76,7 @@ class Driver:
                 self._take_over(row)
             except Exception as error:  # noqa: BLE001 - whatever it is, it is that row's alone
                 self._aside.put(row, error)
-        await self.committer.release(self._aside.handed_back())
+        await self.committer.release(self._aside.handed_back(self.sessions))
         return [row.id for row in claimed.rows if row.id in self.sessions], claimed.next_at
 
     def _take_over(self, row: Row) -> None:

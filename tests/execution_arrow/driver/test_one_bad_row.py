@@ -12,12 +12,14 @@ import pytest
 
 from execution_arrow import AsyncArrow, Status
 from execution_arrow import facts as f
+from execution_arrow.driver.aside import Aside
 from execution_arrow.driver.committing import Committer
 from execution_arrow.driver.driver import Driver
 from execution_arrow.driver.session import Heard, Session, read_row
-from execution_arrow.stores.base import Append, Inboxed
+from execution_arrow.stores.base import Append, Inboxed, Row
 from execution_arrow.stores.memory import MemoryStore
 from execution_arrow.testing import FakeProvider, fake_parts
+from tests.execution_arrow.driver.test_restored import Clock
 from tests.execution_arrow.pains.kit import QUICK, run
 
 
@@ -140,3 +142,21 @@ async def test_a_row_of_a_newer_version_is_left_to_who_can_read_it(
     assert row.next_at < now + 60
     assert row.epoch <= done_epoch + 2  # of thousands of looks
     assert caplog.text.count(f"newer_row generation={done.id}") == 1
+
+
+def test_a_row_that_is_driven_by_now_is_not_handed_back() -> None:
+    """It could not be read once, its lease ended, and the next time it could."""
+    clock = Clock()
+    aside = Aside(clock)
+    fact = Inboxed(generation="gen_1", attempt="", dedup="x", body={}, at=0.0)
+    row = Row(
+        id="gen_1", account="a", key=None, spec="", state="", version=1, epoch=1, owner="w", owner_until=9.0,
+        next_at=0.0, created_at=0.0, inbox=(fact,),
+    )  # fmt: skip
+    aside.put(row, ValueError("no such thing"))
+    assert aside.handed_back({}) == []
+    clock.at += 3600.0
+    assert aside.handed_back({"gen_1": None}) == []
+    aside.put(row, ValueError("no such thing"))
+    clock.at += 3600.0
+    assert aside.handed_back({}) == [("gen_1", clock.at)]
